@@ -1,0 +1,73 @@
+"""From one request to the steps of its reply: the chaos upstream's routes. No sockets here; the server calls it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from gateway.chaos.case import Ask, Step, whole_json
+from gateway.chaos.cases import CASES, case_for
+from gateway.chaos.http import error
+from gateway.chaos.stats import KEPT_BODY, Seen, Stats
+from gateway.providers.demo import Reply, embeddings
+
+CREATED = 1_700_000_000  # fixed, so that replies are the same to the byte
+
+
+class Request:
+    """One HTTP request as it comes in."""
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.path = ""
+        self.headers: list[tuple[str, str]] = []
+        self.body = bytearray()
+        self.keep_alive = True
+
+
+def reply_to(request: Request, stats: Stats) -> tuple[str, Iterable[Step]]:
+    """The model asked for (empty where there is none) and the steps of its reply."""
+    path = request.path.partition("?")[0]
+    if (request.method, path) == ("GET", "/stats"):
+        return "", [whole_json(stats.as_json())]
+    stats.requests += 1
+    stats.last.append(Seen(request.method, path, request.headers, bytes(request.body[:KEPT_BODY]), time.monotonic()))
+    if (request.method, path) == ("GET", "/v1/models"):
+        models = [{"id": name, "object": "model", "created": CREATED, "owned_by": "chaos"} for name in CASES]
+        return "", [whole_json(msgspec.json.encode({"object": "list", "data": models}))]
+    if path not in ("/v1/chat/completions", "/v1/embeddings"):
+        return "", [error(404, f"no route {path}", "not_found")]
+    if request.method != "POST":
+        return "", [error(405, "POST only", "method_not_allowed")]
+    try:
+        fields = msgspec.json.decode(request.body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return "", [error(400, "the body is no JSON object", "invalid_request_error")]
+    return _model_reply(fields, stats, chat=path == "/v1/chat/completions")
+
+
+def _model_reply(fields: dict[str, Any], stats: Stats, *, chat: bool) -> tuple[str, Iterable[Step]]:
+    model = str(fields.get("model"))
+    case = case_for(model)
+    if case is None:
+        return model, [error(404, "unknown chaos model; GET /v1/models lists them", "model_not_found")]
+    stats.by_model[model] += 1
+    options = fields.get("stream_options")
+    ask = Ask(
+        model=model,
+        attempt=stats.by_model[model],
+        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+        reply=Reply(model, reply_id="chatcmpl-chaos", created=CREATED),
+        embeddings=None if chat else _embeddings(model, fields),
+    )
+    half = case.stream if chat and fields.get("stream") is True else case.plain
+    return model, half.script(ask)
+
+
+def _embeddings(model: str, fields: dict[str, Any]) -> bytes:
+    given = fields.get("input")
+    inputs = given if isinstance(given, list) and given and not isinstance(given[0], int) else [given]
+    return embeddings(model, inputs, packed=fields.get("encoding_format") == "base64")

@@ -1,0 +1,222 @@
+"""The spine: start a chat, come back to it, stop it. Every wire goes through here; nothing here knows a wire.
+
+start ─▶ the trace's row is on its way to the store, and the provider is being called; readers may attach
+find  ─▶ a run that still runs or was kept, or a log made again from the store
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from gateway.auth import Principal
+from gateway.config import Config
+from gateway.domain import ids
+from gateway.domain.answer import Part, answer_text
+from gateway.domain.events import Done, Failed, Started, Terminal
+from gateway.domain.messages import ChatRequest
+from gateway.domain.trace import Attempt, ChatRecord, Outcome, State, Trace, TraceEnd, TraceStart
+from gateway.errors import InvalidValue, NotFound
+from gateway.providers.router import Router
+from gateway.storage.base import Store
+from gateway.streaming.log import EventLog
+from gateway.streaming.run import Owner, Run
+from gateway.streaming.runs import Runs
+from gateway.tracing.recorder import Recorder, preview
+
+NO_SUCH_STREAM = "There is no such stream."
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What a reload replaces as a whole: a chat keeps those that it began with."""
+
+    config: Config
+    config_hash: str
+    router: Router
+
+
+class Chat:
+    """`finished` is told of every chat once its final record is committed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        runs: Runs,
+        finished: Callable[[ChatRecord, TraceEnd], None],
+    ) -> None:
+        self.settings = settings
+        self.runs = runs
+        self._store = store
+        self._finished = finished
+
+    async def start(self, principal: Principal, request: ChatRequest, *, resumable: bool) -> Run:
+        """Begin. Await `run.begun` before anything goes to the client.
+
+        Raises NotFound for an unknown model or somebody else's session, InvalidValue where a conversation's content
+        isn't stored, Unavailable while the server drains.
+        """
+        settings = self.settings
+        name, model = settings.router.model(request.model)
+        if request.continues:
+            request = await self._continue(principal, request)
+        content = settings.config.capture.content
+        start = TraceStart(
+            trace_id=ids.new_trace_id(),
+            root_span_id=ids.new_span_id(),
+            project=principal.project,
+            route=request.route,
+            request_time=ids.now_ms(),
+            model=name,
+            session_id=request.session_id or ids.new_session_id(),
+            user_id=request.user_id,
+            client_request_id=request.client_request_id,
+            request_preview=preview(request.preview) if content != "none" else None,
+            request=bytes(request.fields["messages"]).decode() if content == "full" else None,
+            tags=request.tags,
+            metadata=request.metadata,
+            traceparent=request.traceparent,
+            key_id=principal.key_id,
+            config_hash=settings.config_hash,
+        )
+        attempts: list[Attempt] = []
+        run = Run(
+            Started(start.trace_id, start.session_id, name),
+            Owner(principal.project, principal.key_id),
+            Recorder(start, attempts, content),
+            self._store,
+            settings.config.streaming,
+            grace_s=settings.config.streaming.disconnect_grace_s if resumable else 0,
+            replayable=resumable,
+        )
+        self.runs.add(run)
+
+        def settled(run: Run) -> None:
+            self.runs.settled(run)
+            if run.end is not None:
+                self._finished(_record(start, run.end, len(attempts)), run.end)
+
+        run.start(
+            self._store.begin_trace(start),
+            lambda: settings.router.answer(model, request, run, attempts),
+            settled,
+        )
+        return run
+
+    async def find(self, principal: Principal, trace_id: str) -> Run | EventLog | None:
+        """The caller's own stream: its run, or its log made again from the store; None: nothing to resume.
+
+        Raises NotFound for an unknown trace and for somebody else's alike.
+        """
+        owner = Owner(principal.project, principal.key_id)
+        run = self.runs.get(trace_id)
+        if run is not None:
+            if run.owner != owner:
+                raise NotFound(NO_SUCH_STREAM)
+            return run
+        trace = await self._store.get_trace(principal.project, trace_id)
+        if trace is None or trace.key_id != principal.key_id:
+            raise NotFound(NO_SUCH_STREAM)
+        return replay(trace)
+
+    async def stop(self, principal: Principal, trace_id: str) -> str:
+        """Stop the caller's own stream, and wait until its record is stored; its outcome, whatever it is."""
+        found = await self.find(principal, trace_id)
+        if isinstance(found, Run):
+            found.cancel(Outcome.STOPPED)
+            await found.wait()
+            if found.end is not None:
+                return found.end.outcome.value
+        trace = await self._store.get_trace(principal.project, trace_id)
+        if trace is None or trace.outcome is None:
+            raise NotFound(NO_SUCH_STREAM)
+        return trace.outcome.value
+
+    async def conversation(self, project: str, user_id: str | None, session_id: str) -> list[Trace]:
+        """The traces of a session, oldest first. NotFound where it is not this user's."""
+        session = await self._store.get_session(project, session_id)
+        if session is None or session.user_id not in (None, user_id):
+            raise NotFound("There is no such session.")
+        return await self._store.session_traces(project, session_id)
+
+    async def _continue(self, principal: Principal, request: ChatRequest) -> ChatRequest:
+        """Put the stored turns before the message."""
+        session_id = request.session_id or ""
+        session = await self._store.get_session(principal.project, session_id)
+        if session is None:
+            return request
+        if session.user_id not in (None, request.user_id):
+            raise NotFound("There is no such session.")
+        ended = [
+            trace
+            for trace in await self._store.session_traces(principal.project, session_id, 50)
+            if trace.outcome is not None
+        ]
+        if not ended:
+            return request
+        last = ended[-1]
+        if last.request is None or last.response is None:
+            raise InvalidValue("The earlier turns of this session are not stored.", code="content_not_stored")
+        turns: list[Any] = msgspec.json.decode(last.request)
+        text = answer_text(stored_parts(last))
+        # What got no answer is left out: providers refuse two questions in a row.
+        turns = [*turns, {"role": "assistant", "content": text}] if text else turns[:-1]
+        turns += msgspec.json.decode(request.fields["messages"])
+        fields = {**request.fields, "messages": msgspec.Raw(msgspec.json.encode(turns))}
+        return msgspec.structs.replace(request, fields=fields)
+
+
+def stored_parts(trace: Trace) -> list[Part]:
+    """A stored answer's parts, in the order they came."""
+    if trace.parts is not None:
+        return [(kind, value) for kind, value in msgspec.json.decode(trace.parts)]
+    if trace.response is None:
+        return []
+    text = msgspec.json.decode(trace.response)[0].get("content")
+    return [("text", text)] if text else []
+
+
+def replay(trace: Trace) -> EventLog | None:
+    """A finished answer's log from the store, with the positions it had; None where its content isn't there."""
+    if trace.outcome is None or trace.response is None:
+        return None
+    log = EventLog(Started(trace.trace_id, trace.session_id, trace.model))
+    log.restore(stored_parts(trace))
+    log.close(_terminal(trace))
+    return log
+
+
+def _terminal(trace: Trace) -> Terminal:
+    if trace.state is State.ERROR:
+        interrupted = trace.outcome is Outcome.INTERRUPTED
+        return Failed(
+            trace.trace_id,
+            trace.error_message or "The answer failed.",
+            trace.error_code or "upstream_error",
+            interrupted or trace.outcome is not Outcome.TOO_LONG,
+        )
+    return Done(
+        trace.trace_id, trace.finish_reason or "stop", trace.usage, trace.first_token_ms, trace.duration_ms or 0
+    )
+
+
+def _record(start: TraceStart, end: TraceEnd, attempts: int) -> ChatRecord:
+    return ChatRecord(
+        time=end.end_time,
+        trace_id=end.trace_id,
+        route=start.route,
+        model=start.model,
+        provider=end.provider,
+        attempts=attempts,
+        outcome=end.outcome.value,
+        first_token_ms=end.first_token_ms,
+        duration_ms=end.duration_ms,
+        tokens=end.usage.total_tokens if end.usage else None,
+        error=end.error_code,
+        project=start.project,
+        session_id=start.session_id,
+        user_id=start.user_id,
+        preview=start.request_preview,
+    )

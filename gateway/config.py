@@ -1,0 +1,139 @@
+"""The configuration: what config.toml may say, as frozen structs with their defaults.
+
+How it is read, checked and watched is gateway/config_load.py's. Everything else is handed these structs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=0)]
+Bytes = Annotated[int, Meta(ge=1)]
+SecretText = Annotated[str, Meta(extra={"secret": True})]  # "env:NAME" is resolved when it is loaded
+
+
+class ConfigError(Exception):
+    """One bad key: `path` as in `$.server.port`, what is wrong with it, and the file or variable it came from."""
+
+    def __init__(self, path: str, problem: str, source: str = "") -> None:
+        super().__init__(path, problem, source)
+        self.path, self.problem, self.source = path, problem, source
+
+    def __str__(self) -> str:
+        where = [part for part in (self.source, self.path) if part and part != "$"]
+        return ": ".join([*where, self.problem])
+
+
+class Secret(str):
+    """A resolved secret. Its repr tells where it came from, never what it is, so that no log shows it by accident."""
+
+    origin: str
+    __slots__ = ("origin",)
+
+    def __new__(cls, value: str, origin: str = "***") -> Secret:
+        secret = super().__new__(cls, value)
+        secret.origin = origin
+        return secret
+
+    def __repr__(self) -> str:
+        return repr(self.origin)
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Server(_Section, frozen=True):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    cors_origins: tuple[str, ...] = ()
+    max_body_bytes: Bytes = 20_971_520
+    drain_s: Seconds = 30
+    trusted_proxies: tuple[str, ...] = ()
+
+
+class StoreConfig(_Section, frozen=True):
+    url: str = "sqlite:///gateway.db"
+    retention_days: Annotated[float, Meta(ge=0, le=36_500)] = 30
+    max_size_mb: Count = 0
+
+
+class Capture(_Section, frozen=True):
+    content: Literal["full", "preview", "none"] = "full"
+
+
+class Streaming(_Section, frozen=True):
+    heartbeat_s: PositiveSeconds = 10
+    resume_window_s: Seconds = 300
+    disconnect: Literal["cancel", "drain"] = "cancel"
+    disconnect_grace_s: Seconds = 10
+    max_buffer_bytes: Bytes = 1_048_576
+    max_answer_bytes: Bytes = 16_777_216
+    replay_max_bytes: Count = 268_435_456
+    send_timeout_s: PositiveSeconds = 30
+
+
+class Provider(_Section, frozen=True):
+    kind: Literal["openai", "demo"] = "openai"
+    base_url: str = "https://api.openai.com/v1"
+    api_key: SecretText = ""
+
+
+class Target(_Section, frozen=True):
+    """`target` is provider/model; `weight` counts under strategy "weighted"."""
+
+    target: str
+    weight: Annotated[float, Meta(gt=0, le=1_000_000)] = 1
+
+
+class Model(_Section, frozen=True):
+    targets: Annotated[tuple[str | Target, ...], Meta(min_length=1)]
+    strategy: Literal["fallback", "weighted"] = "fallback"
+    retries: Annotated[int, Meta(ge=0, le=10)] = 1
+    connect_timeout_s: PositiveSeconds = 5
+    first_token_timeout_s: PositiveSeconds = 30
+    idle_timeout_s: PositiveSeconds = 60
+    total_timeout_s: PositiveSeconds = 600
+
+
+class Dimension(_Section, frozen=True):
+    """A scale (min, max) or a choice (options)."""
+
+    min: int | None = None
+    max: int | None = None
+    options: tuple[str, ...] | None = None
+
+
+class Feedback(_Section, frozen=True):
+    dimensions: dict[str, Dimension] = {}
+
+
+class Auth(_Section, frozen=True):
+    require_keys: Literal["auto", "always", "never"] = "auto"
+    signing_keys: tuple[SecretText, ...] = ()
+    feedback_token_ttl_s: Count = 86_400
+    user_assertion_key: SecretText = ""
+
+
+class Limits(_Section, frozen=True):
+    requests_per_minute: Count = 0
+    streams_per_key: Count = 0
+    max_streams: Count = 5_000
+    ratings_per_token: Count = 100
+
+
+class Config(_Section, frozen=True):
+    server: Server = Server()
+    store: StoreConfig = StoreConfig()
+    capture: Capture = Capture()
+    streaming: Streaming = Streaming()
+    providers: dict[str, Provider] = {}
+    models: dict[str, Model] = {}
+    feedback: Feedback = Feedback()
+    auth: Auth = Auth()
+    limits: Limits = Limits()

@@ -1,0 +1,208 @@
+"""What the store keeps: a trace, its spans, and the assessments on it. Times are milliseconds UTC."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+
+from gateway.domain.messages import Usage
+
+
+class State(StrEnum):
+    """MLflow's trace states."""
+
+    IN_PROGRESS = "IN_PROGRESS"
+    OK = "OK"
+    ERROR = "ERROR"
+
+
+class Outcome(StrEnum):
+    """How a stream ended. Each is terminal, and a trace gets exactly one."""
+
+    COMPLETE = "complete"  # the provider finished
+    DRAINED = "drained"  # clients gone, policy drain, the provider finished
+    STOPPED = "stopped"  # stop was called
+    DISCONNECTED = "disconnected"  # clients gone, policy cancel
+    UPSTREAM_ERROR = "upstream_error"
+    TIMEOUT = "timeout"
+    TOO_LONG = "too_long"
+    INTERRUPTED = "interrupted"  # the server was shut down or killed
+
+    @property
+    def state(self) -> State:
+        return State.OK if self in _OK else State.ERROR
+
+
+_OK = {Outcome.COMPLETE, Outcome.DRAINED, Outcome.STOPPED, Outcome.DISCONNECTED}
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation, in OpenTelemetry's terms (GenAI semantic conventions for the attributes)."""
+
+    span_id: str
+    parent_id: str | None
+    name: str
+    kind: Literal["SERVER", "CLIENT", "INTERNAL"]
+    start_ms: int
+    end_ms: int
+    status: Literal["OK", "ERROR"]
+    message: str | None = None  # of an ERROR status
+    attributes: dict[str, Any] = {}
+
+
+class Attempt(msgspec.Struct, kw_only=True):
+    """One call to one provider, as it goes: it becomes a span. The router writes it, the recorder reads it."""
+
+    span_id: str
+    provider: str
+    model: str  # as that provider knows it
+    start_ms: int
+    first_ms: int | None = None  # when its first token came
+    end_ms: int | None = None
+    status: int | None = None  # the provider's HTTP status
+    error: str | None = None  # code
+    message: str | None = None
+
+
+class TraceStart(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known when a chat begins: the row that exists before its first byte goes out."""
+
+    trace_id: str
+    root_span_id: str
+    project: str
+    route: str
+    request_time: int
+    model: str  # asked for
+    session_id: str
+    user_id: str | None = None
+    client_request_id: str | None = None
+    request_preview: str | None = None
+    request: str | None = None  # JSON: the messages that went to the provider; None where content isn't stored
+    tags: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    traceparent: str | None = None
+    key_id: str | None = None
+    config_hash: str = ""
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """Parts produced since the last checkpoint of a running answer."""
+
+    trace_id: str
+    seq: int
+    parts: str  # JSON, as in TraceEnd.parts
+
+
+class TraceEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known when it ended: written once, in one transaction, with the spans."""
+
+    trace_id: str
+    project: str
+    outcome: Outcome
+    end_time: int
+    duration_ms: int
+    first_token_ms: int | None = None
+    finish_reason: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    model: str | None = None  # that answered
+    provider: str | None = None
+    usage: Usage | None = None
+    usage_estimated: bool = False
+    response_preview: str | None = None
+    response: str | None = None  # JSON: [assistant message, …], one a choice; None where content isn't stored
+    parts: str | None = None  # JSON: [["text","…"],["reasoning","…"],["tool_call",{…}]] in the order they came
+    spans: tuple[Span, ...] = ()
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored trace, whole. A running one has no `outcome`, `end_time` or `duration_ms`."""
+
+    trace_id: str
+    root_span_id: str
+    project: str
+    route: str
+    state: State
+    outcome: Outcome | None
+    request_time: int
+    end_time: int | None
+    duration_ms: int | None
+    first_token_ms: int | None
+    model: str
+    answered_model: str | None
+    provider: str | None
+    session_id: str
+    user_id: str | None
+    client_request_id: str | None
+    request_preview: str | None
+    request: str | None
+    response_preview: str | None
+    response: str | None
+    parts: str | None
+    finish_reason: str | None
+    error_code: str | None
+    error_message: str | None
+    usage: Usage | None
+    usage_estimated: bool
+    tags: dict[str, str]
+    metadata: dict[str, str]
+    traceparent: str | None
+    key_id: str | None
+    config_hash: str
+
+
+Value = bool | float | int | str | list[str]
+
+
+class Assessment(msgspec.Struct, frozen=True, kw_only=True):
+    """A rating, in MLflow's terms. `valid` is false once it is overridden or retracted."""
+
+    assessment_id: str
+    trace_id: str
+    project: str
+    name: str
+    value: Value
+    source_id: str
+    source_type: Literal["HUMAN", "LLM_JUDGE", "CODE"] = "HUMAN"
+    kind: Literal["feedback", "expectation"] = "feedback"
+    rationale: str | None = None
+    metadata: dict[str, str] = {}
+    span_id: str | None = None
+    create_time: int = 0
+    last_update_time: int = 0
+    overrides: str | None = None
+    valid: bool = True
+
+
+class ChatRecord(msgspec.Struct, frozen=True, kw_only=True, tag="chat", tag_field="event"):
+    """One finished chat, as the log, the live feed and `gateway tail` show it."""
+
+    time: int
+    trace_id: str
+    route: str
+    model: str
+    provider: str | None
+    attempts: int
+    outcome: str
+    first_token_ms: int | None
+    duration_ms: int
+    tokens: int | None
+    error: str | None = None
+    project: str = "default"
+    session_id: str | None = None
+    user_id: str | None = None
+    preview: str | None = None  # what was asked; never in the log
+
+
+class RatingRecord(msgspec.Struct, frozen=True, kw_only=True, tag="rating", tag_field="event"):
+    """One rating or retraction, as the log, the live feed and `gateway tail` show it."""
+
+    time: int
+    trace_id: str
+    name: str
+    value: Value | None  # None: retracted
+    source_id: str
+    project: str = "default"
+    comment: str | None = None  # never in the log

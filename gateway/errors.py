@@ -1,0 +1,125 @@
+"""Every error the gateway means to show, with its stable code and HTTP status.
+
+    GatewayError
+    ├── BadRequest            400  the body isn't what its content type says
+    ├── Unauthorized          401  no key where one is needed, or a bad one
+    ├── Forbidden             403  a good key, of the wrong role
+    ├── NotFound              404  unknown trace, session, route
+    ├── MethodNotAllowed      405
+    ├── Conflict              409
+    ├── TooLarge              413
+    ├── UnsupportedType       415
+    ├── InvalidValue          422  the fields are in `details`
+    ├── TooManyRequests       429
+    ├── Unavailable           503  shutdown, or too busy
+    │   └── StoreUnavailable  503  the store can't take it: nothing was recorded
+    └── ProviderError         502  the provider failed
+        ├── ProviderTimeout   504
+        ├── ProviderBusy      429  its own rate limit
+        ├── ProviderRefused   400, 404 or 422, as the provider said
+        └── AnswerTooLong     502  more than max_answer_bytes
+
+Codecs turn these into their own wire's shape; nothing else chooses a status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GatewayError(Exception):
+    """Base of all. `message` is short text for people: never a secret, SQL, or an upstream's address."""
+
+    status = 500
+    code = "internal_error"
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after: float | None = None,
+        details: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+        self.retry_after = retry_after  # seconds
+        self.details = tuple(details)  # (field, problem) pairs
+
+
+class BadRequest(GatewayError):
+    status, code = 400, "bad_request"
+
+
+class Unauthorized(GatewayError):
+    status, code = 401, "unauthorized"
+
+
+class Forbidden(GatewayError):
+    status, code = 403, "forbidden"
+
+
+class NotFound(GatewayError):
+    status, code = 404, "not_found"
+
+
+class MethodNotAllowed(GatewayError):
+    status, code = 405, "method_not_allowed"
+
+
+class Conflict(GatewayError):
+    status, code = 409, "conflict"
+
+
+class TooLarge(GatewayError):
+    status, code = 413, "too_large"
+
+
+class UnsupportedType(GatewayError):
+    status, code = 415, "unsupported_type"
+
+
+class InvalidValue(GatewayError):
+    status, code = 422, "invalid_value"
+
+
+class TooManyRequests(GatewayError):
+    status, code, retryable = 429, "rate_limited", True
+
+
+class Unavailable(GatewayError):
+    status, code, retryable = 503, "server_shutdown", True
+
+
+class StoreUnavailable(Unavailable):
+    code = "store_unavailable"
+
+
+class ProviderError(GatewayError):
+    """`upstream_status` is the provider's HTTP status, where it got as far as one."""
+
+    status, code, retryable = 502, "upstream_error", True
+    upstream_status: int | None = None
+
+
+class ProviderTimeout(ProviderError):
+    status, code = 504, "upstream_timeout"
+
+
+class ProviderBusy(ProviderError):
+    status, code = 429, "upstream_rate_limited"
+
+
+class ProviderRefused(ProviderError):
+    code, retryable = "upstream_refused", False
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AnswerTooLong(ProviderError):
+    code, retryable = "answer_too_long", False

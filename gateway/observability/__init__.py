@@ -1,0 +1,1 @@
+"""What people see of the gateway at work: log lines, metrics, the live feed, and `gateway tail`."""

@@ -1,0 +1,141 @@
+"""Any OpenAI-compatible base URL, over aiohttp. Bytes go to the sink as they come; nothing is decoded here.
+
+Retries, fallback and all timeouts but the connection's own belong to the router.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from gateway.config import Provider as ProviderConfig
+from gateway.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
+from gateway.providers.base import Call, Sink
+from gateway.wire.scrub import scrub
+from gateway.wire.upstream import upstream_failure
+
+_MAX_ERROR_BYTES = 65_536
+_MAX_EMBEDDING_BYTES = 67_108_864
+
+
+class OpenAIProvider:
+    """One base URL and its key. Connections are kept alive and shared by all calls; there is no limit on them."""
+
+    def __init__(self, config: ProviderConfig) -> None:
+        self._base = config.base_url.rstrip("/")
+        self._key = config.api_key
+        self._session: aiohttp.ClientSession | None = None
+
+    async def chat(self, call: Call, sink: Sink) -> None:
+        """See providers.base.Provider."""
+        fields: dict[str, Any] = {"model": call.model, **call.fields}
+        if call.stream:
+            fields["stream"] = True
+            asked = msgspec.json.decode(call.stream_options) if call.stream_options else None
+            fields["stream_options"] = {**(asked if isinstance(asked, dict) else {}), "include_usage": True}
+        accept = "text/event-stream" if call.stream else "application/json"
+        async with self._post("/chat/completions", fields, accept, call.connect_timeout_s) as response:
+            sink.head(sse=_is_event_stream(response, asked=call.stream))
+            content = response.content
+            while not sink.done:
+                data = await content.readany()
+                if not data:
+                    break
+                sink.feed(data)
+                await sink.room()
+            if sink.done and not content.at_eof():
+                # [DONE] came and the body's end has not: a moment more, and the connection can serve again.
+                try:
+                    async with asyncio.timeout(0.05):
+                        await content.readany()
+                except TimeoutError:
+                    response.close()
+
+    async def embed(self, model: str, fields: dict[str, msgspec.Raw]) -> bytes:
+        """See providers.base.Provider."""
+        async with self._post("/embeddings", {"model": model, **fields}, "application/json", 5) as response:
+            body = await response.content.read(_MAX_EMBEDDING_BYTES)
+            if not response.content.at_eof():
+                raise ProviderError("The provider's reply is too long.")
+            return body
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def _post(
+        self, path: str, fields: dict[str, Any], accept: str, connect_timeout_s: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A response with a good status; anything else is a ProviderError. Leaving early closes the connection."""
+        if self._session is None:  # made here, since it belongs to the running loop
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30), auto_decompress=True, trust_env=True
+            )
+        headers = {"Content-Type": "application/json", "Accept": accept, "Accept-Encoding": "identity"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, connect=connect_timeout_s)
+        try:
+            async with self._session.post(
+                self._base + path,
+                data=msgspec.json.encode(fields),
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                if response.status != 200:
+                    raise await self._refusal(response)
+                yield response
+        except aiohttp.ServerTimeoutError as error:
+            raise ProviderTimeout("The provider can't be reached in time.") from error
+        except aiohttp.ClientConnectorError as error:
+            raise ProviderError("The provider can't be reached.") from error
+        except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
+            raise ProviderError("The connection to the provider broke.") from error
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> ProviderError:
+        """What a status other than 200 means to the caller. Its text is scrubbed."""
+        text = (await response.content.read(_MAX_ERROR_BYTES)).decode("utf-8", "replace")
+        try:
+            body = msgspec.json.decode(text.encode())
+        except (msgspec.DecodeError, RecursionError):
+            body = None
+        said = body.get("error", body) if isinstance(body, dict) else None
+        status = response.status
+        error: ProviderError
+        if status in (400, 404, 422):
+            message = upstream_failure(said, self._key).message if said else f"The provider answered {status}."
+            error = ProviderRefused(message, status=status)
+        elif status == 429:
+            wait = _seconds(response.headers.get("Retry-After"))
+            error = ProviderBusy("The provider is limiting requests. Please try again later.", retry_after=wait)
+        elif status in (401, 403):
+            error = ProviderError("The provider refused this gateway's credentials.")
+        else:
+            error = ProviderError(f"The provider answered {status}.", retry_after=None)
+        error.upstream_status = status
+        error.__notes__ = [scrub(text, self._key, 200)]  # for the log only
+        return error
+
+
+def _is_event_stream(response: aiohttp.ClientResponse, *, asked: bool) -> bool:
+    """What the body is, by its type; where the type says neither, what was asked for."""
+    kind = response.content_type
+    if kind == "text/event-stream":
+        return True
+    return asked and kind not in ("application/json", "text/html")
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """`Retry-After` in seconds, where it is a number."""
+    try:
+        return min(max(float(retry_after or ""), 0.0), 86_400.0)
+    except ValueError:
+        return None

@@ -1,0 +1,189 @@
+"""One attempt's reply as it comes in: bytes are decoded, timed, and passed on to the run.
+
+It is the Sink that a provider feeds. Until the first real token nothing is passed on, so that the router can still
+turn to another target. Used by router.py only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.config import Model
+from gateway.domain.events import Delta, UsageReported
+from gateway.domain.ids import now_ms
+from gateway.domain.messages import ChatRequest
+from gateway.domain.trace import Attempt
+from gateway.errors import ProviderError, ProviderTimeout
+from gateway.wire.completion import CompletionDecoder, FoldingDecoder
+from gateway.wire.upstream import StreamDecoder
+
+_LINGER_S = 1.0  # after a finish reason: how long the usage chunk and [DONE] may take
+_MAX_HELD_BYTES = 1_048_576  # of frames without content before the first token
+
+
+class Output(Protocol):
+    """Where an answer goes: a Run."""
+
+    trace_id: str
+
+    def emit(self, events: Sequence[Delta], raw: Sequence[bytes] = ()) -> None: ...
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the readers are too far behind for the provider to be read on."""
+
+    async def room(self) -> None: ...
+
+
+class Reply:
+    """Decodes, times and forwards one reply. `timer` ends the attempt when a timeout runs out."""
+
+    def __init__(
+        self,
+        request: ChatRequest,
+        output: Output,
+        attempt: Attempt,
+        model: Model,
+        timer: asyncio.Timeout,
+        max_answer_bytes: int,
+    ) -> None:
+        self.started = False  # a token was passed on: there is no way back
+        self._request, self._output, self._attempt, self._model = request, output, attempt, model
+        self._max_bytes = max_answer_bytes
+        self._decoder: StreamDecoder | CompletionDecoder | None = None
+        self._held: list[Delta] = []
+        self._timer = timer
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()  # when the last event came
+        self._waiting = "first token" if request.stream else "answer"
+        self._paused = False
+        self._check: asyncio.TimerHandle | None = None
+        self._arm(model.first_token_timeout_s if request.stream else model.total_timeout_s)
+
+    @property
+    def done(self) -> bool:
+        return self._decoder is not None and self._decoder.done
+
+    @property
+    def finished(self) -> bool:
+        """A finish reason or [DONE] came: whatever the connection does now, the answer is whole."""
+        return self._decoder is not None and (self._decoder.finished or self._decoder.done)
+
+    @property
+    def answered_model(self) -> str | None:
+        return self._decoder.model if self._decoder else None
+
+    def head(self, *, sse: bool) -> None:
+        """A good status arrived."""
+        request, trace_id = self._request, self._output.trace_id
+        self._attempt.status = 200
+        if not sse:
+            self._decoder = CompletionDecoder(
+                trace_id, as_stream=request.stream, keep_usage=request.include_usage, max_bytes=self._max_bytes
+            )
+        elif request.raw and not request.stream:
+            self._decoder = FoldingDecoder(trace_id, max_frame_bytes=self._max_bytes)
+        else:
+            self._decoder = StreamDecoder(
+                trace_id, keep_raw=request.raw, keep_usage=request.include_usage, max_frame_bytes=self._max_bytes
+            )
+        if not request.stream:  # the body has begun: from here on it must keep coming
+            self._waiting = "rest of the answer"
+            self._last = self._loop.time()
+            self._arm(self._model.idle_timeout_s)
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes. Raises the error that they say or are."""
+        decoder = self._decoder
+        if decoder is None:
+            raise ProviderError("The provider sent a body without a head.")
+        was_finished = decoder.finished
+        events = decoder.feed(data)
+        if events:
+            self._pass(decoder, events)
+        elif decoder.raw:
+            self._hold(decoder)
+        if not self._request.stream:
+            self._last = self._loop.time()
+        if decoder.failure:
+            raise decoder.failure
+        if decoder.finished and not was_finished and "n" not in self._request.fields:
+            self._arm(_LINGER_S)
+
+    async def room(self) -> None:
+        """See providers.base.Sink. Time spent here is the client's, so no timeout counts it."""
+        if self._output.crowded:
+            self._paused = True
+            await self._output.room()
+            self._paused = False
+            self._last = self._loop.time()
+
+    def close(self) -> None:
+        """The body ended. Raises ProviderError if that was not the answer's end."""
+        self.disarm()
+        decoder = self._decoder
+        if decoder is None:
+            raise ProviderError("The provider sent nothing.")
+        events = decoder.close()
+        if decoder.failure and not self.finished:
+            raise decoder.failure
+        if not self.finished and not isinstance(decoder, CompletionDecoder):
+            if self.started:
+                self._pass(decoder, events)
+            raise ProviderError("The provider ended the answer before it was complete.")
+        self.started = True
+        self._pass(decoder, events)
+
+    def disarm(self) -> None:
+        """No timeout any more."""
+        if self._check is not None:
+            self._check.cancel()
+            self._check = None
+
+    def timed_out(self) -> ProviderTimeout:
+        """The error of an expired timer."""
+        return ProviderTimeout(f"The provider took too long: the {self._waiting} did not come in time.")
+
+    def _pass(self, decoder: StreamDecoder | CompletionDecoder, events: list[Delta]) -> None:
+        self._last = self._loop.time()
+        if self._held:
+            events = [*self._held, *events]
+            self._held = []
+        if not self.started:
+            if all(isinstance(event, UsageReported) for event in events):
+                self._held = events
+                self._hold(decoder)
+                return
+            self.started = True
+        if self._attempt.first_ms is None:
+            self._attempt.first_ms = now_ms()
+            if self._request.stream:
+                self._waiting = "next token"
+                self._arm(self._model.idle_timeout_s)
+        raw, decoder.raw = decoder.raw, []
+        if events or raw:
+            self._output.emit(events, raw)
+
+    def _hold(self, decoder: StreamDecoder | CompletionDecoder) -> None:
+        """Frames without content: passed on amid an answer, kept before it."""
+        if self.started:
+            raw, decoder.raw = decoder.raw, []
+            self._output.emit((), raw)
+        elif sum(map(len, decoder.raw)) > _MAX_HELD_BYTES:
+            raise ProviderError("The provider sent no answer.")
+
+    def _arm(self, seconds: float) -> None:
+        """(Re)start the clock: the attempt ends when nothing comes for so long."""
+        self.disarm()
+        self._check = self._loop.call_at(self._last + seconds, self._look, seconds)
+
+    def _look(self, seconds: float) -> None:
+        # Tokens only note the time they came; this looks once per timeout whether one did.
+        if self._paused:
+            self._last = self._loop.time()
+        if self._loop.time() - self._last >= seconds - 0.001:
+            self._timer.reschedule(self._loop.time())
+        else:
+            self._check = self._loop.call_at(self._last + seconds, self._look, seconds)

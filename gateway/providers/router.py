@@ -1,0 +1,190 @@
+"""Picks who answers: targets in order or by weight, retries with jittered back-off, cooldown of failing targets.
+
+Fallback ends with the first token; after it an error is an event in the stream. Each attempt is noted in a list that
+becomes the trace's spans. Called by chat.py, once a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from gateway.config import Config, Model, Target
+from gateway.domain.ids import new_span_id, now_ms
+from gateway.domain.messages import ChatRequest
+from gateway.domain.trace import Attempt
+from gateway.errors import NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
+from gateway.providers.base import Call, Provider
+from gateway.providers.reply import Output, Reply
+
+_LONGEST_WAIT_S = 2.0  # a Retry-After beyond this is somebody else's to wait for
+_FAILURES_BEFORE_COOLDOWN = 3
+_LONGEST_COOLDOWN_S = 30.0
+_log = logging.getLogger("gateway.router")
+
+
+class Health:
+    """Which targets to leave alone for now. Times are loop times."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, int] = {}
+        self._until: dict[str, float] = {}
+
+    def failed(self, target: str, error: ProviderError, now: float) -> None:
+        failures = self._failures[target] = self._failures.get(target, 0) + 1
+        pause = error.retry_after or 0.0
+        if failures >= _FAILURES_BEFORE_COOLDOWN:
+            pause = max(pause, 2.0 ** (failures - _FAILURES_BEFORE_COOLDOWN))
+        if pause:
+            self._until[target] = now + min(pause, _LONGEST_COOLDOWN_S)
+
+    def worked(self, target: str) -> None:
+        self._failures.pop(target, None)
+        self._until.pop(target, None)
+
+    def cooling(self, target: str, now: float) -> bool:
+        return self._until.get(target, 0.0) > now
+
+
+class Router:
+    """The models of one configuration. `attempted` is told of every attempt when it ends."""
+
+    def __init__(
+        self, config: Config, providers: Mapping[str, Provider], attempted: Callable[[str, Attempt], None]
+    ) -> None:
+        self.models = config.models
+        self._max_answer_bytes = config.streaming.max_answer_bytes
+        self._providers = providers
+        self._attempted = attempted
+        self._health = Health()
+
+    def model(self, name: str | None) -> tuple[str, Model]:
+        """The model asked for, or `default`, or the first declared. Raises NotFound."""
+        if name is None:
+            name = "default" if "default" in self.models else next(iter(self.models), "demo/echo")
+        if name in self.models:
+            return name, self.models[name]
+        if name.startswith("demo/"):
+            return name, Model(targets=(name,))
+        shown = name if len(name) <= 100 and name.isprintable() else name[:100].encode("unicode_escape").decode()
+        raise NotFound(f"There is no model '{shown}' here. GET /v1/models lists them.", code="model_not_found")
+
+    async def answer(self, model: Model, request: ChatRequest, output: Output, attempts: list[Attempt]) -> None:
+        """Get an answer from one target and pass it to `output`. Raises ProviderError when none gives a whole one."""
+        total = asyncio.timeout(model.total_timeout_s)
+        try:
+            async with total:
+                await self._answer(model, request, output, attempts)
+        except TimeoutError:
+            raise ProviderTimeout("The answer took longer than this server allows.") from None
+
+    async def embed(self, model: Model, fields: dict[str, msgspec.Raw]) -> bytes:
+        """Embeddings from the first target that gives them."""
+        error: ProviderError | None = None
+        for target in self._order(model):
+            provider, _, name = target.partition("/")
+            try:
+                async with asyncio.timeout(model.total_timeout_s):
+                    return await self._providers[provider].embed(name, fields)
+            except TimeoutError:
+                error = ProviderTimeout("The provider took too long.")
+            except ProviderRefused:
+                raise
+            except ProviderError as failure:
+                error = failure
+        raise error or ProviderError("No provider answered.")
+
+    async def _answer(self, model: Model, request: ChatRequest, output: Output, attempts: list[Attempt]) -> None:
+        error: ProviderError | None = None
+        for target in self._order(model):
+            for attempt_number in range(model.retries + 1):
+                if attempt_number:
+                    await asyncio.sleep(_pause(attempt_number, error))
+                error, started = await self._attempt(target, model, request, output, attempts)
+                if error is None:
+                    return
+                if started or (isinstance(error, ProviderRefused) and error.status != 404):
+                    raise error
+                if not _worth_retrying(error):
+                    break
+        raise error or ProviderError("No provider answered.")
+
+    async def _attempt(
+        self, target: str, model: Model, request: ChatRequest, output: Output, attempts: list[Attempt]
+    ) -> tuple[ProviderError | None, bool]:
+        """One call: its error if it failed, and whether tokens went out before."""
+        provider, _, name = target.partition("/")
+        attempt = Attempt(span_id=new_span_id(), provider=provider, model=name, start_ms=now_ms())
+        attempts.append(attempt)
+        call = Call(
+            model=name,
+            fields=request.fields,
+            stream=request.stream,
+            stream_options=request.stream_options,
+            connect_timeout_s=model.connect_timeout_s,
+        )
+        reply: Reply | None = None
+        error: ProviderError | None = None
+        attempt.error = "cancelled"  # stays if the caller ends it
+        try:
+            async with asyncio.timeout(None) as timer:
+                reply = Reply(request, output, attempt, model, timer, self._max_answer_bytes)
+                await self._providers[provider].chat(call, reply)
+            reply.close()
+        except TimeoutError:
+            error = reply.timed_out() if reply else ProviderTimeout("The provider took too long.")
+        except ProviderError as failure:
+            error = failure
+        finally:
+            if reply is not None:
+                reply.disarm()
+                attempt.model = reply.answered_model or name
+            attempt.end_ms = now_ms()
+        if error is not None and reply is not None and reply.finished and error.code != "answer_too_long":
+            error = None  # a finish reason came: what the connection did after it costs nothing
+            reply.close()
+            reply.disarm()
+        attempt.error = error.code if error else None
+        if error is not None:
+            attempt.message = error.message
+            attempt.status = error.upstream_status or attempt.status
+            self._note(target, error)
+        else:
+            self._health.worked(target)
+        self._attempted(target, attempt)
+        return error, reply is not None and reply.started
+
+    def _note(self, target: str, error: ProviderError) -> None:
+        said = f" ({error.__notes__[0]})" if getattr(error, "__notes__", None) else ""
+        _log.warning("%s: %s%s", target, error.message, said)
+        if not isinstance(error, ProviderRefused):
+            self._health.failed(target, error, asyncio.get_running_loop().time())
+
+    def _order(self, model: Model) -> list[str]:
+        """Targets in the order to try: those that cool down last, since a bad chance beats none."""
+        targets = [t if isinstance(t, Target) else Target(target=t) for t in model.targets]
+        if model.strategy == "weighted":  # Efraimidis and Spirakis: sorting by u^(1/w) draws by weight
+            targets.sort(key=lambda t: random.random() ** (1 / t.weight), reverse=True)
+        now = asyncio.get_running_loop().time()
+        return sorted((t.target for t in targets), key=lambda t: self._health.cooling(t, now))
+
+
+def _worth_retrying(error: ProviderError) -> bool:
+    """On the same target: what may pass in a moment. A timeout has cost enough already."""
+    if isinstance(error, (ProviderTimeout, ProviderRefused)):
+        return False
+    if isinstance(error, ProviderBusy):
+        return error.retry_after is None or error.retry_after <= _LONGEST_WAIT_S
+    status = error.upstream_status
+    return status is None or status in (408, 409, 425) or status >= 500
+
+
+def _pause(attempt_number: int, error: ProviderError | None) -> float:
+    """Seconds before the next try: what the provider asked for, else a doubling wait with jitter."""
+    if error is not None and error.retry_after:
+        return error.retry_after
+    return min(_LONGEST_WAIT_S, 0.2 * 2.0 ** (attempt_number - 1)) * random.uniform(0.5, 1.0)

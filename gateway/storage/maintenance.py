@@ -1,0 +1,50 @@
+"""Retention: deletes what is too old or too much, in small batches. One background task, started by app.py.
+
+Each batch is a write like any other, so chats and ratings get their turn between two of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from gateway.config import StoreConfig
+from gateway.domain import ids
+from gateway.errors import StoreUnavailable
+from gateway.storage.base import OpsStore
+
+BATCH = 100
+DAY_MS = 24 * 3600 * 1000
+_log = logging.getLogger("gateway.storage")
+
+
+async def sweep(store: OpsStore, config: StoreConfig, now: int) -> int:
+    """Delete what is due at `now`. Returns how many traces went."""
+    before = int(now - config.retention_days * DAY_MS) if config.retention_days else 0
+    deleted = 0
+    while True:
+        some = await store.expire(before, now - DAY_MS, BATCH)
+        deleted += some
+        if some < BATCH:
+            break
+    cap = config.max_size_mb * 1_000_000
+    while cap and await store.size_bytes() > cap:
+        some = await store.expire_oldest(BATCH)
+        deleted += some
+        if not some:
+            break
+    return deleted
+
+
+async def keep_sweeping(store: OpsStore, config: Callable[[], StoreConfig], interval_s: float = 60) -> None:
+    """Sweep for ever; `config` is asked anew each time, as it may be reloaded."""
+    while True:
+        try:
+            if deleted := await sweep(store, config(), ids.now_ms()):
+                _log.info("retention deleted %d traces", deleted)
+        except StoreUnavailable:
+            _log.warning("retention waits: the store can't write")
+        except Exception:
+            _log.exception("retention failed")
+        await asyncio.sleep(interval_s)

@@ -1,0 +1,220 @@
+"""Transaction scripts over traces: generators that yield SQL and receive rows, and know no engine.
+
+A script is one transaction. An engine drives it: it runs each statement and sends the rows back in. The SQL is of
+the kind that SQLite and PostgreSQL both know (`$1`, TEXT ids, BIGINT times, JSON as TEXT), so a second engine is a
+second driver. Scripts raise GatewayErrors, and raise them before their first write. An engine with several writers
+at once must run them serializable. Called by the engines alone; the other scripts are in sql_feedback and sql_ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from gateway.domain.messages import Usage
+from gateway.domain.trace import Checkpoint, Outcome, Span, State, Trace, TraceEnd, TraceStart
+from gateway.errors import NotFound
+from gateway.storage.base import Session
+
+T = TypeVar("T")
+
+
+class Row(Protocol):
+    """A row of either engine, by column name."""
+
+    def __getitem__(self, key: str, /) -> Any: ...
+
+
+Params = Sequence[object]
+Statement = tuple[str, Params]
+Rows = Sequence[Row]
+Script: TypeAlias = Generator[Statement, Rows, T]
+
+_STRINGS = msgspec.json.Decoder(dict[str, str])
+_ATTRIBUTES = msgspec.json.Decoder(dict[str, Any])
+
+
+def drive(script: Script[T], execute: Callable[[str, Params], Rows]) -> T:
+    """Run a script to its end against an engine that answers at once."""
+    try:
+        sql, params = next(script)
+        while True:
+            sql, params = script.send(execute(sql, params))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def to_json(value: object) -> str:
+    return msgspec.json.encode(value).decode() if value else "{}"
+
+
+def strings(text: str) -> dict[str, str]:
+    """The string pairs that `to_json` wrote."""
+    return _STRINGS.decode(text) if text != "{}" else {}
+
+
+def numbers(first: int, count: int) -> str:
+    """Placeholders for a list: `$2, $3, $4`."""
+    return ", ".join(f"${i}" for i in range(first, first + count))
+
+
+def insert_into(table: str, columns: Sequence[str]) -> str:
+    """An INSERT of one row, its values in the order of the columns."""
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({numbers(1, len(columns))})"  # noqa: S608  our own names
+
+
+_STARTED = (
+    "trace_id",
+    "root_span_id",
+    "project",
+    "route",
+    "request_time",
+    "model",
+    "session_id",
+    "user_id",
+    "client_request_id",
+    "request_preview",
+    "request",
+    "traceparent",
+    "key_id",
+    "config_hash",
+)
+_BEGIN = insert_into("traces", (*_STARTED, "tags", "metadata", "state"))
+
+_FINISH = """UPDATE traces SET state = $2, outcome = $3, end_time = $4, duration_ms = $5, first_token_ms = $6,
+finish_reason = $7, error_code = $8, error_message = $9, answered_model = $10, provider = $11, prompt_tokens = $12,
+completion_tokens = $13, total_tokens = $14, usage_estimated = $15, response_preview = $16, response = $17, parts = $18
+WHERE trace_id = $1"""
+
+_SPAN_COLUMNS = ("span_id", "parent_id", "name", "kind", "start_ms", "end_ms", "status", "message")
+_SPAN = insert_into("spans", ("trace_id", *_SPAN_COLUMNS, "attributes"))
+
+_OWNER = "SELECT user_id FROM sessions WHERE project = $1 AND session_id = $2"
+
+
+def begin_trace(start: TraceStart) -> Script[None]:
+    owners = yield _OWNER, (start.project, start.session_id)
+    if not owners:
+        yield (
+            "INSERT INTO sessions (project, session_id, user_id, created) VALUES ($1, $2, $3, $4)",
+            (start.project, start.session_id, start.user_id, start.request_time),
+        )
+    elif owners[0]["user_id"] not in (None, start.user_id):
+        raise NotFound("No such session.")
+    plain = [getattr(start, name) for name in _STARTED]
+    yield _BEGIN, (*plain, to_json(start.tags), to_json(start.metadata), State.IN_PROGRESS.value)
+
+
+def checkpoint(deltas: Iterable[Checkpoint], now: int) -> Script[None]:
+    for delta in deltas:
+        # a batch that was taken for lost may be sent again
+        yield (
+            "INSERT INTO checkpoints (trace_id, seq, time, parts) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            (delta.trace_id, delta.seq, now, delta.parts),
+        )
+
+
+def finish_trace(end: TraceEnd) -> Script[None]:
+    # looking first is twice as fast in SQLite as an UPDATE with RETURNING
+    running = yield "SELECT 1 FROM traces WHERE trace_id = $1 AND end_time IS NULL", (end.trace_id,)
+    if not running:  # ended by an earlier call, or never begun
+        return
+    usage = end.usage
+    yield (
+        _FINISH,
+        (
+            end.trace_id,
+            end.outcome.state.value,
+            end.outcome.value,
+            end.end_time,
+            end.duration_ms,
+            end.first_token_ms,
+            end.finish_reason,
+            end.error_code,
+            end.error_message,
+            end.model,
+            end.provider,
+            usage and usage.prompt_tokens,
+            usage and usage.completion_tokens,
+            usage and usage.total_tokens,
+            int(end.usage_estimated),
+            end.response_preview,
+            end.response,
+            end.parts,
+        ),
+    )
+    for span in end.spans:
+        plain = [getattr(span, name) for name in _SPAN_COLUMNS]
+        yield _SPAN, (end.trace_id, *plain, to_json(span.attributes))
+    yield "DELETE FROM checkpoints WHERE trace_id = $1", (end.trace_id,)
+
+
+_PLAIN = tuple(
+    name
+    for name in Trace.__struct_fields__
+    if name not in {"state", "outcome", "usage", "usage_estimated", "tags", "metadata"}
+)
+
+
+def _trace(row: Row) -> Trace:
+    usage = None
+    if row["total_tokens"] is not None:
+        usage = Usage(row["prompt_tokens"], row["completion_tokens"], row["total_tokens"])
+    return Trace(
+        **{name: row[name] for name in _PLAIN},
+        state=State(row["state"]),
+        outcome=row["outcome"] and Outcome(row["outcome"]),
+        usage=usage,
+        usage_estimated=bool(row["usage_estimated"]),
+        tags=strings(row["tags"]),
+        metadata=strings(row["metadata"]),
+    )
+
+
+def get_trace(project: str, trace_id: str) -> Script[Trace | None]:
+    rows = yield "SELECT * FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
+    return _trace(rows[0]) if rows else None
+
+
+def get_spans(trace_id: str) -> Script[list[Span]]:
+    """Parents before their children."""
+    rows = yield "SELECT * FROM spans WHERE trace_id = $1 ORDER BY start_ms, end_ms DESC, parent_id", (trace_id,)
+    return [
+        Span(**{name: row[name] for name in _SPAN_COLUMNS}, attributes=_ATTRIBUTES.decode(row["attributes"]))
+        for row in rows
+    ]
+
+
+def get_session(project: str, session_id: str) -> Script[Session | None]:
+    rows = yield _OWNER, (project, session_id)
+    return Session(session_id, project, rows[0]["user_id"]) if rows else None
+
+
+def session_traces(project: str, session_id: str, limit: int) -> Script[list[Trace]]:
+    rows = yield (
+        "SELECT * FROM traces WHERE project = $1 AND session_id = $2"
+        " ORDER BY request_time DESC, trace_id DESC LIMIT $3",
+        (project, session_id, limit),
+    )
+    return [_trace(row) for row in reversed(rows)]
+
+
+def find_trace(project: str, trace_id: str | None, client_request_id: str | None) -> Script[Row | None]:
+    """Its trace_id and model: by its own ID, or the newest with that client request ID."""
+    if trace_id is not None:
+        rows = yield "SELECT trace_id, model FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
+    else:
+        rows = yield (
+            "SELECT trace_id, model FROM traces WHERE project = $1 AND client_request_id = $2"
+            " ORDER BY request_time DESC, trace_id DESC LIMIT 1",
+            (project, client_request_id),
+        )
+    return rows[0] if rows else None
+
+
+def resolve_trace(project: str, trace_id: str | None, client_request_id: str | None) -> Script[str | None]:
+    row = yield from find_trace(project, trace_id, client_request_id)
+    return row["trace_id"] if row else None

@@ -1,0 +1,206 @@
+"""The one writer: a thread with a plain SQLite connection that commits whatever waits, in one transaction.
+
+Not a scheduler: there is no timer, so a write that comes alone is committed at once, and those that come while a
+commit runs share the next one. Called by SQLiteStore from the event loop; awaiting what `submit` returns waits for
+the commit of the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import msgspec
+
+from gateway.errors import Conflict, GatewayError, InvalidValue, StoreUnavailable
+from gateway.storage.sql import Params, Script, drive
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_log = logging.getLogger("gateway.storage")
+_NAMES = tuple(str(i) for i in range(1, 33))
+
+
+def bind(params: Params) -> dict[str, object]:
+    """`$1` is a named parameter to SQLite, its name being "1"."""
+    if len(params) <= len(_NAMES):
+        return dict(zip(_NAMES, params, strict=False))
+    return {str(i): value for i, value in enumerate(params, 1)}
+
+
+class WriterStats(msgspec.Struct):
+    """For metrics. `queued` counts the writes that aren't committed yet."""
+
+    queued: int = 0
+    batches: int = 0
+    writes: int = 0
+    rows: int = 0
+    failed_batches: int = 0
+
+
+class _Job(Generic[T]):
+    __slots__ = ("error", "future", "result", "script")
+
+    def __init__(self, script: Callable[[], Script[T]], future: asyncio.Future[T]) -> None:
+        self.script = script
+        self.future = future
+        self.result: T
+        self.error: Exception | None = None
+
+    def settle(self) -> None:
+        if self.future.done():  # the caller was cancelled
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Writer:
+    """Owns `connection` from here on. `in_place` says whether the file is still the one that was opened."""
+
+    def __init__(self, connection: sqlite3.Connection, in_place: Callable[[], bool], max_queue: int) -> None:
+        self.stats = WriterStats()
+        self._connection = connection
+        self._in_place = in_place
+        self._max_queue = max_queue
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lost = False  # the file isn't ours any more: nothing is acknowledged until a restart
+        self._failing = False
+        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Put a script into the queue. The future fails with StoreUnavailable, or with the script's own error."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        if self._closed or self.stats.queued >= self._max_queue:
+            future.set_exception(_unavailable())
+            return future
+        self.stats.queued += 1
+        self._queue.put(_Job(partial(script, *args, **kwargs), future))
+        return future
+
+    async def close(self) -> None:
+        """Commit what waits, end the thread, and close the connection."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # -------------------------------------------------------------- in the thread
+
+    def _work(self) -> None:
+        _step_back()
+        closing = False
+        while not closing:
+            jobs = [self._queue.get()]
+            with suppress(queue.Empty):
+                while True:
+                    jobs.append(self._queue.get_nowait())
+            closing = jobs[-1] is None  # nothing is queued after it
+            batch = [job for job in jobs if job is not None]
+            if batch:
+                self._commit(batch)
+                with suppress(RuntimeError):  # a loop that was closed first has nobody waiting
+                    self._loop.call_soon_threadsafe(self._settle, batch)
+        self._connection.close()  # the last one to close checkpoints the WAL and removes it
+
+    def _settle(self, batch: Sequence[_Job[Any]]) -> None:
+        """Back on the event loop, once a batch."""
+        self.stats.queued -= len(batch)
+        for job in batch:
+            job.settle()
+
+    def _commit(self, batch: Sequence[_Job[Any]]) -> None:
+        before = self._connection.total_changes
+        try:
+            if not self._lost:
+                self._transact(batch)
+                if not self._in_place():
+                    # the commit went to a file that has no name any more
+                    self._lost = True
+                    _log.critical("the store's file was removed or replaced: no write is taken until a restart")
+        except Exception as error:
+            self._roll_back()
+            self._failed(batch)
+            if not self._failing:
+                _log.error("the store can't write: %s", error)
+            self._failing = True
+            return
+        if self._lost:
+            self._failed(batch)
+            return
+        if self._failing:
+            _log.warning("the store can write again")
+        self._failing = False
+        self.stats.batches += 1
+        self.stats.writes += len(batch)
+        self.stats.rows += self._connection.total_changes - before
+
+    def _failed(self, batch: Sequence[_Job[Any]]) -> None:
+        self.stats.failed_batches += 1
+        for job in batch:
+            job.error = _unavailable()
+
+    def _transact(self, batch: Sequence[_Job[Any]]) -> None:
+        """Commit all scripts but those that fail by themselves. sqlite3.Error: nothing is committed.
+
+        No savepoints: scripts look before they write, so one that fails has nearly always written nothing. For the
+        rest the batch is run once more without it.
+        """
+        again = True
+        while again:
+            again = False
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job in batch:
+                if job.error is not None:
+                    continue
+                before = self._connection.total_changes
+                try:
+                    job.result = drive(job.script(), self._execute)
+                except Exception as error:
+                    job.error = _own_fault(error)
+                    if self._connection.total_changes != before:
+                        again = True
+                        break
+            self._connection.execute("ROLLBACK" if again else "COMMIT")
+
+    def _execute(self, sql: str, params: Params) -> list[sqlite3.Row]:
+        return self._connection.execute(sql, bind(params)).fetchall()
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:  # some errors have rolled back already
+                self._connection.execute("ROLLBACK")
+
+
+def _own_fault(error: Exception) -> Exception:
+    """What the script's caller gets. Raises what is the store's fault, not the script's."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return Conflict("It exists already.")
+    if isinstance(error, (sqlite3.DataError, ValueError, OverflowError)) and not isinstance(error, GatewayError):
+        return InvalidValue("A value can't be stored.")
+    if isinstance(error, sqlite3.Error) and not isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
+        raise error
+    return error
+
+
+def _unavailable() -> StoreUnavailable:
+    return StoreUnavailable("The store can't take this right now.", retry_after=1)
+
+
+def _step_back() -> None:
+    """The event loop goes first: streams mustn't wait for a commit."""
+    if hasattr(os, "SCHED_IDLE"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # of this thread only

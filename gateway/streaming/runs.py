@@ -1,0 +1,154 @@
+"""All runs of this process: the running ones, and the finished ones that can still be replayed.
+
+One sweep, four times a second, does for all of them what each would else need a timer for: heartbeats, send timeouts,
+checkpoints and the end of the resume window. Made by app.py; used by chat.py and by the drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+
+from gateway.config import Streaming
+from gateway.domain.trace import Checkpoint, Outcome
+from gateway.errors import GatewayError, Unavailable
+from gateway.storage.base import TraceStore
+from gateway.streaming.log import EventLog, Reader
+from gateway.streaming.run import Run
+
+SWEEP_S = 0.25
+CHECKPOINT_S = 1.0
+_log = logging.getLogger("gateway.runs")
+
+
+class Runs:
+    """The registry. `count` tells the metrics what the sweep did: heartbeats, send_timeouts, checkpoints."""
+
+    def __init__(self, store: TraceStore, limits: Streaming, count: Callable[[str], None]) -> None:
+        self.running: dict[str, Run] = {}
+        self.draining = False
+        self.limits = limits
+        self._store = store
+        self._count = count
+        self._kept: OrderedDict[str, tuple[Run, float]] = OrderedDict()  # with the loop time of their end
+        self._kept_bytes = 0
+        self._replays: set[Reader] = set()  # of logs made again from the store
+        self._saving: asyncio.Task[None] | None = None
+        self._saved_at = 0.0
+
+    def add(self, run: Run) -> None:
+        """Raises Unavailable while the server drains."""
+        if self.draining:
+            raise Unavailable("The server is shutting down. Please try again.", retry_after=1)
+        self.running[run.trace_id] = run
+
+    def settled(self, run: Run) -> None:
+        """The run is over: keep it for a while if somebody may come back for it."""
+        self.running.pop(run.trace_id, None)
+        if run.replayable and run.end is not None and self.limits.resume_window_s > 0:
+            self._kept[run.trace_id] = (run, asyncio.get_running_loop().time())
+            self._kept_bytes += run.log.size
+            while self._kept_bytes > self.limits.replay_max_bytes:
+                self._forget()
+
+    def get(self, trace_id: str) -> Run | None:
+        """A running or a kept run."""
+        kept = self._kept.get(trace_id)
+        return self.running.get(trace_id) or (kept[0] if kept else None)
+
+    @contextlib.contextmanager
+    def replaying(self, log: EventLog, after: int) -> Iterator[Reader]:
+        """A reader of a log that belongs to no run; the sweep looks after it like the others."""
+        reader = Reader(log, raw=False, after=after, now=asyncio.get_running_loop().time())
+        self._replays.add(reader)
+        try:
+            yield reader
+        finally:
+            self._replays.discard(reader)
+
+    @property
+    def readers(self) -> int:
+        return sum(len(run.log.readers) for run in self.running.values())
+
+    @property
+    def kept(self) -> int:
+        return len(self._kept)
+
+    async def sweep_forever(self) -> None:
+        """The background loop; app.py owns its task."""
+        try:
+            while True:
+                await asyncio.sleep(SWEEP_S)
+                try:
+                    self.sweep(asyncio.get_running_loop().time())
+                except Exception:
+                    _log.exception("the sweep failed")
+        finally:
+            if self._saving is not None:
+                self._saving.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._saving
+
+    def sweep(self, now: float) -> None:
+        """Look at every run once. `now` is loop time."""
+        idle, stuck = now - self.limits.heartbeat_s, now - self.limits.send_timeout_s
+        readers = [reader for run in self.running.values() for reader in run.log.readers]
+        readers += [reader for run, _ in self._kept.values() for reader in run.log.readers]
+        for reader in (*readers, *self._replays):
+            self._look_at(reader, idle, stuck)
+        while self._kept and next(iter(self._kept.values()))[1] < now - self.limits.resume_window_s:
+            self._forget()
+        if now - self._saved_at >= CHECKPOINT_S and (self._saving is None or self._saving.done()):
+            self._saved_at = now
+            self._saving = asyncio.create_task(self._checkpoint())
+
+    def _look_at(self, reader: Reader, idle: float, stuck: float) -> None:
+        if reader.sending_since is not None:
+            if reader.sending_since < stuck and reader.drop is not None:
+                self._count("send_timeouts")
+                reader.drop()
+        elif reader.waiting and reader.idle_since < idle:
+            self._count("heartbeats")
+            reader.nudge()
+
+    async def _checkpoint(self) -> None:
+        """Store what the running answers have said since the last time, all in one transaction."""
+        batch: list[Checkpoint] = []
+        marks: list[tuple[Run, tuple[int, int]]] = []
+        for run in list(self.running.values()):
+            mark = run.log.mark()
+            if mark != run.saved and not run.over and run.begun.done():
+                parts = run.recorder.checkpoint(run.log.parts(run.saved))
+                if parts is not None:
+                    batch.append(Checkpoint(run.trace_id, run.checkpoints, parts))
+                    marks.append((run, mark))
+        if not batch:
+            return
+        try:
+            await self._store.checkpoint(batch)
+        except GatewayError as error:
+            _log.warning("a checkpoint waits: %s", error.message)
+            return  # the marks stay, so the next one brings it all
+        self._count("checkpoints")
+        for run, mark in marks:
+            run.saved = mark
+            run.checkpoints += 1
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse new runs, give the running ones `seconds` to end, then interrupt them; returns when all are over."""
+        self.draining = True
+        await self._wait_all(seconds)
+        for run in list(self.running.values()):
+            run.cancel(Outcome.INTERRUPTED)
+        await self._wait_all(10)
+
+    async def _wait_all(self, seconds: float) -> None:
+        if tasks := {run.task for run in self.running.values()}:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    def _forget(self) -> None:
+        _, (run, _) = self._kept.popitem(last=False)
+        self._kept_bytes -= run.log.size

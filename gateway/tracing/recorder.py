@@ -1,0 +1,179 @@
+"""Folds one run into its final record: usage, times, previews, and a span for the request and for each attempt.
+
+Attribute names: OpenTelemetry semantic conventions for generative AI. It does no I/O; Run calls `tap` for every batch
+of events and `end` once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from gateway.domain import ids
+from gateway.domain.answer import Part, answer_text, assistant_messages
+from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, UsageReported
+from gateway.domain.messages import Usage
+from gateway.domain.trace import Attempt, Outcome, Span, State, TraceEnd, TraceStart
+from gateway.errors import GatewayError
+
+Content = Literal["full", "preview", "none"]
+PREVIEW_CHARS = 1000  # as MLflow's open-source store has it
+
+
+class Ending(Protocol):
+    """How the provider call came out."""
+
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def error(self) -> GatewayError | None: ...
+
+
+def preview(text: str) -> str:
+    """The first 1,000 characters."""
+    return text if len(text) <= PREVIEW_CHARS else text[: PREVIEW_CHARS - 1] + "…"
+
+
+class Recorder:
+    """`attempts` is the router's list, which fills up while the run goes on."""
+
+    def __init__(self, start: TraceStart, attempts: list[Attempt], content: Content) -> None:
+        self._start, self._attempts, self._content = start, attempts, content
+        self._first_ms: int | None = None
+        self._frames = 0  # with content: the estimate of completion tokens where the provider doesn't count
+        self._others: dict[int, str] = {}
+        self._reasons: dict[int, str] = {}
+        self._usage: Usage | None = None
+        self._preview_left = PREVIEW_CHARS  # of checkpoints, where only previews are kept
+
+    def tap(self, events: Sequence[Delta]) -> None:
+        for event in events:
+            if isinstance(event, (TextDelta, ReasoningDelta)):
+                self._frames += event.count
+            elif isinstance(event, Finished):
+                self._reasons[event.index] = event.reason
+                continue
+            elif isinstance(event, UsageReported):
+                self._usage = event.usage
+                continue
+            else:
+                self._frames += 1
+                if isinstance(event, ChoiceDelta):
+                    self._others[event.index] = self._others.get(event.index, "") + event.text
+            if self._first_ms is None:
+                self._first_ms = max(0, ids.now_ms() - self._start.request_time)
+
+    def checkpoint(self, parts: list[Part]) -> str | None:
+        """The new parts as JSON; only as many as a preview needs, or None, where content isn't stored."""
+        if self._content == "none" or not self._preview_left:
+            return None
+        if self._content == "preview":
+            parts = [("text", answer_text(parts)[: self._preview_left])]
+            self._preview_left -= len(parts[0][1])
+        return msgspec.json.encode(parts).decode()
+
+    def end(self, ending: Ending, parts: list[Part]) -> TraceEnd:
+        """The final record. The clock may have been set back, so no duration is negative."""
+        start, outcome = self._start, ending.outcome
+        end_time = max(ids.now_ms(), start.request_time)
+        last = self._attempts[-1] if self._attempts else None
+        text = answer_text(parts)
+        messages = assistant_messages(parts, self._others)
+        simple = len(parts) <= 1 and not self._others and all(kind == "text" for kind, _ in parts)
+        full = self._content == "full"
+        error = ending.error
+        code, message = (error.code, error.message) if error else (None, None)
+        if outcome is Outcome.INTERRUPTED:
+            code, message = "server_shutdown", "The server was shut down while answering."
+        record = TraceEnd(
+            trace_id=start.trace_id,
+            project=start.project,
+            outcome=outcome,
+            end_time=end_time,
+            duration_ms=end_time - start.request_time,
+            first_token_ms=self._first_ms,
+            finish_reason=self._reason(outcome),
+            error_code=code,
+            error_message=message,
+            model=last.model if last else None,
+            provider=last.provider if last else None,
+            usage=self._usage or self._estimate(),
+            usage_estimated=self._usage is None and self._frames > 0,
+            response_preview=preview(text) if self._content != "none" and text else None,
+            response=msgspec.json.encode(messages).decode() if full else None,
+            parts=msgspec.json.encode(parts).decode() if full and not simple else None,
+        )
+        return msgspec.structs.replace(record, spans=self._spans(record))
+
+    def _reason(self, outcome: Outcome) -> str | None:
+        if outcome in (Outcome.STOPPED, Outcome.DISCONNECTED):
+            return outcome.value
+        if outcome.state is State.ERROR:
+            return None
+        return self._reasons.get(0) or next(iter(self._reasons.values()), "stop")
+
+    def _estimate(self) -> Usage | None:
+        return Usage(0, self._frames, self._frames) if self._frames else None
+
+    def _spans(self, end: TraceEnd) -> tuple[Span, ...]:
+        start = self._start
+        root: dict[str, Any] = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": start.model,
+            "gen_ai.conversation.id": start.session_id,
+            "gateway.route": start.route,
+            "gateway.outcome": end.outcome.value,
+            "gateway.config_hash": start.config_hash,
+        }
+        if end.model:
+            root["gen_ai.response.model"] = end.model
+        if end.finish_reason:
+            root["gen_ai.response.finish_reasons"] = [end.finish_reason]
+        if end.usage:
+            root["gen_ai.usage.input_tokens"] = end.usage.prompt_tokens
+            root["gen_ai.usage.output_tokens"] = end.usage.completion_tokens
+        if end.usage_estimated:
+            root["gateway.usage_estimated"] = True
+        if end.error_code:
+            root["error.type"] = end.error_code
+        if end.first_token_ms is not None:
+            root["gen_ai.server.time_to_first_token"] = end.first_token_ms / 1000
+        failed = end.outcome.state is State.ERROR
+        request = Span(
+            span_id=start.root_span_id,
+            parent_id=None,
+            name=f"chat {start.model}",
+            kind="SERVER",
+            start_ms=start.request_time,
+            end_ms=end.end_time,
+            status="ERROR" if failed else "OK",
+            message=end.error_message,
+            attributes=root,
+        )
+        return (request, *(self._attempt_span(attempt, end.end_time) for attempt in self._attempts))
+
+    def _attempt_span(self, attempt: Attempt, end_time: int) -> Span:
+        attributes: dict[str, Any] = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": attempt.provider,
+            "gen_ai.request.model": attempt.model,
+        }
+        if attempt.status is not None:
+            attributes["http.response.status_code"] = attempt.status
+        if attempt.error is not None:
+            attributes["error.type"] = attempt.error
+        if attempt.first_ms is not None:
+            attributes["gen_ai.server.time_to_first_token"] = max(0, attempt.first_ms - attempt.start_ms) / 1000
+        return Span(
+            span_id=attempt.span_id,
+            parent_id=self._start.root_span_id,
+            name=f"chat {attempt.provider}/{attempt.model}",
+            kind="CLIENT",
+            start_ms=attempt.start_ms,
+            end_ms=max(attempt.end_ms or end_time, attempt.start_ms),
+            status="ERROR" if attempt.error not in (None, "cancelled") else "OK",
+            message=attempt.message,
+            attributes=attributes,
+        )

@@ -1,0 +1,144 @@
+"""The outermost ASGI application: request IDs, CORS, keys, routing, and the one place where errors become responses.
+
+Every path, unknown ones too, asks for a key before it says whether it exists.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from starlette.routing import Match
+from starlette.routing import Route as StarletteRoute
+
+from gateway.auth import authenticate, require
+from gateway.domain import ids
+from gateway.errors import GatewayError, MethodNotAllowed, NotFound
+from gateway.web.exchange import ClientGone, Exchange
+from gateway.web.routes import ROUTES, Route
+from gateway.web.socket import Socket
+from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_ALLOWED_HEADERS = (
+    b"authorization, content-type, last-event-id, idempotency-key, x-request-id, x-session-id, x-user-id, "
+    b"x-client-request-id, x-mlflow-return-trace-id, traceparent"
+)
+_log = logging.getLogger("gateway.edge")
+
+
+class Edge:
+    """Made by app.py. `sockets` are the open ones, for the drain."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.sockets: set[Socket] = set()
+        self._routes: dict[tuple[str, str], Route] = {}
+        self._patterns: list[tuple[StarletteRoute, Route]] = []
+        self._paths: dict[str, list[str]] = {}
+        for route in ROUTES:
+            self._paths.setdefault(route.path, []).append(route.method)
+            if "{" in route.path:
+                self._patterns.append((StarletteRoute(route.path, route.handler, methods=[route.method]), route))
+            else:
+                self._routes[route.method, route.path] = route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = _request_id(scope["headers"])
+        if scope["type"] == "websocket":
+            if scope["path"] == "/chat/ws":
+                self._services.metrics.opened("websocket")
+                try:
+                    await Socket(scope, receive, send, self._services, request_id).serve(self.sockets)
+                finally:
+                    self._services.metrics.closed("websocket")
+            else:
+                await send({"type": "websocket.close", "code": 1008, "reason": "There is no such path."})
+            return
+        x = Exchange(scope, receive, send, self._services, request_id)
+        self._services.metrics.opened("http")
+        try:
+            await self._handle(x)
+        except ClientGone:
+            pass
+        except GatewayError as error:
+            await self._refuse(x, error)
+        except Exception:
+            _log.exception("request %s failed", request_id)
+            await self._refuse(x, GatewayError("Something went wrong in the gateway."))
+        finally:
+            self._services.metrics.closed("http")
+
+    async def _handle(self, x: Exchange) -> None:
+        method = x.scope["method"]
+        x.cors = self._cors(x)
+        if method == "OPTIONS" and x.header(b"access-control-request-method"):
+            await x.no_content()
+            return
+        route = self._find(x, "GET" if method == "HEAD" else method)
+        if route is None or route.roles:
+            services = self._services
+            x.principal = authenticate(
+                services.keys, services.config.auth, services.server_host, x.headers, x.client_host
+            )
+            if route is not None:
+                require(x.principal, *route.roles)
+        if route is None:
+            raise self._unknown(x)
+        await route.handler(x)
+
+    def _find(self, x: Exchange, method: str) -> Route | None:
+        route = self._routes.get((method, x.path))
+        if route is not None:
+            return route
+        for pattern, route in self._patterns:
+            if route.method == method:
+                match, found = pattern.matches({**x.scope, "method": method})
+                if match is Match.FULL:
+                    x.scope["path_params"] = found["path_params"]
+                    return route
+        return None
+
+    def _unknown(self, x: Exchange) -> GatewayError:
+        methods = list(self._paths.get(x.path, ()))
+        for pattern, route in self._patterns:
+            if pattern.matches(x.scope)[0] is not Match.NONE:
+                methods.append(route.method)
+        if methods:
+            return MethodNotAllowed(f"Here is only {' and '.join(sorted(set(methods)))}.")
+        return NotFound("There is no such path.", code="unknown_path")
+
+    def _cors(self, x: Exchange) -> RawHeaders:
+        """Headers for a page of an allowed origin; none for others, which is how browsers are told no."""
+        origin = x.header(b"origin")
+        if origin is None:
+            return []
+        headers: RawHeaders = [(b"vary", b"Origin")]
+        if origin in self._services.config.server.cors_origins:
+            headers += [
+                (b"access-control-allow-origin", origin.encode("latin-1")),
+                (b"access-control-expose-headers", b"X-Trace-Id, X-Request-Id, Retry-After"),
+            ]
+            if x.scope["method"] == "OPTIONS":
+                headers += [
+                    (b"access-control-allow-methods", b"GET, POST, DELETE"),
+                    (b"access-control-allow-headers", _ALLOWED_HEADERS),
+                    (b"access-control-max-age", b"600"),
+                ]
+        return headers
+
+    async def _refuse(self, x: Exchange, error: GatewayError) -> None:
+        if x.trace_id is None:
+            self._services.metrics.refused(error.status)
+        if x.started:  # too late for a status: a broken connection says at least that it is not whole
+            x.abort()
+            return
+        await x.fail(error)
+
+
+def _request_id(headers: RawHeaders) -> str:
+    """The caller's own, where it is a plain word; else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(given := value.decode("latin-1")):
+            return given
+    return ids.new_request_id()

@@ -1,0 +1,166 @@
+"""One HTTP request and its response, for handlers: the body with its bound, parameters, replies, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from gateway.auth import KEYLESS, Principal
+from gateway.errors import BadRequest, GatewayError, InvalidValue, TooLarge, UnsupportedType
+from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
+from gateway.wire import native, openai
+
+
+class ClientGone(Exception):
+    """The client left before its request was whole, or before it got an answer."""
+
+
+class Exchange:
+    """`trace_id` is set as soon as the chat's row is committed: from then on every response carries it."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, services: Services, request_id: str) -> None:
+        self.scope, self.receive, self.send = scope, receive, send
+        self.services = services
+        self.request_id = request_id
+        self.principal: Principal = KEYLESS
+        self.trace_id: str | None = None
+        self.started = False  # the response's head went out
+        self.cors: RawHeaders = []
+
+    @property
+    def path(self) -> str:
+        return cast(str, self.scope["path"])
+
+    @property
+    def client_host(self) -> str | None:
+        client = self.scope.get("client")
+        return client[0] if client else None
+
+    @property
+    def path_params(self) -> Mapping[str, Any]:
+        return cast("Mapping[str, Any]", self.scope.get("path_params", {}))
+
+    @property
+    def headers(self) -> RawHeaders:
+        return cast(RawHeaders, self.scope["headers"])
+
+    def header(self, name: bytes) -> str | None:
+        """One header's value; None where it isn't there."""
+        for key, value in self.headers:
+            if key == name:
+                return value.decode("latin-1")
+        return None
+
+    def query(self) -> list[tuple[str, str]]:
+        """Query parameters in order. InvalidValue for bytes that are not UTF-8."""
+        try:
+            return parse_qsl(self.scope["query_string"].decode(), keep_blank_values=True, errors="strict")
+        except (UnicodeDecodeError, ValueError):
+            raise InvalidValue("The query is not valid UTF-8.") from None
+
+    def query_dict(self) -> dict[str, str]:
+        """The same, each name once. InvalidValue names what is given twice."""
+        pairs = self.query()
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            twice = sorted({name for name, _ in pairs if sum(n == name for n, _ in pairs) > 1})
+            raise InvalidValue(f"{twice[0]}: given twice", details=[(name, "given twice") for name in twice])
+        return found
+
+    async def json_body(self) -> bytes:
+        """The body, which must say that it is JSON: so no web page can send it unasked. Raises TooLarge."""
+        kind = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise UnsupportedType("Send the body as Content-Type: application/json.")
+        return await self.body()
+
+    async def body(self) -> bytes:
+        """The whole body. Raises TooLarge beyond max_body_bytes, before reading on."""
+        limit = self.services.config.server.max_body_bytes
+        length = self.header(b"content-length")
+        if length is not None and length.isdigit() and int(length) > limit:
+            raise TooLarge(f"The body is larger than {limit} bytes.")
+        message = await self.receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            data: bytes = message.get("body", b"")
+            if len(data) <= limit:
+                return data
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge(f"The body is larger than {limit} bytes.")
+            chunks.append(chunk)
+            if not message.get("more_body"):
+                return b"".join(chunks)
+            message = await self.receive()
+
+    def response_headers(self, content_type: bytes | None) -> RawHeaders:
+        """What every response carries."""
+        headers: RawHeaders = [(b"x-request-id", self.request_id.encode("latin-1"))]
+        if content_type is not None:
+            headers.append((b"content-type", content_type))
+        if self.trace_id is not None:
+            headers.append((b"x-trace-id", self.trace_id.encode()))
+        return headers + self.cors
+
+    async def head(self, status: int, content_type: bytes | None, extra: RawHeaders | None = None) -> None:
+        """The status line and headers."""
+        self.started = True
+        headers = self.response_headers(content_type) + (extra or [])
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def reply(
+        self,
+        value: Any,
+        status: int = 200,
+        *,
+        content_type: bytes = b"application/json",
+        extra: RawHeaders | None = None,
+    ) -> None:
+        """A whole response: JSON of `value`, or bytes as they are."""
+        body = value if isinstance(value, bytes) else msgspec.json.encode(value)
+        length = [(b"content-length", str(len(body)).encode())]
+        await self.head(status, content_type, length + (extra or []))
+        if self.scope["method"] == "HEAD":
+            body = b""
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def no_content(self) -> None:
+        """204."""
+        await self.head(204, None)
+        await self.send({"type": "http.response.body", "body": b""})
+
+    async def fail(self, error: GatewayError) -> None:
+        """An error in the shape of the path's wire."""
+        extra: RawHeaders = []
+        if error.retry_after is not None or error.status in (429, 503):
+            seconds = max(1, round(error.retry_after if error.retry_after is not None else 1))
+            extra.append((b"retry-after", str(seconds).encode()))
+        if error.status == 401:
+            extra.append((b"www-authenticate", b"Bearer"))
+        if error.status in (400, 413) and isinstance(error, (BadRequest, TooLarge)):
+            extra.append((b"connection", b"close"))  # the rest of the body is not wanted
+        if self.path.startswith("/v1/"):
+            await self.reply(openai.error_body(error), openai.error_status(error), extra=extra)
+        else:
+            await self.reply(native.error_fields(error, self.trace_id), error.status, extra=extra)
+
+    def abort(self) -> None:
+        """Cut the connection: the client takes nothing, so there is no other way to be rid of it."""
+        abort = self.scope.get("extensions", {}).get("gateway.abort")
+        if abort is not None:
+            abort()
+
+
+async def until_gone(receive: Receive) -> None:
+    """Return when the client has left. Other messages, such as a late body, mean nothing here."""
+    while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
+        pass

@@ -1,0 +1,218 @@
+"""WS /chat/ws: several chats at once on one socket, in JSON frames.
+
+To refuse, the socket is accepted and closed with a code, since a browser sees a refusal before that as 1006. A frame
+that isn't understood gets an error frame, and the socket stays open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+
+from gateway.auth import Principal, authenticate, origin_allowed, require
+from gateway.domain.events import Done, Failed
+from gateway.domain.trace import Outcome
+from gateway.errors import BadRequest, Conflict, Forbidden, GatewayError, InvalidValue, NotFound
+from gateway.streaming.log import EventLog, Reader
+from gateway.streaming.run import Run
+from gateway.web.chat import trace_id_of
+from gateway.web.types import Receive, Scope, Send, Services
+from gateway.wire import native
+from gateway.wire.body import Id, convert, decode_fields
+
+NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008
+MAX_CHATS = 100  # at once on one socket
+_log = logging.getLogger("gateway.socket")
+
+
+class Socket:
+    """One connection. `open_sockets` is where the drain finds it."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, services: Services, request_id: str) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._services = services
+        self._request_id = request_id
+        self._chats: dict[str, asyncio.Task[None]] = {}
+        self._runs: dict[str, Run] = {}
+        self._principal: Principal
+        self._closed = False
+
+    async def serve(self, open_sockets: set[Socket]) -> None:
+        """From the handshake to the end."""
+        await self._receive()
+        headers = [(b"x-request-id", self._request_id.encode("latin-1"))]
+        await self._send({"type": "websocket.accept", "headers": headers})
+        try:
+            self._principal = self._admit()
+        except GatewayError as error:
+            await self.close(POLICY, error.message)
+            return
+        if self._services.chat.runs.draining:
+            await self.close(GOING_AWAY, "The server is shutting down.")
+            return
+        open_sockets.add(self)
+        try:
+            while (message := await self._receive())["type"] == "websocket.receive":
+                await self._frame(message)
+        finally:
+            self._closed = True
+            open_sockets.discard(self)
+            tasks = list(self._chats.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close with a code; a second time does nothing."""
+        if not self._closed:
+            self._closed = True
+            short = reason.encode()[:120].decode(errors="ignore")  # a close frame holds 123 bytes
+            await self._send({"type": "websocket.close", "code": code, "reason": short})
+
+    async def leave(self) -> None:
+        """The server shuts down: let the chats' last frames out, then close."""
+        if self._chats:
+            await asyncio.wait(set(self._chats.values()), timeout=2)
+        await self.close(GOING_AWAY, "The server is shutting down.")
+
+    def _admit(self) -> Principal:
+        services, scope = self._services, self._scope
+        headers = scope["headers"]
+        client = scope.get("client")
+        auth = services.config.auth
+        principal = authenticate(services.keys, auth, services.server_host, headers, client[0] if client else None)
+        require(principal, "chat")
+        if not origin_allowed(headers, services.config.server.cors_origins):
+            raise Forbidden("This page's origin is not allowed here.")
+        return principal
+
+    async def _frame(self, message: Any) -> None:
+        """One frame of the client's. Whatever is wrong with it is said in a frame."""
+        answers: dict[str, Any] = {}
+        try:
+            text = message.get("text")
+            if text is None:
+                raise BadRequest("Frames are text: one JSON object each.", code="not_json")
+            raw = text.encode("utf-8", "surrogatepass")
+            fields = decode_fields(raw)
+            if "id" in fields:
+                answers["id"] = convert(bytes(fields["id"]), Id, "id")
+            kind = convert(bytes(fields.pop("type", b"null")), str | None, "type")
+            match kind:
+                case "ping":
+                    await self._say({"type": "pong", **answers})
+                case "chat":
+                    await self._chat(_required_id(answers), fields)
+                case "resume":
+                    await self._resume(answers.get("id"), fields)
+                case "stop":
+                    self._stop(_required_id(answers))
+                case "feedback":
+                    await self._feedback(raw, answers)
+                case _:
+                    problem = "must be chat, stop, resume, feedback or ping"
+                    raise InvalidValue(f"type: {problem}", details=[("type", problem)])
+        except GatewayError as error:
+            await self._say_error(error, answers)
+
+    async def _chat(self, chat_id: str, fields: dict[str, msgspec.Raw]) -> None:
+        self._check_free(chat_id)
+        fields.pop("id", None)
+        request = native.chat_request(fields, "/chat/ws")
+        run = await self._services.chat.start(self._principal, request, resumable=True)
+        self._follow(chat_id, run, run.log, run.attach())
+
+    async def _resume(self, chat_id: str | None, fields: dict[str, msgspec.Raw]) -> None:
+        trace_id = trace_id_of(convert(bytes(fields.get("trace_id", b'""')), str, "trace_id"))
+        after = convert(bytes(fields.get("after", b"0")), int, "after")
+        chat_id = chat_id or trace_id
+        self._check_free(chat_id)
+        found = await self._services.chat.find(self._principal, trace_id)
+        log = found.log if isinstance(found, Run) else found
+        if log is None or (log.closed is not None and after > log.position):
+            raise NotFound("There is nothing to resume.", code="nothing_to_resume")
+        self._services.metrics.resumed()
+        if isinstance(found, Run):
+            self._follow(chat_id, found, log, found.attach(after=max(0, after)))
+        else:
+            with self._services.chat.runs.replaying(log, max(0, after)) as reader:
+                for position, event in reader.read():
+                    await self._text(native.frame(chat_id, position, event))
+
+    def _stop(self, chat_id: str) -> None:
+        run = self._runs.get(chat_id)
+        if run is None:
+            raise NotFound("There is no such chat on this socket.", code="unknown_chat")
+        run.cancel(Outcome.STOPPED)
+
+    async def _feedback(self, raw: bytes, answers: dict[str, Any]) -> None:
+        rated = await self._services.feedback.rate_frame(self._principal, raw)
+        await self._say({"type": "feedback_recorded", **msgspec.to_builtins(rated), **answers})
+
+    def _check_free(self, chat_id: str) -> None:
+        if chat_id in self._chats:
+            raise Conflict("A chat with this id is still running here.", code="duplicate_id")
+        if len(self._chats) >= MAX_CHATS:
+            raise Conflict(f"At most {MAX_CHATS} chats at once on one socket.", code="too_many_chats")
+
+    def _follow(self, chat_id: str, run: Run, log: EventLog, reader: Reader) -> None:
+        task = asyncio.create_task(self._pump(chat_id, run, log, reader))
+        self._chats[chat_id], self._runs[chat_id] = task, run
+
+        def ended(task: asyncio.Task[None]) -> None:
+            # Also for a task that was cancelled before its first step.
+            run.detach(reader)
+            del self._chats[chat_id], self._runs[chat_id]
+            if not task.cancelled() and (error := task.exception()):
+                _log.error("a chat's frames failed", exc_info=error)
+
+        task.add_done_callback(ended)
+
+    async def _pump(self, chat_id: str, run: Run, log: EventLog, reader: Reader) -> None:
+        """The chat's frames, until its terminal one. A client that takes nothing loses its socket."""
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.shield(run.begun)
+        except GatewayError as error:
+            await self._say_error(error, {"id": chat_id})
+            return
+        try:
+            async with asyncio.timeout(None) as timer:
+                reader.drop = lambda: timer.reschedule(loop.time()) if timer.when() is None else None
+                while True:
+                    for position, event in reader.read():
+                        reader.sending_since = loop.time()
+                        await self._text(native.frame(chat_id, position, event))
+                        reader.sending_since = None
+                        if isinstance(event, (Done, Failed)):
+                            return
+                    reader.sent()
+                    if reader.merged:
+                        self._services.metrics.merged(reader.take_merged())
+                    await reader.wait()  # the server's own pings keep an idle socket alive
+        except TimeoutError:
+            abort = self._scope.get("extensions", {}).get("gateway.abort")
+            if abort is not None:
+                abort()
+        finally:
+            reader.drop = None
+
+    async def _say(self, value: dict[str, Any]) -> None:
+        await self._text(msgspec.json.encode(value).decode())
+
+    async def _say_error(self, error: GatewayError, answers: dict[str, Any]) -> None:
+        await self._text(native.error_frame(error, answers))
+
+    async def _text(self, text: str) -> None:
+        if not self._closed:
+            await self._send({"type": "websocket.send", "text": text})
+
+
+def _required_id(answers: dict[str, Any]) -> str:
+    if "id" not in answers:
+        raise InvalidValue("id: is required", details=[("id", "is required")])
+    found: str = answers["id"]
+    return found

@@ -1,0 +1,122 @@
+"""From a run's log to one HTTP client: the loop that every streamed answer goes through, and the wait of a plain one.
+
+A client that leaves, or takes nothing for `send_timeout_s`, ends the loop from outside by the timer around it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from gateway.domain.events import Failed, Terminal
+from gateway.errors import GatewayError
+from gateway.streaming.log import EventLog, Reader
+from gateway.web.exchange import ClientGone, Exchange, until_gone
+from gateway.wire import native, openai
+
+SSE = b"text/event-stream; charset=utf-8"
+SSE_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+
+
+@contextlib.asynccontextmanager
+async def attended(x: Exchange, reader: Reader) -> AsyncIterator[None]:
+    """While the client is there. Raises ClientGone when it leaves or is dropped; a dropped one is cut off."""
+    loop = asyncio.get_running_loop()
+    watch = asyncio.ensure_future(until_gone(x.receive))
+    try:
+        async with asyncio.timeout(None) as timer:
+
+            def end(_: object = None) -> None:
+                if timer.when() is None and not done:
+                    timer.reschedule(loop.time())
+
+            done = False
+            reader.drop = end
+            watch.add_done_callback(end)
+            try:
+                yield
+            finally:
+                done = True
+    except TimeoutError:
+        if not watch.done():
+            x.abort()
+        raise ClientGone from None
+    finally:
+        reader.drop = None
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+
+async def send_events(x: Exchange, log: EventLog, reader: Reader) -> None:
+    """The native stream, from the reader's cursor to the terminal event."""
+    loop = asyncio.get_running_loop()
+    async with attended(x, reader):
+        await x.head(200, SSE, SSE_HEADERS)
+        data, more = native.CONNECTED, True
+        while more:
+            if events := reader.read():
+                data += native.sse(events)
+                more = log.closed is None or events[-1][1] is not log.closed
+            if not data:
+                if await reader.wait():
+                    continue
+                data = native.HEARTBEAT
+            reader.sending_since = loop.time()
+            await x.send({"type": "http.response.body", "body": data, "more_body": more})
+            reader.sending_since = None
+            reader.idle_since = loop.time()
+            reader.sent()
+            if reader.merged:
+                x.services.metrics.merged(reader.take_merged())
+            data = b""
+
+
+async def send_raw(x: Exchange, log: EventLog, reader: Reader, end: Callable[[Terminal], bytes]) -> None:
+    """OpenAI's stream: the provider's frames, then `end`. A failure before the first frame is an HTTP error."""
+    loop = asyncio.get_running_loop()
+    async with attended(x, reader):
+        more = True
+        while more:
+            data = reader.read_raw()
+            if log.closed is not None:
+                if isinstance(log.closed, Failed) and not x.started and not data:
+                    raise as_error(log.closed)
+                data += end(log.closed)
+                more = False
+            if not data:
+                if await reader.wait():
+                    continue
+                data = openai.HEARTBEAT
+            reader.sending_since = loop.time()
+            if not x.started:
+                await x.head(200, SSE, SSE_HEADERS)
+            await x.send({"type": "http.response.body", "body": data, "more_body": more})
+            reader.sending_since = None
+            reader.idle_since = loop.time()
+            reader.sent()
+            if reader.merged:
+                x.services.metrics.merged(reader.take_merged())
+
+
+async def wait_whole(x: Exchange, log: EventLog, reader: Reader) -> tuple[Terminal, bytes]:
+    """The end of a plain answer, and its raw body. Raises the error that it ended in, or ClientGone."""
+    async with attended(x, reader):
+        raw = b""
+        while log.closed is None:
+            await reader.wait()
+            if reader.raw:
+                raw += reader.read_raw()
+            else:
+                reader.read()
+            reader.sent()
+    if isinstance(log.closed, Failed):
+        raise as_error(log.closed)
+    return log.closed, raw
+
+
+def as_error(failed: Failed) -> GatewayError:
+    """A terminal failure as the error that a plain response shows."""
+    error = GatewayError(failed.error, code=failed.code, retry_after=failed.retry_after)
+    error.status, error.retryable = failed.status, failed.retryable
+    return error

@@ -1,0 +1,106 @@
+"""What every chat body has in common: strict JSON, fields checked by name, messages with known roles.
+
+Shared by the native and the OpenAI codec.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+from msgspec import Meta
+
+from gateway.domain.messages import Role
+from gateway.errors import BadRequest, InvalidValue
+
+Id = Annotated[str, Meta(min_length=1, max_length=250, description="Any string of 1 to 250 characters")]
+Tags = Annotated[
+    dict[Annotated[str, Meta(min_length=1, max_length=250)], Annotated[str, Meta(max_length=8000)]],
+    Meta(max_length=50),
+]
+
+_AT = re.compile(r"(.*?)(?: - at (?:key in )?`\$(.*)`)?", re.DOTALL)
+
+
+class Message(msgspec.Struct):
+    """One message in OpenAI's form; fields beyond these go to the provider as they are."""
+
+    role: Role
+    content: str | list[Any] | None = None
+
+
+def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
+    """A JSON object, its values still raw. Raises BadRequest for what isn't JSON, InvalidValue for what isn't ours."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The body is not valid UTF-8.", code="not_json") from None
+    try:
+        return msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        raise InvalidValue("The body must be a JSON object.") from None
+    except (msgspec.DecodeError, RecursionError):
+        _refuse(body)
+
+
+def _refuse(body: bytes) -> NoReturn:
+    """Say what is wrong: escapes of half a character are JSON to the letter, yet no text."""
+    try:
+        json.loads(body, parse_constant=lambda _: 1 / 0)
+    except (ValueError, ZeroDivisionError, RecursionError):
+        raise BadRequest("The body is not JSON.", code="not_json") from None
+    raise InvalidValue("The body has text that is not valid Unicode (half of a surrogate pair).")
+
+
+def convert(raw: bytes, kind: Any, field: str = "") -> Any:
+    """Decode one value strictly; InvalidValue names the field."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        match = _AT.fullmatch(str(error))
+        problem, path = (match[1], match[2] or "") if match else (str(error), "")
+        name = (field + path).lstrip(".") or "body"
+        raise InvalidValue(f"{name}: {problem}", details=[(name, problem)]) from None
+    except (msgspec.DecodeError, RecursionError):
+        _refuse(raw)
+
+
+def check_messages(raw: msgspec.Raw) -> str:
+    """Check `messages` and give the last user message as text, for the preview."""
+    messages = convert(bytes(raw), list[Message], "messages")
+    if not messages:
+        raise InvalidValue("messages: must not be empty", details=[("messages", "must not be empty")])
+    for message in reversed(messages):
+        if message.role == "user":
+            return content_text(message.content)
+    return content_text(messages[-1].content)
+
+
+def content_text(content: str | list[Any] | None) -> str:
+    """The text of a message's content."""
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+        return "\n".join(text for text in texts if isinstance(text, str))
+    return content or ""
+
+
+def header_options(headers: Iterable[tuple[bytes, bytes]], names: Mapping[bytes, str]) -> dict[str, str]:
+    """Options that ride in headers, by field name, and `X-Tag-NAME` as `tag:NAME`. Values are UTF-8."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        field = names.get(name) or (f"tag:{name[6:].decode('latin-1')}" if name.startswith(b"x-tag-") else None)
+        if field is None:
+            continue
+        try:
+            found[field] = value.decode()
+        except UnicodeDecodeError:
+            found[field] = value.decode("latin-1")
+        shown = name.decode("latin-1")
+        if not 1 <= len(found[field]) <= 250 and not field.startswith("tag:"):
+            raise InvalidValue(
+                f"{shown}: must be 1 to 250 characters", details=[(shown, "must be 1 to 250 characters")]
+            )
+    return found

@@ -1,0 +1,234 @@
+"""Ratings on the native wire: queries and bodies in, checked values out; and the replies.
+
+Every bad field of a request is named at once, and nothing unknown is skipped: a typo in a name must not lose a rating.
+Sans-I/O; called by feedback/capture.py. What is rated, and by whom, is the store's and the service's to know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Protocol, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from gateway.domain.trace import Value
+from gateway.errors import InvalidValue
+from gateway.wire.body import Id
+from gateway.wire.fields import MAX_PAIR, Problems, encode, once, read_object, refuse, take
+
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+
+Comment = Annotated[str, Meta(max_length=10_000)]
+TraceId = Annotated[str, Meta(pattern="^tr-[0-9a-f]{32}$", max_length=35)]  # the length: `$` lets a line end pass
+SpanId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
+_Text = Annotated[str, Meta(max_length=MAX_PAIR)]
+Query = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+class Dimension(Protocol):
+    """A scale (min, max) or a choice (options), as the configuration declares it."""
+
+    @property
+    def min(self) -> int | None: ...
+    @property
+    def max(self) -> int | None: ...
+    @property
+    def options(self) -> tuple[str, ...] | None: ...
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """Query: the trace, by one of its two IDs, and the rater."""
+
+    trace_id: TraceId | None = None
+    client_request_id: Id | None = None
+    user_id: Id | None = None
+
+
+S = TypeVar("S", bound=Subject)
+
+
+class NamedSubject(Subject, frozen=True, kw_only=True):
+    """Query of a retraction."""
+
+    name: Id
+
+
+class Thumb(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of a rating: right or wrong."""
+
+    is_correct: bool
+    comment: Comment | None = None
+    reasons: Annotated[list[str], Meta(max_length=50)] | None = None
+
+
+class General(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of a rating of any name and value."""
+
+    name: Id
+    value: Value
+    rationale: Comment | None = None
+    metadata: Annotated[dict[_Text, _Text], Meta(max_length=50)] | None = None
+    span_id: SpanId | None = None
+
+
+class _Remark(msgspec.Struct, frozen=True):
+    comment: Comment | None = None
+
+
+class Rating(msgspec.Struct, frozen=True):
+    """One rating to store."""
+
+    name: str
+    value: Value
+    rationale: str | None
+    metadata: dict[str, str]
+    span_id: str | None = None
+
+
+class Rated(msgspec.Struct, frozen=True, kw_only=True):
+    status: Literal["success"] = "success"
+    trace_id: str
+    assessment_id: str
+
+
+class RatedDetailed(msgspec.Struct, frozen=True, kw_only=True):
+    """`feedback_recorded`: raw scores and options by dimension."""
+
+    status: Literal["success"] = "success"
+    trace_id: str
+    feedback_recorded: dict[str, int | str]
+
+
+class Retracted(msgspec.Struct, frozen=True, kw_only=True):
+    """`retracted`: how many valid ratings of that name were there."""
+
+    status: Literal["success"] = "success"
+    trace_id: str
+    name: str
+    retracted: int
+
+
+class FeedbackItem(msgspec.Struct, frozen=True):
+    assessment_id: str
+    name: str
+    value: Value
+    rationale: str | None
+    metadata: dict[str, str]
+
+
+class FeedbackList(msgspec.Struct, frozen=True):
+    trace_id: str
+    feedback: list[FeedbackItem]
+
+
+def decode_subject(query: Query) -> Subject:
+    """The query of reading back. Raises InvalidValue."""
+    problems: Problems = []
+    return _subject(Subject, once(_pairs(query), problems), problems)
+
+
+def decode_retraction(query: Query) -> NamedSubject:
+    """The query of a retraction. Raises InvalidValue."""
+    problems: Problems = []
+    return _subject(NamedSubject, once(_pairs(query), problems), problems)
+
+
+def decode_rating(query: Query, body: bytes) -> tuple[Subject, Rating]:
+    """One rating, in either form. Raises BadRequest, TooLarge, InvalidValue."""
+    problems: Problems = []
+    fields = read_object(body, problems)
+    return _rating(once(_pairs(query), problems), fields, problems)
+
+
+def decode_frame(frame: bytes) -> tuple[Subject, Rating]:
+    """The same as one WebSocket frame: query and body side by side, with `type` and `id`."""
+    problems: Problems = []
+    fields = read_object(frame, problems)
+    parameters = {name: fields.pop(name) for name in Subject.__struct_fields__ if name in fields}
+    return _rating(parameters, {k: v for k, v in fields.items() if k not in ("type", "id")}, problems)
+
+
+def decode_detailed(
+    query: Query, body: bytes | None, dimensions: Mapping[str, Dimension]
+) -> tuple[Subject, tuple[Rating, ...], dict[str, int | str]]:
+    """Ratings by dimension and, by the same names, what was given. From the query, a JSON body, or both together."""
+    problems: Problems = []
+    given: list[tuple[str, Any]] = []
+    for name, text in _pairs(query):
+        scale = name in dimensions and dimensions[name].options is None
+        given.append((name, int(text) if scale and _WHOLE.fullmatch(text) else text))
+    if body and not body.isspace():
+        given += read_object(body, problems).items()
+    fields = once(given, problems)
+    # What a form left empty arrives as null.
+    marks = {name: fields.pop(name) for name in tuple(fields) if name in dimensions}
+    recorded = {name: mark for name, mark in marks.items() if mark is not None}
+    if not recorded:
+        problems.append(("dimensions", f"at least one is needed of: {', '.join(dimensions)}"))
+    problems += [(name, why) for name, mark in recorded.items() if (why := _mark_problem(mark, dimensions[name]))]
+    comment = take(_Remark, fields, problems).get("comment")
+    subject = _subject(Subject, fields, problems, "is no declared dimension")
+    ratings = [_dimension_rating(name, mark, dimensions[name]) for name, mark in recorded.items()]
+    ratings[0] = msgspec.structs.replace(ratings[0], rationale=comment)
+    return subject, tuple(ratings), recorded
+
+
+def check_idempotency_key(key: str | None) -> None:
+    """Raises InvalidValue."""
+    if key is not None and not (1 <= len(key) <= 250 and key.isprintable()):
+        refuse([("Idempotency-Key", "must be 1 to 250 printable characters")])
+
+
+# --- ratings ---------------------------------------------------------------------------------------------------------
+
+
+def _rating(parameters: dict[str, Any], fields: dict[str, Any], problems: Problems) -> tuple[Subject, Rating]:
+    kind = General if "is_correct" not in fields and fields.keys() & {"name", "value"} else Thumb
+    values = take(kind, fields, problems)
+    problems += [(name, "unknown field") for name in fields]
+    subject = _subject(Subject, parameters, problems)
+    if kind is General:
+        form = General(**values)
+        return subject, Rating(form.name, form.value, form.rationale, form.metadata or {}, form.span_id)
+    thumb = Thumb(**values)
+    metadata = {} if thumb.reasons is None else {"reasons": encode(thumb.reasons).decode()}
+    return subject, Rating("user_feedback", thumb.is_correct, thumb.comment, metadata)
+
+
+def _mark_problem(mark: Any, dimension: Dimension) -> str | None:
+    if dimension.options is not None:
+        return None if mark in dimension.options else f"must be one of: {', '.join(dimension.options)}"
+    low, high = _scale(dimension)
+    whole = type(mark) is int  # true is none, nor is 4.0
+    return None if whole and low <= mark <= high else f"must be a whole number from {low} to {high}"
+
+
+def _dimension_rating(name: str, mark: Any, dimension: Dimension) -> Rating:
+    if dimension.options is not None:
+        return Rating(f"user_{name}", mark, None, {})
+    low, high = _scale(dimension)
+    return Rating(f"user_{name}", mark / high, None, {"score": str(mark), "scale": f"{low}-{high}"})
+
+
+def _scale(dimension: Dimension) -> tuple[int, int]:
+    return dimension.min or 0, dimension.max or 1  # the configuration has checked that both are there
+
+
+def _pairs(query: Query) -> Iterable[tuple[str, str]]:
+    return query.items() if isinstance(query, Mapping) else query
+
+
+def _subject(kind: type[S], fields: dict[str, Any], problems: Problems, unknown: str = "unknown parameter") -> S:
+    """The last thing decoded: what remains in `fields` is unknown. Raises what `problems` has gathered."""
+    values = take(kind, fields, problems)
+    problems += [(name, unknown) for name in fields]
+    named = {name for name, _ in problems}
+    ids = [name for name in ("trace_id", "client_request_id") if values.get(name) is not None or name in named]
+    if len(ids) != 1:
+        why = "not both trace_id and client_request_id" if ids else "trace_id or client_request_id is needed"
+        problems += [(name, why) for name in ids or ["trace_id"]]
+    if problems:
+        refuse(problems)
+    return kind(**values)

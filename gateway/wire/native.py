@@ -1,0 +1,155 @@
+"""The native wire: JSON bodies in, server-sent events or WebSocket frames out.
+
+Every event is one line of JSON with `type`; its `id` is its position in the log. Sans-I/O; called by web/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.domain.events import Done, Event, Failed, ReasoningDelta, Started, TextDelta, ToolCallDelta
+from gateway.domain.messages import ChatRequest, Usage
+from gateway.errors import GatewayError, InvalidValue
+from gateway.wire.body import Id, Message, Tags, check_messages, convert, decode_fields
+
+CONNECTED = b": connected\n\n"
+HEARTBEAT = b": heartbeat\n\n"
+
+_encode = msgspec.json.encode
+
+
+class ChatBody(msgspec.Struct, kw_only=True):
+    """Body of POST /chat and /chat/stream: `message` or `messages`; all other parameters go to the provider."""
+
+    message: str | None = None
+    messages: list[Message] | None = None
+    model: Id | None = None
+    session_id: Id | None = None
+    user_id: Id | None = None
+    client_request_id: Id | None = None
+    tags: Tags = {}
+    metadata: Tags = {}
+
+
+class ChatReply(msgspec.Struct, frozen=True):
+    """Reply of POST /chat."""
+
+    response: str
+    trace_id: str
+    session_id: str
+    model: str
+    usage: Usage | None
+    finish_reason: str
+
+
+_KINDS: dict[str, Any] = {
+    "model": Id | None,
+    "session_id": Id | None,
+    "user_id": Id | None,
+    "client_request_id": Id | None,
+    "tags": Tags,
+    "metadata": Tags,
+}
+
+
+def decode_chat(body: bytes, route: str, traceparent: str | None = None) -> ChatRequest:
+    """A chat body, checked. Raises BadRequest or InvalidValue."""
+    return chat_request(decode_fields(body), route, traceparent)
+
+
+def chat_request(fields: dict[str, msgspec.Raw], route: str, traceparent: str | None = None) -> ChatRequest:
+    """The same from a body's values, such as a WebSocket frame's."""
+    options = {name: convert(bytes(fields.pop(name)), kind, name) for name, kind in _KINDS.items() if name in fields}
+    for name in ("stream", "stream_options"):  # the route says it
+        fields.pop(name, None)
+    if "n" in fields and convert(bytes(fields["n"]), int, "n") != 1:
+        raise InvalidValue("n: must be 1 here; /v1/chat/completions takes more", details=[("n", "must be 1")])
+    message = fields.pop("message", None)
+    one = None if message is None else convert(bytes(message), str | None, "message")
+    if fields.get("messages") == b"null":
+        del fields["messages"]
+    if (one is None) == ("messages" not in fields):
+        problem = "give exactly one of message and messages"
+        raise InvalidValue(problem, details=[("message", problem)])
+    if one is not None:
+        if not one.strip():
+            raise InvalidValue("message: must not be empty", details=[("message", "must not be empty")])
+        fields["messages"] = msgspec.Raw(_encode([{"role": "user", "content": one}]))
+        preview = one
+    else:
+        preview = check_messages(fields["messages"])
+    return ChatRequest(
+        route=route,
+        model=options.pop("model", None),
+        fields=fields,
+        preview=preview,
+        continues=one is not None and options.get("session_id") is not None,
+        traceparent=traceparent,
+        **options,
+    )
+
+
+def event_json(event: Event) -> bytes:
+    """One event as JSON."""
+    match event:
+        case TextDelta(text=text):
+            return b'{"type":"token","content":"' + text + b'"}'
+        case ReasoningDelta(text=text):
+            return b'{"type":"reasoning","content":"' + text + b'"}'
+        case ToolCallDelta(call=call):
+            return b'{"type":"tool_call","tool_call":' + bytes(call).replace(b"\n", b" ") + b"}"
+        case Started():
+            return _encode(
+                {"type": "start", "trace_id": event.trace_id, "session_id": event.session_id, "model": event.model}
+            )
+        case Done():
+            return _encode(
+                {
+                    "type": "done",
+                    "trace_id": event.trace_id,
+                    "finish_reason": event.finish_reason,
+                    "usage": event.usage,
+                    "timing": {"first_token_ms": event.first_token_ms, "total_ms": event.total_ms},
+                }
+            )
+        case Failed():
+            return _encode(
+                {
+                    "type": "error",
+                    "error": event.error,
+                    "code": event.code,
+                    "retryable": event.retryable,
+                    "trace_id": event.trace_id,
+                }
+            )
+
+
+def sse(events: Iterable[tuple[int, Event]]) -> bytes:
+    """Events with their positions as server-sent events."""
+    out = []
+    for position, event in events:
+        name = b"event: done\n" if isinstance(event, Done) else b"event: error\n" if isinstance(event, Failed) else b""
+        out.append(b"%bid: %d\ndata: %b\n\n" % (name, position, event_json(event)))
+    return b"".join(out)
+
+
+def frame(chat_id: str, position: int, event: Event) -> str:
+    """One event as a WebSocket frame: the same JSON plus `id` and `seq`."""
+    return (event_json(event)[:-1] + b',"id":%b,"seq":%d}' % (_encode(chat_id), position)).decode()
+
+
+def error_fields(error: GatewayError, trace_id: str | None = None) -> dict[str, Any]:
+    """An error in the native shape."""
+    fields: dict[str, Any] = {"error": error.message, "code": error.code}
+    if error.details:
+        fields["details"] = [{"field": field, "problem": problem} for field, problem in error.details]
+    return fields | ({"trace_id": trace_id} if trace_id else {})
+
+
+def error_frame(error: GatewayError, fields: Mapping[str, Any]) -> str:
+    """An error as a WebSocket frame; `fields` are what it answers to, such as its `id`."""
+    shape = {"type": "error", **error_fields(error), "retryable": error.retryable, **fields}
+    return _encode(shape).decode()

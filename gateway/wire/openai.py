@@ -1,0 +1,108 @@
+"""OpenAI's wire as the gateway serves it: `POST /v1/chat/completions` and its errors.
+
+Format: OpenAI API reference, "Chat completions". The provider's own frames pass through (see upstream.py); here is
+what goes around them. Sans-I/O; called by web/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from gateway.domain.answer import Part, assistant_messages
+from gateway.domain.events import Done, Failed
+from gateway.domain.messages import ChatRequest
+from gateway.errors import GatewayError, InvalidValue
+from gateway.wire.body import Id, check_messages, convert, decode_fields, header_options
+
+HEARTBEAT = b": heartbeat\n\n"
+DONE = b"data: [DONE]\n\n"
+
+_encode = msgspec.json.encode
+_HEADERS = {
+    b"x-session-id": "session_id",
+    b"x-user-id": "user_id",
+    b"x-client-request-id": "client_request_id",
+    b"traceparent": "traceparent",
+}
+
+
+def decode_chat(body: bytes, route: str, headers: Iterable[tuple[bytes, bytes]]) -> ChatRequest:
+    """A chat completion body, checked only as far as the gateway needs. Raises BadRequest or InvalidValue."""
+    fields = decode_fields(body)
+    options = header_options(headers, _HEADERS)
+    model = convert(bytes(fields.pop("model", b"null")), Id | None, "model")
+    stream = convert(bytes(fields.pop("stream", b"null")), bool | None, "stream") or False
+    stream_options = fields.pop("stream_options", None)
+    if "messages" not in fields:
+        raise InvalidValue("messages: is required", details=[("messages", "is required")])
+    preview = check_messages(fields["messages"])
+    asked = msgspec.json.decode(stream_options) if stream_options is not None else None
+    user = msgspec.json.decode(fields["user"]) if "user" in fields else None
+    metadata = msgspec.json.decode(fields["metadata"]) if "metadata" in fields else None
+    if "user_id" not in options and isinstance(user, str) and 1 <= len(user) <= 250:
+        options["user_id"] = user
+    return ChatRequest(
+        route=route,
+        model=model,
+        fields=fields,
+        preview=preview,
+        stream=stream,
+        raw=True,
+        stream_options=stream_options,
+        include_usage=isinstance(asked, dict) and asked.get("include_usage") is True,
+        session_id=options.get("session_id"),
+        user_id=options.get("user_id"),
+        client_request_id=options.get("client_request_id"),
+        traceparent=options.get("traceparent"),
+        tags={name[4:]: value for name, value in options.items() if name.startswith("tag:")},
+        metadata={k: v for k, v in metadata.items() if isinstance(v, str)} if isinstance(metadata, dict) else {},
+    )
+
+
+def stream_end(done: Done, model: str, created: int, *, return_trace_id: bool) -> bytes:
+    """What follows the provider's last frame. A stopped answer got no finish chunk from the provider: here is one."""
+    out = b""
+    if done.finish_reason == "stopped":
+        chunk = _head(done.trace_id, "chat.completion.chunk", model, created)
+        chunk["choices"] = [{"index": 0, "delta": {}, "finish_reason": "stop"}]
+        out = b"data: " + _encode({**chunk, "trace_id": done.trace_id}) + b"\n\n"
+    if return_trace_id:
+        out += b"data: " + _encode({"trace_id": done.trace_id}) + b"\n\n"
+    return out + DONE
+
+
+def stopped_completion(done: Done, parts: list[Part], model: str, created: int) -> bytes:
+    """A plain answer that was stopped before the provider gave one: what there is of it."""
+    choice = {"index": 0, "message": assistant_messages(parts, {})[0], "finish_reason": "stop"}
+    whole = {**_head(done.trace_id, "chat.completion", model, created), "choices": [choice], "usage": done.usage}
+    return _encode({**whole, "trace_id": done.trace_id})
+
+
+def failure_event(failed: Failed) -> bytes:
+    """A failure amid a stream; the stream then closes without [DONE]."""
+    return b"data: " + _encode(_shape(failed.error, failed.status, failed.code, None)) + b"\n\n"
+
+
+def error_body(error: GatewayError) -> dict[str, Any]:
+    """An error in OpenAI's shape."""
+    param = error.details[0][0] if error.details else None
+    return _shape(error.message, error_status(error), error.code, param)
+
+
+def error_status(error: GatewayError) -> int:
+    """OpenAI says 400 where the native wire says 422; what the provider refused keeps its status."""
+    return 400 if isinstance(error, InvalidValue) else error.status
+
+
+def _head(trace_id: str, kind: str, model: str, created: int) -> dict[str, Any]:
+    return {"id": "chatcmpl-" + trace_id.removeprefix("tr-"), "object": kind, "created": created, "model": model}
+
+
+def _shape(message: str, status: int, code: str, param: str | None) -> dict[str, Any]:
+    kind = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}.get(
+        status, "server_error" if status >= 500 else "invalid_request_error"
+    )
+    return {"error": {"message": message, "type": kind, "code": code, "param": param}}

@@ -1,0 +1,23 @@
+"""Takes out of a provider's error text what a client must not see: keys, addresses, control characters."""
+
+from __future__ import annotations
+
+import re
+
+_SECRETS = re.compile(
+    r"(?i)\b(?:sk|pk|rk|key|api|gsk|xai|gw)-[\w*.-]{6,}"  # keys by their usual prefixes, masked ones too
+    r"|\bbearer\s+\S+"
+    r"|\b[a-z][a-z0-9+.-]*://\S+"
+    r"|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?"
+    r"|\blocalhost(?::\d+)?"
+    r"|\[[0-9a-f:]{2,}\](?::\d+)?"
+    r"|\b[\w-]+(?:\.[\w-]+)*\.(?:com|net|org|io|ai|dev|local|internal|cloud)\b(?::\d+)?(?:/\S*)?"
+)
+
+
+def scrub(text: str, secret: str = "", limit: int = 500) -> str:
+    """`text` on one line, at most `limit` characters, with `secret` and everything alike replaced by `…`."""
+    if secret:
+        text = text.replace(secret, "…")
+    text = _SECRETS.sub("…", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]

@@ -1,0 +1,77 @@
+"""Server-sent events as bytes: cutting a stream into frames, and reading one frame.
+
+Format: the WHATWG HTML standard, section "Server-sent events". Called by the upstream decoder only; what the gateway
+itself sends is written by the codecs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class FrameTooLong(ValueError):
+    """A frame did not end within the bound."""
+
+
+class FrameSplitter:
+    """Cuts bytes, split anywhere, into frames. Line ends of all three kinds come out as LF."""
+
+    def __init__(self, max_frame_bytes: int) -> None:
+        self._max = max_frame_bytes
+        self._tail: list[bytes] = []  # of the unfinished frame; joined once, when its end arrives
+        self._tail_size = 0
+        self._skip_lf = False  # the last byte was a CR, taken as a line end at once
+        self._first = True
+
+    def feed(self, data: bytes) -> Sequence[bytes]:
+        """Whole frames, without the blank line that ends each. Empty ones are possible. Raises FrameTooLong."""
+        if self._skip_lf:
+            self._skip_lf = False
+            if data.startswith(b"\n"):
+                data = data[1:]
+        if b"\r" in data:
+            self._skip_lf = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if not data:
+            return ()
+        if self._tail:
+            seam = data.startswith(b"\n") and self._tail[-1].endswith(b"\n")
+            if not seam and b"\n\n" not in data:
+                self._hold(data)
+                return ()
+            data = b"".join((*self._tail, data))
+            self._tail.clear()
+            self._tail_size = 0
+        if self._first and len(data) >= 3:
+            self._first = False
+            data = data.removeprefix(b"\xef\xbb\xbf")
+        end = data.rfind(b"\n\n")
+        if end < 0:
+            if data:
+                self._hold(data)
+            return ()
+        if end + 2 < len(data):
+            self._hold(data[end + 2 :])
+        return data[:end].split(b"\n\n")
+
+    def close(self) -> Sequence[bytes]:
+        """The last frame, if the stream ended without its blank line."""
+        return self.feed(b"\n\n") if self._tail else ()
+
+    def _hold(self, data: bytes) -> None:
+        self._tail_size += len(data)
+        if self._tail_size > self._max:
+            raise FrameTooLong
+        self._tail.append(data)
+
+
+def frame_data(frame: bytes) -> bytes | None:
+    """The `data` of one frame, its lines joined by LF; None where it has none (a comment, a bare `retry:`)."""
+    if frame.startswith(b"data: ") and b"\n" not in frame:
+        return frame[6:]
+    lines = []
+    for line in frame.split(b"\n"):
+        name, colon, value = line.partition(b":")
+        if name == b"data":
+            lines.append(value[1:] if colon and value.startswith(b" ") else value)
+    return b"\n".join(lines) if lines else None

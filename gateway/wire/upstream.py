@@ -1,0 +1,264 @@
+"""Decodes what a provider sends: OpenAI's chat completion chunks, or a whole completion, cut anywhere.
+
+Format: OpenAI API reference, "Chat completion chunk object" and "Chat completion object", with the liberties that
+other servers take. Called by providers/router.py, once a read. Most frames of an answer differ from the one before in
+nothing but their text, so the bytes around the text are learned and compared; every other frame is decoded whole.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
+from gateway.domain.messages import Usage
+from gateway.errors import ProviderBusy, ProviderError
+from gateway.wire.scrub import scrub
+from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
+
+_NOT_PLAIN = bytes(range(32)) + b'"\\'  # what can't stand unescaped in a JSON string
+_CONTENT = re.compile(rb'"content":\s*"')
+_MAX_LEARN = 8  # frames in a row that fit no template, after which none is sought any more
+
+
+class _Message(msgspec.Struct):
+    content: Any = None
+    refusal: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    tool_calls: list[msgspec.Raw] | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    delta: _Message | None = None
+    message: _Message | None = None
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    model: str | None = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+_encode = msgspec.json.encode
+
+
+def _text(value: Any) -> str:
+    """The text of a `content`, which some servers send as a list of parts."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
+    return ""
+
+
+# A lone surrogate stands in for itself as one of the last 2,048 private-use characters until its other half comes.
+_LONE = 0x10F800
+_ESCAPE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\."
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
+_HALVES = re.compile("([\U0010f800-\U0010fbff])([\U0010fc00-\U0010ffff])|[\U0010f800-\U0010ffff]")
+
+
+def _mend(payload: bytes) -> bytes:
+    """JSON that msgspec takes, from JSON with bad UTF-8, lone surrogates or raw control characters in its strings."""
+    text = _ESCAPE.sub(
+        lambda m: chr(int(m[1], 16) - 0xD800 + _LONE) if m[1] else m[0], payload.decode("utf-8", "replace")
+    )
+    return _CONTROL.sub(lambda m: f"\\u{ord(m[0]):04x}", text).encode()
+
+
+def _join_halves(text: str) -> str:
+    """Surrogates in two halves become the character they meant; a half without its other, U+FFFD."""
+    return _HALVES.sub(
+        lambda m: chr(0x10000 + ((ord(m[1]) - _LONE) << 10) + (ord(m[2]) - _LONE - 0x400)) if m[1] else "\ufffd", text
+    )
+
+
+def _usage(usage: _Usage) -> Usage:
+    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    return Usage(prompt, completion, usage.total_tokens or prompt + completion)
+
+
+def upstream_failure(error: Any, secret: str = "") -> ProviderError:
+    """What a provider's `error` value says, as an error of ours. Its text is scrubbed."""
+    fields = error if isinstance(error, dict) else {"message": error}
+    message = scrub(str(fields.get("message") or "The provider reported an error."), secret)
+    kind = f"{fields.get('code')} {fields.get('type')}"
+    if "429" in kind or "rate_limit" in kind:
+        return ProviderBusy(message)
+    return ProviderError(message)
+
+
+class StreamDecoder:
+    """Sans-I/O decoder of one event stream.
+
+    `raw` holds the frames to pass on as they came: with the trace ID on each that carries a finish reason, without
+    the usage chunk nobody asked for, without `[DONE]` and comments. It is kept only where `keep_raw` says so.
+    """
+
+    def __init__(
+        self, trace_id: str, *, keep_raw: bool = False, keep_usage: bool = True, max_frame_bytes: int = 16_777_216
+    ) -> None:
+        self.done = False  # [DONE] came
+        self.finished = False  # a finish reason came
+        self.failure: ProviderError | None = None  # what came can't be read on, or is the provider's own error
+        self.model: str | None = None
+        self.raw: list[bytes] = []
+        self.first: bytes = b""  # the first chunk, for its id and created
+        self._stamp = b',"trace_id":"' + trace_id.encode() + b'"}'
+        self._keep_raw, self._keep_usage = keep_raw, keep_usage
+        self._splitter = FrameSplitter(max_frame_bytes)
+        self._prefix = b"\0"  # no frame begins so
+        self._suffix = b""
+        self._misses = 0
+        self._held = ""  # the first half of a surrogate pair
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """The events in these bytes, adjacent text merged. After `done` or `failure` nothing more is read."""
+        if self.done or self.failure:
+            return []
+        try:
+            return self._frames(self._splitter.feed(data))
+        except FrameTooLong:
+            self.failure = ProviderError("The provider sent an event that is too long.")
+            return []
+
+    def close(self) -> list[Delta]:
+        """The stream ended: what an unfinished last frame and a held half character still give."""
+        events = [] if self.done or self.failure else self._frames(self._splitter.close(), last=True)
+        if self._held:
+            self._held = ""
+            events.append(TextDelta("\ufffd".encode(), 1))
+        return events
+
+    def _frames(self, frames: Any, *, last: bool = False) -> list[Delta]:
+        events: list[Delta] = []
+        texts: list[bytes] = []
+        kept: list[bytes] = []
+        chars = 0
+        start, end = self._prefix, self._suffix
+        for frame in frames:
+            if frame.startswith(start) and frame.endswith(end) and len(frame) > len(start) + len(end):
+                text = frame[len(start) : len(frame) - len(end)]
+                if len(text.translate(None, _NOT_PLAIN)) == len(text):
+                    try:
+                        chars += len(text) if text.isascii() else len(text.decode())
+                    except UnicodeDecodeError:
+                        pass  # decoded leniently below
+                    else:
+                        texts.append(text)
+                        kept.append(frame)
+                        continue
+            if texts:
+                events.append(TextDelta(b"".join(texts), chars, len(texts)))
+                texts, chars = [], 0
+            self._whole(frame, events, kept, last=last)
+            if self.done or self.failure:
+                break
+            start, end = self._prefix, self._suffix
+        if texts:
+            self._misses = 0
+            events.append(TextDelta(b"".join(texts), chars, len(texts)))
+        if self._keep_raw and kept:
+            kept.append(b"")
+            self.raw.append(b"\n\n".join(kept))
+        return events
+
+    def _whole(self, frame: bytes, events: list[Delta], kept: list[bytes], *, last: bool) -> None:
+        """Decode one frame whole."""
+        payload = frame_data(frame)
+        if payload is None or not payload.strip():
+            return
+        if payload.strip() == b"[DONE]":
+            self.done = True
+            if not self.finished:  # the trace ID rides on a finish chunk, so there has to be one
+                kept.append(
+                    b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]'
+                    + self._stamp
+                )
+            return
+        mended = False
+        try:
+            try:
+                chunk = _decode(payload)
+            except (UnicodeDecodeError, msgspec.DecodeError):
+                mended = True
+                chunk = _decode(_mend(payload))
+        except (msgspec.DecodeError, RecursionError):
+            if not last:  # a last frame that was cut off says nothing
+                self.failure = ProviderError("The provider sent something that can't be read.")
+            return
+        if chunk.error is not None:
+            self.failure = upstream_failure(chunk.error)
+            return
+        self.first = self.first or payload
+        self.model = chunk.model or self.model
+        finishes = self._events(chunk, events, mended=mended)
+        if chunk.usage is not None:
+            events.append(UsageReported(_usage(chunk.usage)))
+            if not chunk.choices and not self._keep_usage:
+                return
+        if finishes:
+            frame = b"data: " + payload.replace(b"\n", b" ").rstrip()[:-1] + self._stamp
+        kept.append(frame)
+        if not finishes and not mended and not self._held and self._misses < _MAX_LEARN:
+            self._learn(frame, chunk)
+
+    def _events(self, chunk: _Chunk, events: list[Delta], *, mended: bool) -> bool:
+        """Append what a chunk says; whether it ends a choice."""
+        finishes = False
+        for choice in chunk.choices or ():
+            said = choice.delta or choice.message or _Message()
+            text = _text(said.content) or _text(said.refusal)
+            if choice.index:
+                if text:
+                    events.append(ChoiceDelta(choice.index, _join_halves(text) if mended else text))
+            else:
+                if reasoning := _text(said.reasoning_content) or _text(said.reasoning):
+                    reasoning = _join_halves(reasoning) if mended else reasoning
+                    events.append(ReasoningDelta(_encode(reasoning)[1:-1], len(reasoning)))
+                if text and (mended or self._held):
+                    text = self._held + text
+                    self._held = text[-1] if "\U0010f800" <= text[-1] <= "\U0010fbff" else ""
+                    text = _join_halves(text.removesuffix(self._held) if self._held else text)
+                    self._prefix = b"\0"  # the next frame must come here, whatever it looks like
+                if text:
+                    events.append(TextDelta(_encode(text)[1:-1], len(text)))
+                events.extend(ToolCallDelta(call) for call in said.tool_calls or ())
+            if choice.finish_reason:
+                finishes = self.finished = True
+                events.append(Finished(choice.index, choice.finish_reason))
+        return finishes
+
+    def _learn(self, frame: bytes, chunk: _Chunk) -> None:
+        """Keep the bytes around the text, if this frame is nothing but text and the text is found in one place."""
+        self._misses += 1
+        choice = chunk.choices[0] if chunk.choices and len(chunk.choices) == 1 else None
+        said = choice.delta if choice else None
+        if choice is None or said is None or choice.index or chunk.usage or b"\n" in frame:
+            return
+        if not isinstance(said.content, str) or not said.content:
+            return
+        if said.tool_calls or said.refusal or said.reasoning or said.reasoning_content:
+            return
+        found = list(_CONTENT.finditer(frame))
+        if len(found) != 1:
+            return
+        start = found[0].end()
+        text = said.content.encode()
+        if frame.startswith(text, start) and frame[start + len(text) : start + len(text) + 1] == b'"':
+            self._prefix, self._suffix = frame[:start], frame[start + len(text) :]

@@ -1,0 +1,138 @@
+"""How records look, and that nothing foreign gets out raw."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from gateway.domain.trace import Value
+from gateway.observability.lines import json_line, pretty_line, pretty_row, printable, rfc3339
+from tests.observability.records import TRACE, chat, rating
+
+HOSTILE = "a\nb\x1b[31mc\x9bd\u202ee\u2028f\x7fg\ud800"
+
+
+def clean(text: str) -> bool:
+    return all(c == "\u200d" or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in text)
+
+
+def test_printable_shows_escapes() -> None:
+    """Line ends, terminal escapes, bidi and lone surrogates; what is harmless stays."""
+    assert printable(HOSTILE) == r"a\nb\x1b[31mc\x9bd\u202ee\u2028f\x7fg\ud800"
+    assert printable("Grüße, 世界 👨\u200d👩") == "Grüße, 世界 👨\u200d👩"
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=[])))
+def test_nothing_gets_through_printable(text: str) -> None:
+    """For any text at all."""
+    assert clean(printable(text))
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=[])))
+@example(HOSTILE)
+def test_a_json_line_is_one_line_and_loses_nothing(text: str) -> None:
+    """Whatever is in a preview, it comes back out of the line."""
+    line = json_line(chat(preview=text))
+    assert clean(line)
+    assert line.isascii()
+    # JSON pairs surrogates up; Python's strings may hold the halves apart.
+    back = json.loads(line)["preview"]
+    assert back.encode("utf-16", "surrogatepass") == text.encode("utf-16", "surrogatepass")
+
+
+def test_a_chat_line_says_how_it_went() -> None:
+    """Outcome in words, then where, what, how long, how much, which, and what was asked."""
+    line = pretty_line(chat(), width=None, colour=False)
+    assert line[8:] == (
+        "  ok               /chat/stream          default                 420 ms    1.92 s      57 tok"
+        f"  {TRACE}  What is the capital of France?"
+    )
+
+
+def test_a_failed_chat_shows_its_error_before_the_preview() -> None:
+    """And - where there was no first token."""
+    record = chat(outcome="upstream_error", first_token_ms=None, tokens=None, error="upstream_error")
+    line = pretty_line(record, width=None, colour=True)
+    assert "\x1b[31mprovider failed" in line
+    assert "upstream_error: What is" in line
+    assert " -" in line
+
+
+def test_an_error_without_a_preview_and_an_unknown_outcome() -> None:
+    """Nothing is made up."""
+    line = pretty_line(chat(outcome="novel", error="boom", preview=None), width=None, colour=False)
+    assert "  novel  " in line
+    assert line.endswith("  boom")
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        (True, "👍"),
+        (False, "👎"),
+        (0.8, "0.8"),
+        (4, "4"),
+        ("right", "right"),
+        (["a", "b"], "a, b"),
+        (None, "retracted"),
+    ],
+)
+def test_a_rating_line_says_who_said_what(value: Value | None, word: str) -> None:
+    """Thumbs for yes and no, words for the rest."""
+    line = pretty_line(rating(value), width=None, colour=False)
+    assert line[8:].startswith(f"  {word} ")
+    assert "user_feedback" in line
+    assert "mia" in line
+    assert line.endswith(f"{TRACE}  Good!")
+
+
+def test_an_anonymous_rater_is_not_named_by_the_trace_twice() -> None:
+    """The trace is in the line already."""
+    line = pretty_line(rating(rater=f"anonymous:{TRACE}", comment=None), width=None, colour=False)
+    assert line.count(TRACE) == 1
+    assert "anonymous " in line
+
+
+@pytest.mark.parametrize("width", [70, 80, 100, 120, 160, 200])
+@pytest.mark.parametrize("preview", ["x" * 500, "世界" * 300, HOSTILE * 20, None])
+def test_a_line_fits_the_terminal(width: int, preview: str | None) -> None:
+    """Wide characters count double; the trace stays whole."""
+    line = pretty_line(chat(preview=preview, model="世" * 50), width=width, colour=False)
+    assert cell_len(line) <= width
+    assert TRACE in line
+    assert clean(line)
+
+
+def test_columns_stay_aligned() -> None:
+    """Chats and ratings have the trace in the same place."""
+    lines = [pretty_line(r, width=None, colour=False) for r in (chat(model="m" * 40), rating("yes"))]
+    assert len({line.index(TRACE) for line in lines}) == 1
+
+
+@pytest.mark.parametrize(("ms", "text"), [(0, "0 ms"), (999, "999 ms"), (61_000, "61.00 s"), (600_000, "10 min")])
+def test_durations(ms: int, text: str) -> None:
+    """Short at any length."""
+    assert f" {text} " in pretty_line(chat(duration_ms=ms), width=None, colour=False)
+
+
+def test_colour_is_only_around_the_text() -> None:
+    """Without the escapes it is the plain line."""
+    import re
+
+    coloured = pretty_line(chat(), width=None, colour=True)
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == pretty_line(chat(), width=None, colour=False)
+
+
+def test_a_row_of_a_table() -> None:
+    """Cut, padded, escaped."""
+    assert pretty_row(("a\n", "bcdef"), (4, 4)) == "a\\n   bcd…"
+
+
+def test_times_are_rfc_3339() -> None:
+    """UTC, milliseconds."""
+    assert rfc3339(1_700_000_000_007) == "2023-11-14T22:13:20.007Z"

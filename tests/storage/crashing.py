@@ -1,0 +1,41 @@
+"""A process that writes to a store as fast as it can, says what was acknowledged, and waits to be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from gateway.domain.trace import Checkpoint
+from gateway.storage.sqlite import SQLiteStore
+from tests.storage.rows import a_rating, a_start, a_write, an_end
+
+
+def _say(*words: str) -> None:
+    sys.stdout.write(" ".join(words) + "\n")
+    sys.stdout.flush()
+
+
+async def _write(store: SQLiteStore) -> None:
+    while True:
+        start = a_start()
+        await store.begin_trace(start)
+        _say("begun", start.trace_id)
+        rating = a_rating()
+        await store.record_feedback(a_write(start.trace_id, rating))
+        _say("rated", start.trace_id, rating.assessment_id)
+        await store.checkpoint([Checkpoint(start.trace_id, 1, '[["text","so far"]]')])
+        _say("text", start.trace_id)
+        await store.finish_trace(an_end(start))
+        _say("finished", start.trace_id)
+
+
+async def main(path: Path) -> None:
+    store = await SQLiteStore.open(path, own=True)
+    await store.recover(9_000)
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(8):
+            tasks.create_task(_write(store))
+
+
+asyncio.run(main(Path(sys.argv[1])))

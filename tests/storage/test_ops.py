@@ -1,0 +1,122 @@
+"""Keys, the log of what happened, the health check."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from gateway.domain.trace import ChatRecord, Outcome, RatingRecord
+from gateway.errors import Conflict, NotFound
+from gateway.storage.sqlite import SQLiteStore
+from tests.storage.rows import PROJECT, a_key, a_rating, a_span, a_start, a_write, an_end, ask
+
+
+async def test_keys_are_listed_as_they_were_added(store: SQLiteStore) -> None:
+    """In the order they were made."""
+    second, first = a_key(name="b", created=2), a_key(name="a", created=1)
+    await store.add_key(second)
+    await store.add_key(first)
+    assert await store.list_keys() == [first, second]
+
+
+async def test_an_active_name_is_taken(store: SQLiteStore) -> None:
+    """A revoked one is free again."""
+    await store.add_key(a_key())
+    with pytest.raises(Conflict, match="name"):
+        await store.add_key(a_key())
+    await store.revoke_key("app", 5)
+    await store.add_key(a_key())
+    assert [key.revoked for key in await store.list_keys()].count(5) == 1
+
+
+async def test_a_key_is_revoked_by_name_or_id(store: SQLiteStore) -> None:
+    """The name goes first, where one key's name is another's ID."""
+    one, other = a_key(name="one"), a_key(name="x")
+    await store.add_key(one)
+    await store.add_key(other)
+    await store.add_key(a_key(name=one.key_id))
+    assert (await store.revoke_key(one.key_id, 7)).name == one.key_id
+    assert await store.revoke_key(one.key_id, 8) == msgspec.structs.replace(one, revoked=8)
+    with pytest.raises(NotFound):
+        await store.revoke_key(one.key_id, 9)
+
+
+async def test_the_last_use_only_moves_on(store: SQLiteStore) -> None:
+    """A late report doesn't set it back."""
+    key = a_key()
+    await store.add_key(key)
+    await store.touch_keys({key.key_id: 9, "unknown": 9})
+    await store.touch_keys({key.key_id: 8})
+    assert (await store.list_keys())[0].last_used == 9
+
+
+async def test_recent_tells_chats_and_ratings_in_order(store: SQLiteStore) -> None:
+    """Finished chats with their attempts, ratings, and retractions; nothing that still runs."""
+    start = a_start(user_id="ann")
+    attempts = tuple(a_span(kind="CLIENT") for _ in range(3))
+    await store.begin_trace(start)
+    await store.begin_trace(a_start())
+    await store.finish_trace(an_end(start, spans=(a_span(), *attempts), error_message="late"))
+    await store.record_feedback(a_write(start.trace_id, a_rating(rationale="why")))
+    await store.retract_feedback(PROJECT, start.trace_id, None, "ann", "user_feedback", 4_000)
+    chat = ChatRecord(
+        time=2_000,
+        trace_id=start.trace_id,
+        route="/chat/stream",
+        model="default",
+        provider="demo",
+        attempts=3,
+        outcome="complete",
+        first_token_ms=100,
+        duration_ms=1_000,
+        tokens=3,
+        error="late",
+        session_id=start.session_id,
+        user_id="ann",
+        preview="Hi",
+    )
+    rating = RatingRecord(
+        time=3_000, trace_id=start.trace_id, name="user_feedback", value=True, source_id="ann", comment="why"
+    )
+    retraction = msgspec.structs.replace(rating, time=4_000, value=None, comment=None)
+    assert await store.recent(0) == [chat, rating, retraction]
+    assert await store.recent(3_000, limit=1) == [retraction]
+    assert await store.recent(4_001) == []
+
+
+async def test_recent_errors_are_failed_chats_alone(store: SQLiteStore) -> None:
+    """No good ones, no ratings."""
+    good, bad = a_start(), a_start()
+    for start, outcome in ((good, Outcome.STOPPED), (bad, Outcome.TIMEOUT)):
+        await store.begin_trace(start)
+        await store.finish_trace(an_end(start, outcome=outcome))
+    await store.record_feedback(a_write(bad.trace_id))
+    assert [record.trace_id for record in await store.recent(0, errors=True)] == [bad.trace_id]
+
+
+async def test_ping_writes(store: SQLiteStore) -> None:
+    """Each time."""
+    await store.ping()
+    first = await store._writer.submit(ask, "SELECT value FROM meta WHERE name = 'ping'")
+    await store.ping()
+    assert len(first) == 1
+    assert store.stats.rows == 2
+
+
+async def test_the_hot_queries_use_their_indexes(store: SQLiteStore) -> None:
+    """None of them reads a whole table."""
+    queries = [
+        "SELECT * FROM traces WHERE end_time < 5 ORDER BY end_time LIMIT 9",
+        "SELECT * FROM traces WHERE end_time >= 5 AND state = 'ERROR' ORDER BY end_time DESC LIMIT 9",
+        "SELECT * FROM traces WHERE end_time IS NULL ORDER BY request_time LIMIT 9",
+        "SELECT * FROM traces WHERE end_time IS NOT NULL ORDER BY end_time LIMIT 9",
+        "SELECT * FROM traces WHERE project = 'p' AND client_request_id = 'r' ORDER BY request_time DESC LIMIT 1",
+        "SELECT * FROM traces WHERE project = 'p' AND session_id = 's' ORDER BY request_time DESC, trace_id DESC",
+        "SELECT * FROM assessments WHERE create_time >= 5 ORDER BY create_time DESC LIMIT 9",
+        "SELECT * FROM assessments WHERE retracted >= 5 ORDER BY retracted DESC LIMIT 9",
+        "SELECT * FROM assessments WHERE trace_id IN ('a', 'b')",
+        "DELETE FROM idempotency WHERE created < 5",
+    ]
+    for query in queries:
+        plan = await store._writer.submit(ask, f"EXPLAIN QUERY PLAN {query}")
+        assert "INDEX" in plan[0][3], query

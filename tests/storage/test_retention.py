@@ -1,0 +1,133 @@
+"""Retention: what goes, what stays, and the loop that does it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+
+import pytest
+
+from gateway.config import StoreConfig
+from gateway.domain.trace import Checkpoint
+from gateway.errors import StoreUnavailable
+from gateway.storage.maintenance import BATCH, DAY_MS, keep_sweeping, sweep
+from gateway.storage.sqlite import SQLiteStore
+from tests.storage.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
+
+
+async def _add(store: SQLiteStore, end_time: int, *, session_id: str = "s", text: str = "Hello") -> str:
+    start = a_start(session_id=session_id)
+    _ = store.begin_trace(start)
+    await store.finish_trace(an_end(start, end_time=end_time, response=text))
+    return start.trace_id
+
+
+async def test_expiry_deletes_traces_and_keeps_numbers(store: SQLiteStore) -> None:
+    """Of a rating the score and its scale stay, of a trace nothing."""
+    old = await _add(store, 1_999)
+    new = await _add(store, 2_000)
+    kept = {"score": "4", "scale": "1-5"}
+    await store.record_feedback(
+        a_write(old, a_rating(value=0.8, rationale="why", metadata={**kept, "reasons": '["x"]'}), a_rating(name="n"))
+    )
+    await store.record_feedback(a_write(new, a_rating(rationale="why")))
+    assert await store.expire(2_000, 0, 10) == 1
+    assert await store.get_trace(PROJECT, old) is None
+    assert await store.get_spans(old) == []
+    assert await store.get_session(PROJECT, "s") is not None
+    first, second = sorted((await store.feedback_of(PROJECT, [old], "ann"))[old], key=lambda one: one.name)
+    assert (second.value, second.rationale, second.metadata) == (0.8, None, kept)
+    assert first.metadata == {}
+    assert (await store.feedback_of(PROJECT, [new], "ann"))[new][0].rationale == "why"
+
+
+async def test_a_session_goes_with_its_last_trace(store: SQLiteStore) -> None:
+    """And not before."""
+    await _add(store, 1)
+    await _add(store, 2)
+    assert await store.expire_oldest(1) == 1
+    assert await store.get_session(PROJECT, "s") is not None
+    assert await store.expire_oldest(5) == 1
+    assert await store.get_session(PROJECT, "s") is None
+
+
+async def test_a_running_trace_never_expires(store: SQLiteStore) -> None:
+    """However old it is."""
+    start = a_start(request_time=1)
+    await store.begin_trace(start)
+    await store.checkpoint([Checkpoint(start.trace_id, 1, "[]")])
+    assert await store.expire(9_999_999, 0, 10) == 0
+    assert await store.expire_oldest(10) == 0
+    assert await store.get_trace(PROJECT, start.trace_id) is not None
+
+
+async def test_old_idempotency_keys_go(store: SQLiteStore) -> None:
+    """Young ones stay."""
+    trace_id = await _add(store, 1)
+    for now in (10, 20):
+        await store.record_feedback(a_write(trace_id, idempotency_key=f"k{now}", now=now))
+    await store.expire(0, 20, 10)
+    assert await store._writer.submit(ask, "SELECT key FROM idempotency") == [("k20",)]
+
+
+async def test_a_sweep_goes_by_age(store: SQLiteStore) -> None:
+    """In as many batches as it takes; 0 days means for ever."""
+    now = 10 * DAY_MS
+    for n in range(BATCH + 5):
+        last = _add(store, now - 2 * DAY_MS - 1, session_id=f"s{n}")
+        await last
+    young = await _add(store, now - DAY_MS)
+    assert await sweep(store, StoreConfig(retention_days=0), now) == 0
+    assert await sweep(store, StoreConfig(retention_days=1.5), now) == BATCH + 5
+    assert await store.get_trace(PROJECT, young) is not None
+
+
+async def test_a_sweep_goes_by_size(store: SQLiteStore) -> None:
+    """The oldest go until what is in use fits, as far as traces can help."""
+    for n in range(BATCH + 20):
+        newest = await _add(store, n, text="x" * 20_000)
+    assert await store.size_bytes() > 2_000_000
+    deleted = await sweep(store, StoreConfig(retention_days=0, max_size_mb=1), 0)
+    assert deleted == BATCH
+    assert await store.size_bytes() < 1_000_000
+    assert await store.get_trace(PROJECT, newest) is not None
+
+
+class _Failing:
+    """A store that fails in turn by each error, then never answers."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+        self.done = asyncio.Event()
+
+    async def expire(self, before_ms: int, idempotency_before_ms: int, limit: int) -> int:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        if self.calls > 3:
+            self.done.set()
+        return 1 if self.calls == 3 else 0
+
+    async def size_bytes(self) -> int:
+        return 2_000_000
+
+    def expire_oldest(self, limit: int) -> Awaitable[int]:
+        return asyncio.sleep(0, 0)
+
+
+async def test_the_loop_outlives_a_failing_store(caplog: pytest.LogCaptureFixture) -> None:
+    """It says so, tries again, and stops trying to shrink what has no traces left."""
+    caplog.set_level(logging.INFO)
+    store = _Failing(StoreUnavailable("no"), RuntimeError("bug"))
+    config = StoreConfig(max_size_mb=1)
+    task = asyncio.create_task(keep_sweeping(store, lambda: config, interval_s=0))  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        await store.done.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert "retention waits" in caplog.text
+    assert "retention failed" in caplog.text
+    assert "deleted 1 traces" in caplog.text

@@ -1,0 +1,166 @@
+"""Traces and sessions: begin, finish, read back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.domain.messages import Usage
+from gateway.domain.trace import Outcome, State
+from gateway.errors import Conflict, InvalidValue, NotFound
+from gateway.storage.base import Session
+from gateway.storage.sqlite import SQLiteStore
+from tests.storage.rows import PROJECT, a_span, a_start, an_end, ask
+
+
+async def test_a_begun_trace_is_running(store: SQLiteStore) -> None:
+    """The row is there before the answer, without an end."""
+    start = a_start(
+        tags={"a": "ü"}, metadata={"m": "1"}, user_id="ann", traceparent="00-x", key_id="k", config_hash="h"
+    )
+    await store.begin_trace(start)
+    trace = await store.get_trace(PROJECT, start.trace_id)
+    assert trace is not None
+    for name in start.__struct_fields__:
+        assert getattr(trace, name) == getattr(start, name)
+    assert trace.state is State.IN_PROGRESS
+    assert (trace.outcome, trace.end_time, trace.duration_ms, trace.usage) == (None, None, None, None)
+
+
+async def test_a_finished_trace_reads_back_whole(store: SQLiteStore) -> None:
+    """Every field of the end is on the trace."""
+    start = a_start()
+    end = an_end(start, outcome=Outcome.TIMEOUT, usage_estimated=True, error_code="upstream_timeout", error_message="x")
+    await store.begin_trace(start)
+    await store.finish_trace(end)
+    trace = await store.get_trace(PROJECT, start.trace_id)
+    assert trace is not None
+    for name in set(end.__struct_fields__) - {"spans", "model"}:
+        assert getattr(trace, name) == getattr(end, name)
+    assert trace.state is State.ERROR
+    assert (trace.model, trace.answered_model, trace.usage) == ("default", "demo/echo", Usage(1, 2, 3))
+
+
+async def test_spans_come_back_parents_first(store: SQLiteStore) -> None:
+    """Attributes of any JSON type survive."""
+    start = a_start()
+    root = a_span(span_id=start.root_span_id)
+    child = a_span(parent_id=start.root_span_id, kind="CLIENT", end_ms=1_500, status="ERROR", message="no")
+    child = child.__class__(**{**_fields(child), "attributes": {"n": 1, "x": 0.5, "l": ["a"], "b": True}})
+    await store.begin_trace(start)
+    await store.finish_trace(an_end(start, spans=(child, root)))
+    assert await store.get_spans(start.trace_id) == [root, child]
+
+
+def _fields(span: object) -> dict[str, object]:
+    return {name: getattr(span, name) for name in span.__struct_fields__}  # type: ignore[attr-defined]
+
+
+async def test_a_second_finish_changes_nothing(store: SQLiteStore) -> None:
+    """The first terminal state stays."""
+    start = a_start()
+    await store.begin_trace(start)
+    await store.finish_trace(an_end(start))
+    await store.finish_trace(an_end(start, outcome=Outcome.STOPPED, spans=(a_span(),)))
+    trace = await store.get_trace(PROJECT, start.trace_id)
+    assert trace is not None
+    assert trace.outcome is Outcome.COMPLETE
+    assert len(await store.get_spans(start.trace_id)) == 2
+
+
+async def test_finishing_what_never_began_stores_nothing(store: SQLiteStore) -> None:
+    """Not even its spans."""
+    start = a_start()
+    await store.finish_trace(an_end(start))
+    assert await store.get_trace(PROJECT, start.trace_id) is None
+    assert await store.get_spans(start.trace_id) == []
+
+
+async def test_another_project_sees_no_trace(store: SQLiteStore) -> None:
+    """An ID alone opens nothing."""
+    start = a_start(client_request_id="r")
+    await store.begin_trace(start)
+    assert await store.get_trace("other", start.trace_id) is None
+    assert await store.resolve_trace("other", start.trace_id, None) is None
+    assert await store.resolve_trace("other", None, "r") is None
+
+
+async def test_a_trace_begins_once(store: SQLiteStore) -> None:
+    """The second of one ID is a conflict."""
+    start = a_start()
+    await store.begin_trace(start)
+    with pytest.raises(Conflict):
+        await store.begin_trace(start)
+
+
+async def test_a_checkpoint_lives_until_the_finish(store: SQLiteStore) -> None:
+    """And one that is sent twice is kept once."""
+    from gateway.domain.trace import Checkpoint
+
+    start = a_start()
+    await store.begin_trace(start)
+    await store.checkpoint([Checkpoint(start.trace_id, seq, '[["text","a"]]') for seq in (1, 2, 2)])
+    count = "SELECT COUNT(*) FROM checkpoints"
+    assert await store._writer.submit(ask, count) == [(2,)]
+    await store.finish_trace(an_end(start))
+    assert await store._writer.submit(ask, count) == [(0,)]
+
+
+async def test_unencodable_text_fails_alone(store: SQLiteStore) -> None:
+    """A lone surrogate is refused whole, and the rest of its batch is stored."""
+    good, bad, later = a_start(), a_start(request_preview="\ud800"), a_start()
+    results = await asyncio.gather(*(store.begin_trace(s) for s in (good, bad, later)), return_exceptions=True)
+    assert isinstance(results[1], InvalidValue)
+    assert await store.get_session(PROJECT, bad.session_id) is None
+    for start in (good, later):
+        assert await store.get_trace(PROJECT, start.trace_id)
+    with pytest.raises(InvalidValue):
+        await store.get_session(PROJECT, "\ud800")
+
+
+@pytest.mark.parametrize(
+    ("owner", "caller", "allowed"),
+    [("ann", "ann", True), ("ann", "bob", False), ("ann", None, False), (None, "bob", True), (None, None, True)],
+)
+async def test_a_session_belongs_to_its_user(
+    store: SQLiteStore, owner: str | None, caller: str | None, allowed: bool
+) -> None:
+    """Without a user it belongs to the project."""
+    first = a_start(user_id=owner)
+    await store.begin_trace(first)
+    assert await store.get_session(PROJECT, first.session_id) == Session(first.session_id, PROJECT, owner)
+    second = a_start(user_id=caller, session_id=first.session_id)
+    if allowed:
+        await store.begin_trace(second)
+    else:
+        with pytest.raises(NotFound, match="No such session"):
+            await store.begin_trace(second)
+    assert (await store.get_trace(PROJECT, second.trace_id) is not None) is allowed
+
+
+async def test_projects_do_not_share_sessions(store: SQLiteStore) -> None:
+    """The same session ID in another project is another session."""
+    first = a_start(user_id="ann")
+    await store.begin_trace(first)
+    await store.begin_trace(a_start(project="other", user_id="bob", session_id=first.session_id))
+    assert await store.get_session("third", first.session_id) is None
+
+
+async def test_a_conversation_lists_its_newest_turns(store: SQLiteStore) -> None:
+    """Oldest first, and no more than asked for."""
+    starts = [a_start(session_id="s", request_time=time) for time in (3, 1, 2)]
+    for start in [*starts, a_start()]:
+        await store.begin_trace(start)
+    turns = await store.session_traces(PROJECT, "s", limit=2)
+    assert [turn.request_time for turn in turns] == [2, 3]
+
+
+async def test_the_newest_trace_answers_to_a_client_request_id(store: SQLiteStore) -> None:
+    """By request time, not by the order of writing."""
+    new, old = a_start(client_request_id="r", request_time=9), a_start(client_request_id="r", request_time=8)
+    await store.begin_trace(new)
+    await store.begin_trace(old)
+    assert await store.resolve_trace(PROJECT, None, "r") == new.trace_id
+    assert await store.resolve_trace(PROJECT, old.trace_id, None) == old.trace_id
+    assert await store.resolve_trace(PROJECT, None, "other") is None

@@ -1,0 +1,213 @@
+"""The writer thread: what shares a commit, what fails, and what the others notice of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.storage.sql import Script
+from gateway.storage.sqlite import SQLiteStore
+from gateway.storage.writer import Writer, bind
+from tests.storage.rows import PROJECT, a_start, an_end, ask
+
+
+def _lock(store: SQLiteStore) -> sqlite3.Connection:
+    """Hold the write lock, as another program would."""
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def _unlock(other: sqlite3.Connection) -> None:
+    other.execute("ROLLBACK")
+    other.close()
+
+
+async def test_what_waits_shares_one_commit(store: SQLiteStore) -> None:
+    """And what was called first is written first."""
+    other = _lock(store)
+    alone = store.ping()
+    while store._writer._queue.qsize():  # until the writer has taken it, and waits for the lock
+        await asyncio.sleep(0)
+    starts = [a_start(session_id="s", user_id=f"u{n}") for n in range(50)]
+    waiting = asyncio.gather(*(store.begin_trace(start) for start in starts), return_exceptions=True)
+    await asyncio.sleep(0)
+    assert store.stats.queued == 51
+    _unlock(other)
+    await alone
+    results = await waiting
+    assert [result is None for result in results] == [True, *[False] * 49]  # the first one owns the session
+    assert (store.stats.batches, store.stats.writes, store.stats.queued) == (2, 51, 0)
+
+
+async def test_a_locked_store_is_unavailable_until_it_is_not(
+    store: SQLiteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing of the batch is stored, the caller learns no SQL, and the next batch goes in."""
+    await store._writer.submit(ask, "PRAGMA busy_timeout = 20")
+    other = _lock(store)
+    start = a_start()
+    with pytest.raises(StoreUnavailable) as caught:
+        await store.begin_trace(start)
+    assert (caught.value.retry_after, "locked" in caught.value.message) == (1, False)
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    _unlock(other)
+    assert await store.get_trace(PROJECT, start.trace_id) is None
+    await store.begin_trace(start)
+    assert store.stats.failed_batches == 2
+    assert [record.message for record in caplog.records] == [
+        "the store can't write: database is locked",
+        "the store can write again",
+    ]
+
+
+async def test_a_full_disk_rolls_the_batch_back(store: SQLiteStore) -> None:
+    """All or nothing, and it recovers by itself."""
+    [(pages,)] = await store._writer.submit(ask, "PRAGMA page_count")
+    await store._writer.submit(ask, f"PRAGMA max_page_count = {pages + 3}")
+    small, big = a_start(), a_start(request="x" * 200_000)
+    results = await asyncio.gather(
+        store.ping(), store.begin_trace(small), store.begin_trace(big), return_exceptions=True
+    )
+    assert isinstance(results[-1], StoreUnavailable)
+    assert await store.get_trace(PROJECT, big.trace_id) is None
+    assert await store.get_session(PROJECT, big.session_id) is None
+    await store._writer.submit(ask, "PRAGMA max_page_count = 1000000")
+    await store.begin_trace(big)
+    assert await store.get_trace(PROJECT, big.trace_id) is not None
+
+
+@pytest.mark.parametrize("which", ["", "-wal"])
+@pytest.mark.parametrize("replace", [False, True])
+async def test_a_file_that_is_gone_acknowledges_nothing(
+    store: SQLiteStore, caplog: pytest.LogCaptureFixture, which: str, replace: bool
+) -> None:
+    """Unlinked or replaced, it or its log: every write fails from then on, and the log says why, once."""
+    await store.ping()
+    target = Path(f"{store.path}{which}")
+    saved = target.with_name("saved")
+    target.rename(saved)
+    if replace:
+        target.write_bytes(saved.read_bytes())
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await store.begin_trace(a_start())
+    saved.rename(target)
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    assert [record.levelno for record in caplog.records] == [logging.CRITICAL]
+    assert "removed or replaced" in caplog.text
+
+
+async def test_the_queue_is_bounded(tmp_path: Path) -> None:
+    """Above it a write is refused at once; below it they go on."""
+    store = await SQLiteStore.open(tmp_path / "g.db", own=True, max_queue=3)
+    results = await asyncio.gather(*(store.begin_trace(a_start()) for _ in range(5)), return_exceptions=True)
+    assert [type(result) for result in results] == [*[type(None)] * 3, StoreUnavailable, StoreUnavailable]
+    await store.ping()
+    await store.close()
+
+
+async def test_a_callers_cancellation_harms_nobody(store: SQLiteStore) -> None:
+    """Its write is committed all the same, as it has its place in the queue."""
+    start = a_start()
+    mine = asyncio.ensure_future(store.begin_trace(start))
+    others = store.finish_trace(an_end(start))
+    mine.cancel()
+    await others
+    assert mine.cancelled()
+    trace = await store.get_trace(PROJECT, start.trace_id)
+    assert trace is not None
+    assert trace.outcome is not None
+
+
+async def test_close_commits_what_waits(tmp_path: Path) -> None:
+    """Then refuses, and a second close does nothing."""
+    store = await SQLiteStore.open(tmp_path / "g.db", own=True)
+    starts = [a_start() for _ in range(200)]
+    waiting = asyncio.gather(*(store.begin_trace(start) for start in starts))
+    await store.close()
+    await waiting
+    await store.close()
+    assert not Path(f"{store.path}-wal").exists()
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    with pytest.raises(StoreUnavailable):
+        await store.list_keys()
+    again = await SQLiteStore.open(tmp_path / "g.db", own=True)
+    assert await again.get_trace(PROJECT, starts[-1].trace_id) is not None
+    await again.close()
+
+
+async def test_a_script_with_a_bug_fails_alone(store: SQLiteStore) -> None:
+    """What it had written goes, and its caller sees what it was."""
+
+    def bug() -> Script[None]:
+        yield "INSERT INTO meta (name, value) VALUES ('bug', '1')", ()
+        raise RuntimeError("bug")
+
+    start = a_start()
+    wrong = [store._writer.submit(bug), store._writer.submit(ask, "SELECT $2", 1), store._writer.submit(bug)]
+    await store.begin_trace(start)
+    results = await asyncio.gather(*wrong, return_exceptions=True)
+    assert [type(result) for result in results] == [RuntimeError, sqlite3.ProgrammingError, RuntimeError]
+    assert await store._writer.submit(ask, "SELECT * FROM meta") == []
+    assert await store.get_trace(PROJECT, start.trace_id) is not None
+
+
+async def test_every_commit_is_durable(store: SQLiteStore) -> None:
+    """FULL, in a write-ahead log."""
+    assert await store.synchronous() == 2
+    assert await store._writer.submit(ask, "PRAGMA journal_mode") == [("wal",)]
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux has it")
+async def test_the_thread_steps_back(store: SQLiteStore) -> None:
+    """It alone: the event loop keeps its priority."""
+
+    def policy() -> Script[int]:
+        yield "SELECT 1", ()
+        return os.sched_getscheduler(0)
+
+    assert await store._writer.submit(policy) == os.SCHED_IDLE
+    assert os.sched_getscheduler(0) != os.SCHED_IDLE
+
+
+async def test_readers_cannot_write(store: SQLiteStore) -> None:
+    """And what goes wrong in them is an unavailable store."""
+    with pytest.raises(StoreUnavailable):
+        await store._read(ask("DELETE FROM traces"))
+
+
+def test_a_loop_that_closed_first_is_no_trouble(tmp_path: Path) -> None:
+    """The writer commits, finds nobody waiting, and ends."""
+    connection = sqlite3.connect(tmp_path / "x.db", isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+
+    async def leave() -> Writer:
+        writer = Writer(connection, lambda: True, 10)
+        writer.submit(ask, "CREATE TABLE t (x)")
+        return writer
+
+    with sqlite3.connect(tmp_path / "x.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writer = asyncio.run(leave())
+        other.execute("ROLLBACK")
+    other.close()
+    asyncio.run(writer.close())
+    with sqlite3.connect(tmp_path / "x.db") as reading:
+        assert reading.execute("SELECT COUNT(*) FROM t").fetchone() == (0,)
+    reading.close()
+
+
+def test_parameters_are_named_by_number() -> None:
+    """However many there are."""
+    assert bind(("a", "b")) == {"1": "a", "2": "b"}
+    assert bind(range(40))["40"] == 39

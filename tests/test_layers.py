@@ -1,0 +1,87 @@
+"""The house rules that a machine can check: imports go down only, and files stay small."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "gateway").rglob("*.py"))
+LAYERS = {
+    "gateway": 0,  # its version
+    "gateway.errors": 0,
+    "gateway.domain": 0,
+    "gateway.config": 1,
+    "gateway.config_load": 1,
+    "gateway.config_watch": 1,
+    "gateway.wire": 1,
+    "gateway.storage.base": 1,
+    "gateway.providers.base": 1,
+    "gateway.providers": 2,
+    "gateway.streaming": 2,
+    "gateway.tracing": 2,
+    "gateway.storage": 2,
+    "gateway.auth": 2,
+    "gateway.limits": 2,
+    "gateway.observability": 2,
+    "gateway.chat": 3,
+    "gateway.feedback": 3,
+    "gateway.web": 4,
+    "gateway.chaos": 4,
+    "gateway.app": 5,
+    "gateway.cli": 6,
+    "gateway.__main__": 7,
+}
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def home_of(module: str) -> str:
+    """The longest name in LAYERS that the module is or lies in."""
+    names = [name for name in LAYERS if module == name or (module.startswith(f"{name}.") and name != "gateway")]
+    assert names, f"{module} has no layer"
+    return max(names, key=len)
+
+
+def package_of(module: str) -> str:
+    """gateway.X; the files config*.py are one package in all but name."""
+    package = ".".join(module.split(".")[:2])
+    return "gateway.config" if package.startswith("gateway.config") else package
+
+
+def imports_of(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    modules = {module_of(each) for each in FILES}
+    ours = {name for name in found if name.split(".")[0] == "gateway"}
+    # `from gateway.errors import NotFound` names a thing in a module
+    return {name if name in modules else name.rpartition(".")[0] for name in ours}
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_imports_go_down(file: Path) -> None:
+    """A file imports from lower layers, or from its own package."""
+    module = module_of(file)
+    home = home_of(module)
+    for imported in imports_of(file):
+        there = home_of(imported)
+        assert package_of(imported) == package_of(module) or LAYERS[there] < LAYERS[home], (
+            f"{module} imports {imported}"
+        )
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_a_file_is_short_and_says_what_it_is(file: Path) -> None:
+    """At most 300 lines, with a docstring."""
+    text = file.read_text()
+    assert text.count("\n") <= 300
+    assert ast.get_docstring(ast.parse(text))
