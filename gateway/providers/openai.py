@@ -59,8 +59,8 @@ class OpenAIProvider:
     async def embed(self, model: str, fields: dict[str, msgspec.Raw]) -> bytes:
         """See providers.base.Provider."""
         async with self._post("/embeddings", {"model": model, **fields}, "application/json", 5) as response:
-            body = await response.content.read(_MAX_EMBEDDING_BYTES)
-            if not response.content.at_eof():
+            body = await _read(response.content, _MAX_EMBEDDING_BYTES)
+            if len(body) > _MAX_EMBEDDING_BYTES:
                 raise ProviderError("The provider's reply is too long.")
             return body
 
@@ -102,7 +102,7 @@ class OpenAIProvider:
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> ProviderError:
         """What a status other than 200 means to the caller. Its text is scrubbed."""
-        text = (await response.content.read(_MAX_ERROR_BYTES)).decode("utf-8", "replace")
+        text = (await _read(response.content, _MAX_ERROR_BYTES))[:_MAX_ERROR_BYTES].decode("utf-8", "replace")
         try:
             body = msgspec.json.decode(text.encode())
         except (msgspec.DecodeError, RecursionError):
@@ -123,6 +123,14 @@ class OpenAIProvider:
         error.upstream_status = status
         error.__notes__ = [scrub(text, self._key, 200)]  # for the log only
         return error
+
+
+async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """The whole body, or a little more than `limit` bytes of it. (`content.read(n)` gives what has come so far.)"""
+    data = bytearray()
+    while len(data) <= limit and (block := await content.readany()):
+        data += block
+    return bytes(data)
 
 
 def _is_event_stream(response: aiohttp.ClientResponse, *, asked: bool) -> bool:

@@ -14,7 +14,6 @@ import msgspec
 from msgspec import Meta
 
 from gateway.domain.trace import Value
-from gateway.errors import InvalidValue
 from gateway.wire.body import Id
 from gateway.wire.fields import MAX_PAIR, Problems, encode, once, read_object, refuse, take
 

@@ -62,24 +62,28 @@ def once(given: Iterable[tuple[str, Any]], problems: Problems) -> dict[str, Any]
 def take(kind: type[msgspec.Struct], fields: dict[str, Any], problems: Problems) -> dict[str, Any]:
     """Take `kind`'s fields out of `fields`, checked one by one so that each bad one is named."""
     values: dict[str, Any] = {}
-    for field in _fields_of(kind):
-        if field.name not in fields:
-            if field.required:
-                problems.append((field.name, "is required"))
+    for name, required, one in _fields_of(kind):
+        if name not in fields:
+            if required:
+                problems.append((name, "is required"))
             continue
         try:
-            value = msgspec.convert(fields.pop(field.name), field.type)
-            problem = _limit(field.name, value)
+            value = getattr(msgspec.convert({name: fields.pop(name)}, one), name)
+            problem = _limit(name, value)
         except msgspec.ValidationError as error:
             problem = _PATH.sub("", str(error))
         if problem:
-            problems.append((field.name, problem))
+            problems.append((name, problem))
         else:
-            values[field.name] = value
+            values[name] = value
     return values
 
 
-_fields_of = functools.cache(msgspec.structs.fields)
+@functools.cache
+def _fields_of(kind: type[msgspec.Struct]) -> list[tuple[str, bool, type[msgspec.Struct]]]:
+    """Name, whether it is required, and a struct of it alone: msgspec prepares a struct once, other types each time."""
+    found = msgspec.structs.fields(kind)
+    return [(field.name, field.required, msgspec.defstruct("One", [(field.name, field.type)])) for field in found]
 
 
 def _limit(name: str, value: Any) -> str | None:

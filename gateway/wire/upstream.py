@@ -8,6 +8,7 @@ nothing but their text, so the bytes around the text are learned and compared; e
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -88,6 +89,12 @@ def _join_halves(text: str) -> str:
     )
 
 
+def _says(choice: _Choice) -> bool:
+    """Whether a choice has content: some servers send the usage, after the end, with one that has none."""
+    said = choice.delta or choice.message
+    return bool(choice.finish_reason or (said and any(getattr(said, name) for name in said.__struct_fields__)))
+
+
 def _usage(usage: _Usage) -> Usage:
     prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
     return Usage(prompt, completion, usage.total_tokens or prompt + completion)
@@ -125,7 +132,7 @@ class StreamDecoder:
         self._prefix = b"\0"  # no frame begins so
         self._suffix = b""
         self._misses = 0
-        self._held = ""  # the first half of a surrogate pair
+        self._held: dict[str, str] = {}  # first halves of surrogate pairs, by where their text goes
 
     def feed(self, data: bytes) -> list[Delta]:
         """The events in these bytes, adjacent text merged. After `done` or `failure` nothing more is read."""
@@ -140,12 +147,11 @@ class StreamDecoder:
     def close(self) -> list[Delta]:
         """The stream ended: what an unfinished last frame and a held half character still give."""
         events = [] if self.done or self.failure else self._frames(self._splitter.close(), last=True)
-        if self._held:
-            self._held = ""
+        if self._held.pop("text", None):
             events.append(TextDelta("\ufffd".encode(), 1))
         return events
 
-    def _frames(self, frames: Any, *, last: bool = False) -> list[Delta]:
+    def _frames(self, frames: Sequence[bytes], *, last: bool = False) -> list[Delta]:
         events: list[Delta] = []
         texts: list[bytes] = []
         kept: list[bytes] = []
@@ -210,7 +216,8 @@ class StreamDecoder:
         finishes = self._events(chunk, events, mended=mended)
         if chunk.usage is not None:
             events.append(UsageReported(_usage(chunk.usage)))
-            if not chunk.choices and not self._keep_usage:
+            extra = not chunk.choices or (self.finished and not any(map(_says, chunk.choices)))
+            if extra and not self._keep_usage:
                 return
         if finishes:
             frame = b"data: " + payload.replace(b"\n", b" ").rstrip()[:-1] + self._stamp
@@ -221,28 +228,48 @@ class StreamDecoder:
     def _events(self, chunk: _Chunk, events: list[Delta], *, mended: bool) -> bool:
         """Append what a chunk says; whether it ends a choice."""
         finishes = False
+        mended = mended or bool(self._held)
         for choice in chunk.choices or ():
             said = choice.delta or choice.message or _Message()
             text = _text(said.content) or _text(said.refusal)
+            reasoning = _text(said.reasoning_content) or _text(said.reasoning)
+            calls: Sequence[msgspec.Raw] = said.tool_calls or ()
+            if mended:
+                text = self._joined(f"text {choice.index}" if choice.index else "text", text)
+                reasoning = self._joined("reasoning", reasoning)
+                calls = [self._joined_call(call) for call in calls]
             if choice.index:
                 if text:
-                    events.append(ChoiceDelta(choice.index, _join_halves(text) if mended else text))
+                    events.append(ChoiceDelta(choice.index, text))
             else:
-                if reasoning := _text(said.reasoning_content) or _text(said.reasoning):
-                    reasoning = _join_halves(reasoning) if mended else reasoning
+                if reasoning:
                     events.append(ReasoningDelta(_encode(reasoning)[1:-1], len(reasoning)))
-                if text and (mended or self._held):
-                    text = self._held + text
-                    self._held = text[-1] if "\U0010f800" <= text[-1] <= "\U0010fbff" else ""
-                    text = _join_halves(text.removesuffix(self._held) if self._held else text)
-                    self._prefix = b"\0"  # the next frame must come here, whatever it looks like
                 if text:
                     events.append(TextDelta(_encode(text)[1:-1], len(text)))
-                events.extend(ToolCallDelta(call) for call in said.tool_calls or ())
+                events.extend(map(ToolCallDelta, calls))
             if choice.finish_reason:
                 finishes = self.finished = True
                 events.append(Finished(choice.index, choice.finish_reason))
         return finishes
+
+    def _joined(self, where: str, text: str) -> str:
+        """Text whose surrogate halves are joined; a first half at its end waits for the next piece."""
+        if not text:
+            return text
+        text = self._held.pop(where, "") + text
+        if "\U0010f800" <= text[-1] <= "\U0010fbff":
+            self._held[where] = text[-1]
+            text = text[:-1]
+            self._prefix = b"\0"  # the next frame must come here, whatever it looks like
+        return _join_halves(text)
+
+    def _joined_call(self, call: msgspec.Raw) -> msgspec.Raw:
+        """A tool call's piece with the same done to its arguments."""
+        piece = msgspec.json.decode(call)
+        function = piece.get("function") if isinstance(piece, dict) else None
+        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
+            function["arguments"] = self._joined(f"call {piece.get('index')}", function["arguments"])
+        return msgspec.Raw(_join_halves(_encode(piece).decode()).encode())
 
     def _learn(self, frame: bytes, chunk: _Chunk) -> None:
         """Keep the bytes around the text, if this frame is nothing but text and the text is found in one place."""

@@ -10,11 +10,11 @@ LADDER = (25, 32, 40, 50, 63, 80, 100, 125, 160, 200, 250, 320, 400, 500, 630, 8
 _HALVING = 3  # steps of the ladder
 
 
-def most(ladder: Sequence[int], first: int, holds: Callable[[int], bool], in_time: Callable[[], bool]) -> int:
-    """The highest step that holds; 0 if none was seen to hold.
+def most(ladder: Sequence[int], first: int, holds: Callable[[int], bool], in_time: Callable[[], bool]) -> int | None:
+    """The highest step that holds; 0 if even the lowest does not.
 
     Begins at the step `first`, halves or doubles until one step holds and one does not, then bisects.
-    When time runs out it is the highest step that was seen to hold: a lower bound.
+    When time runs out it is the highest step that was seen to hold, a lower bound; None if there was none.
     """
     low, high = -1, len(ladder)
     probe = ladder.index(first)
@@ -29,4 +29,6 @@ def most(ladder: Sequence[int], first: int, holds: Callable[[int], bool], in_tim
             probe = min(high - 1, low + _HALVING)
         else:
             probe = (low + high) // 2
-    return ladder[low] if low >= 0 else 0
+    if low >= 0:
+        return ladder[low]
+    return None if high > 0 else 0

@@ -67,8 +67,9 @@ class System:
         return Request("/v1/chat/completions", json.dumps(body), "[DONE]", tokens)
 
     def plain(self, model: str) -> Request:
-        path = "/chat" if self.native else "/v1/chat/completions"
-        return Request(path, json.dumps({"model": model, "messages": _MESSAGES}), "~END~")
+        """Not streamed to the client; what a gateway asks of the upstream for it is its own affair."""
+        body = json.dumps({"model": model, "messages": _MESSAGES})
+        return Request("/chat", body, '"trace_id"') if self.native else Request("/v1/chat/completions", body, "~END~")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def test_finds_the_highest_step_that_holds(first: int, limit: int, expected: int
 
 
 def test_never_claims_a_step_that_was_not_seen_to_hold() -> None:
-    """When time runs out the answer is a step that was tried."""
+    """When time runs out the answer is a step that was tried and held."""
     calls = count()
     tried: list[int] = []
 
@@ -25,5 +25,11 @@ def test_never_claims_a_step_that_was_not_seen_to_hold() -> None:
         tried.append(streams)
         return streams <= 999
 
-    assert most(LADDER, 3200, holds, lambda: next(calls) < 3) in {0, *tried}
-    assert len(tried) == 3
+    assert most(LADDER, 3200, holds, lambda: next(calls) < 3) == 800
+    assert tried == [3200, 1600, 800]
+
+
+def test_does_not_guess_where_nothing_held_in_time() -> None:
+    """When time runs out before a step held there is no answer, not even 0."""
+    calls = count()
+    assert most(LADDER, 3200, lambda _: False, lambda: next(calls) < 3) is None

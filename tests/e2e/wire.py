@@ -66,8 +66,8 @@ def fold(chunks: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
             into["refusal"].append(delta.get("refusal") or "")
             for call in delta.get("tool_calls") or ():
                 kept = into["tools"].setdefault(call["index"], {"arguments": ""})
-                kept |= {key: call[key] for key in ("id", "type") if key in call}
-                function = call.get("function", {})
+                kept |= {key: call[key] for key in ("id", "type") if call.get(key)}
+                function = call.get("function") or {}
                 kept |= {"name": function["name"]} if function.get("name") else {}
                 kept["arguments"] += function.get("arguments") or ""
             into["finish_reason"] = choice.get("finish_reason") or into.get("finish_reason")

@@ -153,7 +153,7 @@ async def test_detailed_is_all_or_nothing(bench: Bench) -> None:
         await bench.feedback.rate_detailed(
             KEYLESS, {"trace_id": trace_id, "accuracy": "4", "helpfulness": "6"}, b"", None
         )
-    assert await bench.ratings(trace_id) == bench.told == []
+    assert (await bench.ratings(trace_id), bench.told) == ([], [])
 
 
 async def test_dimensions_of_the_moment(bench: Bench) -> None:
