@@ -116,7 +116,12 @@ class Gateway:
             known for name, (_, known) in self.providers.items() if providers.get(name, (0, 0))[1] is not known
         ]
         self.providers = providers
-        router = Router(config, {name: provider for name, (_, provider) in providers.items()}, self._attempted)
+        router = Router(
+            config,
+            {name: provider for name, (_, provider) in providers.items()},
+            self._attempted,
+            self.metrics.cooldown,
+        )
         return Settings(config, config_hash(config), router)
 
     def _finished(self, record: ChatRecord, end: TraceEnd) -> None:

@@ -106,16 +106,16 @@ class Chat:
         return run
 
     async def find(self, principal: Principal, trace_id: str) -> Run | EventLog | None:
-        """The caller's own stream: its run, or its log made again from the store; None: nothing to resume.
+        """The caller's own stream: its run, or its log once that is over; None: nothing to resume.
 
         Raises NotFound for an unknown trace and for somebody else's alike.
         """
         owner = Owner(principal.project, principal.key_id)
-        run = self.runs.get(trace_id)
-        if run is not None:
-            if run.owner != owner:
+        found = self.runs.get(trace_id)
+        if found is not None:
+            if found.owner != owner:
                 raise NotFound(NO_SUCH_STREAM)
-            return run
+            return found if isinstance(found, Run) else found.log
         trace = await self._store.get_trace(principal.project, trace_id)
         if trace is None or trace.key_id != principal.key_id:
             raise NotFound(NO_SUCH_STREAM)

@@ -34,13 +34,15 @@ class Health:
         self._failures: dict[str, int] = {}
         self._until: dict[str, float] = {}
 
-    def failed(self, target: str, error: ProviderError, now: float) -> None:
+    def failed(self, target: str, error: ProviderError, now: float) -> bool:
+        """Whether the target cools down now."""
         failures = self._failures[target] = self._failures.get(target, 0) + 1
         pause = error.retry_after or 0.0
         if failures >= _FAILURES_BEFORE_COOLDOWN:
             pause = max(pause, 2.0 ** (failures - _FAILURES_BEFORE_COOLDOWN))
         if pause:
             self._until[target] = now + min(pause, _LONGEST_COOLDOWN_S)
+        return pause > 0
 
     def worked(self, target: str) -> None:
         self._failures.pop(target, None)
@@ -51,15 +53,19 @@ class Health:
 
 
 class Router:
-    """The models of one configuration. `attempted` is told of every attempt when it ends."""
+    """The models of one configuration. `attempted` hears of every attempt's end, `cooled` of each target set aside."""
 
     def __init__(
-        self, config: Config, providers: Mapping[str, Provider], attempted: Callable[[str, Attempt], None]
+        self,
+        config: Config,
+        providers: Mapping[str, Provider],
+        attempted: Callable[[str, Attempt], None],
+        cooled: Callable[[str], None],
     ) -> None:
         self.models = config.models
         self._max_answer_bytes = config.streaming.max_answer_bytes
         self._providers = providers
-        self._attempted = attempted
+        self._attempted, self._cooled = attempted, cooled
         self._health = Health()
 
     def model(self, name: str | None) -> tuple[str, Model]:
@@ -161,8 +167,10 @@ class Router:
     def _note(self, target: str, error: ProviderError) -> None:
         said = f" ({error.__notes__[0]})" if getattr(error, "__notes__", None) else ""
         _log.warning("%s: %s%s", target, error.message, said)
-        if not isinstance(error, ProviderRefused):
-            self._health.failed(target, error, asyncio.get_running_loop().time())
+        if isinstance(error, ProviderRefused):
+            return
+        if self._health.failed(target, error, asyncio.get_running_loop().time()):
+            self._cooled(target)
 
     def _order(self, model: Model) -> list[str]:
         """Targets in the order to try: those that cool down last, since a bad chance beats none."""

@@ -23,7 +23,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Raises StoreUnavailable for a file from a newer version, or of another program; sqlite3.Error if it fails."""
     scripts = migrations()
     while True:
-        # takes the write lock before it looks, as another process may be migrating; also proves we may write
+        # takes the write lock before it looks, as another process may be migrating
         connection.execute("BEGIN IMMEDIATE")
         try:
             version = _version(connection)
@@ -33,10 +33,12 @@ def migrate(connection: sqlite3.Connection) -> None:
                 )
             if version == 0 and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
                 raise StoreUnavailable("it is another program's database.")
-            if version < len(scripts):
-                for statement in scripts[version].split(";\n"):
+            following = min(version + 1, len(scripts))
+            for script in scripts[version:following]:
+                for statement in script.split(";\n"):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {version + 1}")
+            # also where it stays the same: BEGIN IMMEDIATE succeeds on a read-only file, this doesn't
+            connection.execute(f"PRAGMA user_version = {following}")
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,6 +23,14 @@ Kind = Literal["text", "reasoning", "tool_call"]
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
+
+
+def _decoded_call(data: bytearray) -> Any:
+    """A tool call's piece; where it is JSON that no decoder of ours takes (1e999), its text."""
+    try:
+        return _decode(data)
+    except (msgspec.MsgspecError, RecursionError):
+        return data.decode("utf-8", "replace")
 
 
 class _Stretch:

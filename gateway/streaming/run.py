@@ -72,7 +72,7 @@ class Run:
         self.owner = owner
         self.log = EventLog(started)
         self.recorder = recorder
-        self.replayable = replayable  # worth keeping for a resume once it has ended
+        self.replayable = replayable  # worth keeping the log for a resume once it has ended
         self.end: TraceEnd | None = None  # the final record, once it is written or on its way
         self.saved = (0, 0)  # mark of the last checkpoint
         self.checkpoints = 0
@@ -143,8 +143,8 @@ class Run:
                 self.task.cancel()
 
     async def wait(self) -> None:
-        """Until the terminal event is in the log and the final record in the store."""
-        await asyncio.wait({self.task})
+        """Until the final record is in the store; not much longer than a client waits for it."""
+        await asyncio.wait({self.task}, timeout=COMMIT_WAIT_S + 1)
 
     def _begin_done(self, begun: asyncio.Future[None]) -> None:
         if begun.cancelled() or begun.exception() is not None:
@@ -162,6 +162,9 @@ class Run:
                 self.log.close(_failed(self.trace_id, error))
                 return
             await self._settle(ending)
+        except Exception:
+            _log.exception("the end of %s failed", self.trace_id)
+            self.log.close(_failed(self.trace_id, GatewayError("Something went wrong in the gateway.")))
         finally:
             settled(self)
 

@@ -12,16 +12,31 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from gateway.config import Streaming
 from gateway.domain.trace import Checkpoint, Outcome
 from gateway.errors import GatewayError, Unavailable
 from gateway.storage.base import TraceStore
 from gateway.streaming.log import EventLog, Reader
-from gateway.streaming.run import Run
+from gateway.streaming.run import Owner, Run
 
 SWEEP_S = 0.25
 CHECKPOINT_S = 1.0
+_KEPT_BYTES = 2048  # of a kept log beside its text, about
 _log = logging.getLogger("gateway.runs")
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is left of a run that can still be replayed: not the request, nor anything else that takes memory."""
+
+    log: EventLog
+    owner: Owner
+    ended: float  # loop time
+
+    @property
+    def size(self) -> int:
+        return self.log.size + _KEPT_BYTES
 
 
 class Runs:
@@ -33,9 +48,9 @@ class Runs:
         self.limits = limits
         self._store = store
         self._count = count
-        self._kept: OrderedDict[str, tuple[Run, float]] = OrderedDict()  # with the loop time of their end
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._kept_bytes = 0
-        self._replays: set[Reader] = set()  # of logs made again from the store
+        self._replays: set[Reader] = set()  # of logs whose run is over
         self._saving: asyncio.Task[None] | None = None
         self._saved_at = 0.0
 
@@ -49,19 +64,19 @@ class Runs:
         """The run is over: keep it for a while if somebody may come back for it."""
         self.running.pop(run.trace_id, None)
         if run.replayable and run.end is not None and self.limits.resume_window_s > 0:
-            self._kept[run.trace_id] = (run, asyncio.get_running_loop().time())
-            self._kept_bytes += run.log.size
+            kept = Kept(run.log, run.owner, asyncio.get_running_loop().time())
+            self._kept[run.trace_id] = kept
+            self._kept_bytes += kept.size
             while self._kept_bytes > self.limits.replay_max_bytes:
                 self._forget()
 
-    def get(self, trace_id: str) -> Run | None:
-        """A running or a kept run."""
-        kept = self._kept.get(trace_id)
-        return self.running.get(trace_id) or (kept[0] if kept else None)
+    def get(self, trace_id: str) -> Run | Kept | None:
+        """A running run, or what was kept of one."""
+        return self.running.get(trace_id) or self._kept.get(trace_id)
 
     @contextlib.contextmanager
     def replaying(self, log: EventLog, after: int) -> Iterator[Reader]:
-        """A reader of a log that belongs to no run; the sweep looks after it like the others."""
+        """A reader of a log whose run is over; the sweep looks after it like the others."""
         reader = Reader(log, raw=False, after=after, now=asyncio.get_running_loop().time())
         self._replays.add(reader)
         try:
@@ -96,10 +111,9 @@ class Runs:
         """Look at every run once. `now` is loop time."""
         idle, stuck = now - self.limits.heartbeat_s, now - self.limits.send_timeout_s
         readers = [reader for run in self.running.values() for reader in run.log.readers]
-        readers += [reader for run, _ in self._kept.values() for reader in run.log.readers]
         for reader in (*readers, *self._replays):
             self._look_at(reader, idle, stuck)
-        while self._kept and next(iter(self._kept.values()))[1] < now - self.limits.resume_window_s:
+        while self._kept and next(iter(self._kept.values())).ended < now - self.limits.resume_window_s:
             self._forget()
         if now - self._saved_at >= CHECKPOINT_S and (self._saving is None or self._saving.done()):
             self._saved_at = now
@@ -150,5 +164,5 @@ class Runs:
             await asyncio.wait(tasks, timeout=seconds)
 
     def _forget(self) -> None:
-        _, (run, _) = self._kept.popitem(last=False)
-        self._kept_bytes -= run.log.size
+        _, kept = self._kept.popitem(last=False)
+        self._kept_bytes -= kept.size

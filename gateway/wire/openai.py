@@ -39,9 +39,9 @@ def decode_chat(body: bytes, route: str, headers: Iterable[tuple[bytes, bytes]])
     if "messages" not in fields:
         raise InvalidValue("messages: is required", details=[("messages", "is required")])
     preview = check_messages(fields["messages"])
-    asked = msgspec.json.decode(stream_options) if stream_options is not None else None
-    user = msgspec.json.decode(fields["user"]) if "user" in fields else None
-    metadata = msgspec.json.decode(fields["metadata"]) if "metadata" in fields else None
+    asked = convert(bytes(stream_options or b"null"), Any, "stream_options")
+    user = convert(bytes(fields.get("user", b"null")), Any, "user")
+    metadata = convert(bytes(fields.get("metadata", b"null")), Any, "metadata")
     if "user_id" not in options and isinstance(user, str) and 1 <= len(user) <= 250:
         options["user_id"] = user
     return ChatRequest(

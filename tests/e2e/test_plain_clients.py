@@ -1,11 +1,13 @@
-"""curl and Node's fetch on the native wire, as a newcomer and a front end use them."""
+"""curl, Node's fetch and plain Python on the native wire, as a newcomer and a front end use them."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
@@ -28,10 +30,11 @@ def fetched(front: GatewayProcess, **body: Any) -> dict[str, Any]:
     return seen
 
 
-def curl(*args: str) -> Reply:
-    """A reply by `curl -sN -i`."""
+def curl(*args: str, data: bytes | None = None) -> Reply:
+    """A reply by `curl -sN -i`; `data` is what `--data-binary @-` reads."""
     program = need("curl", "curl (`apt install curl`)")
-    done = subprocess.run([program, "-sN", "-i", "-m", "30", *args], capture_output=True, timeout=60, check=True)
+    command = [program, "-sN", "-i", "-m", "30", *args]
+    done = subprocess.run(command, input=data, capture_output=True, timeout=60, check=True)
     head, body = done.stdout.split(b"\r\n\r\n", 1)
     status, *fields = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
@@ -87,6 +90,62 @@ def test_curl_streams(front: GatewayProcess, direct: openai.OpenAI) -> None:
     assert blocks[-2].startswith("event: done\nid: ")
 
 
+def test_curl_shows_words_one_after_another(front: GatewayProcess) -> None:
+    """`curl -N` prints each token when it comes: the first while the answer still runs, most in a piece of their own."""
+    program = need("curl", "curl (`apt install curl`)")
+    body = json.dumps({"message": "talk for long", "model": "gpt-4o"})
+    command = [program, "-sN", "-m", "30", f"{front.url}/chat/stream", "--json", body]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        output, pieces, outcome = b"", 0, ""
+        while piece := os.read(process.stdout.fileno(), 65_536):
+            output += piece
+            if b'"type":"token"' in piece:
+                pieces += 1
+                if pieces == 1:
+                    outcome = front.store.traces()[-1]["outcome"]
+    events = Reply(200, {}, output).events
+    assert outcome is None
+    assert pieces > 5
+    assert text_of(events).endswith("fifteen sixteen")
+    assert front.store.trace(events[0]["trace_id"])["outcome"] == "complete"
+
+
+@pytest.mark.parametrize("size", [1, 5, None], ids=["bytes", "fives", "as-it-comes"])
+@pytest.mark.parametrize(("text", "model"), [("say it all", "gpt-4o"), ("cut the line", "cut")], ids=["good", "cut"])
+def test_python_reads_a_stream_and_rates_it(
+    front: GatewayProcess, direct: openai.OpenAI, text: str, model: str, size: int | None
+) -> None:
+    """The few lines that users write work in Python too, whatever pieces the body is read in."""
+    answer, trace_id, error, rest = [], None, None, b""
+    ask = {"message": text, "model": model}
+    with httpx2.stream("POST", f"{front.url}/chat/stream", json=ask, timeout=30) as response:
+        header = response.headers["x-trace-id"]
+        for piece in response.iter_bytes(size):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                if line.startswith(b"data: "):
+                    event = json.loads(line[6:])
+                    match event["type"]:
+                        case "token":
+                            answer.append(event["content"])
+                        case "done":
+                            trace_id = event["trace_id"]
+                        case "error":
+                            error = event["error"]
+    assert rest == b""
+    if model == "cut":
+        assert (trace_id, bool(error)) == (None, True)
+        assert "This answer never".startswith(joined(answer))
+    else:
+        assert (trace_id, error) == (header, None)
+        assert joined(answer) == whole(direct, text)
+    rated = httpx2.post(f"{front.url}/feedback?trace_id={header}", json={"is_correct": True, "comment": None})
+    assert (rated.status_code, rated.json()["status"]) == (200, "success")
+    (rating,) = front.store.assessments(header, valid=True)
+    assert (rating["assessment_id"], rating["value"]) == (rated.json()["assessment_id"], True)
+
+
 def test_every_native_event_is_whole_text(front: GatewayProcess) -> None:
     """No event holds half a character, although the reference cuts in the middle of one."""
     reply = curl(f"{front.url}/chat/stream", "--json", json.dumps({"message": "say it all", "model": "gpt-4o"}))
@@ -135,36 +194,26 @@ def test_curl_stops(front: GatewayProcess) -> None:
     assert row["response"][0]["content"] == text_of(events) != ""
 
 
+BAD = {
+    "not-json": (b"{", 400),
+    "not-utf-8": (b'{"message": "\xff"}', 400),
+    "no-object": (b"[]", 422),
+    "nothing-asked": (b'{"message": ""}', 422),
+    "no-messages": (b'{"messages": [], "model": "gpt-4o"}', 422),
+    "bad-role": (b'{"messages": [{"role": "robot", "content": "x"}], "model": "gpt-4o"}', 422),
+    "half-a-character": (b'{"messages": [{"role": "user", "content": "\\ud800"}], "model": "gpt-4o"}', 422),
+}
+
+
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/v1/chat/completions"])
-@pytest.mark.parametrize(
-    ("data", "status"),
-    [
-        (b"{", 400),
-        (b'{"message": "\xff"}', 400),
-        (b"[]", None),
-        (b'{"message": ""}', 422),
-        (b'{"messages": [], "model": "gpt-4o"}', 422),
-        (b'{"messages": [{"role": "robot", "content": "x"}], "model": "gpt-4o"}', 422),
-        (b'{"messages": [{"role": "user", "content": "\\ud800"}], "model": "gpt-4o"}', None),
-    ],
-)
-def test_bad_bodies(front: GatewayProcess, path: str, data: bytes, status: int | None) -> None:
-    """What isn't a chat is refused with a clear error and no trace, and the gateway goes on."""
+@pytest.mark.parametrize(("data", "status"), BAD.values(), ids=BAD.keys())
+def test_bad_bodies(front: GatewayProcess, path: str, data: bytes, status: int) -> None:
+    """What isn't a chat is refused with a clear error and no trace; OpenAI's clients know only 400 for it."""
     before = len(front.store.traces())
-    reply = curl(front.url + path, "-H", "Content-Type: application/json", "--data-binary", data.decode("latin-1"))
-    if b"\xff" in data:
-        reply = _posted(front.url + path, data)
-    if b"\\ud800" in data and reply.status == 200:
-        return  # half a character is JSON: it may go through
-    expected = {400, 422} if status is None or path.startswith("/v1") else {status}
-    assert reply.status in expected
+    reply = curl(front.url + path, "-H", "Content-Type: application/json", "--data-binary", "@-", data=data)
+    assert reply.status == (400 if path.startswith("/v1") else status)
     assert "x-trace-id" not in reply.headers
-    assert reply.json["error"]
+    assert reply.headers["x-request-id"]
+    error = reply.json["error"]
+    assert error["message"] if path.startswith("/v1") else error and reply.json["code"]
     assert len(front.store.traces()) == before
-
-
-def _posted(url: str, data: bytes) -> Reply:
-    program = need("curl", "curl (`apt install curl`)")
-    command = [program, "-s", "-o", "-", "-w", "%{http_code}", url, "-H", "Content-Type: application/json"]
-    done = subprocess.run([*command, "--data-binary", "@-"], input=data, capture_output=True, timeout=60, check=True)
-    return Reply(int(done.stdout[-3:]), {}, done.stdout[:-3])

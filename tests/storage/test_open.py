@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import aiosqlite
 import pytest
 
 from gateway.errors import Conflict, StoreUnavailable
 from gateway.storage import migrate as migrating
+from gateway.storage import sqlite
 from gateway.storage.sqlite import SQLiteStore
 from gateway.storage.sqlite_file import parse_url
 from tests.storage.rows import PROJECT, a_key, a_start
@@ -28,8 +30,17 @@ def test_urls_name_files() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "gateway.db", "postgres://x/y", "sqlite://gateway.db", "sqlite:///", "sqlite:///:memory:", "sqlite:///dir/"]
-    + ["sqlite:///a.db?mode=ro", "sqlite:///a\0b"],
+    [
+        "",
+        "gateway.db",
+        "postgres://x/y",
+        "sqlite://gateway.db",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///dir/",
+        "sqlite:///a.db?mode=ro",
+        "sqlite:///a\0b",
+    ],
 )
 def test_other_urls_are_refused(url: str) -> None:
     """With an example of a right one."""
@@ -205,17 +216,17 @@ def _memory(_: Path, **options: object) -> sqlite3.Connection:
 
 async def test_readers_that_fail_to_open_let_go_of_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock, the writer's connection, and the readers that did open."""
-    real = SQLiteStore.open.__func__.__globals__["_open_reader"]  # type: ignore[attr-defined]
-    opened = []
+    real = sqlite._open_reader
+    opened: list[aiosqlite.Connection] = []
 
-    async def second_fails(path: Path) -> object:
+    async def second_fails(path: Path) -> aiosqlite.Connection:
         if opened:
             raise OSError("no more files")
         opened.append(await real(path))
         return opened[0]
 
     with monkeypatch.context() as patch:
-        patch.setattr("gateway.storage.sqlite._open_reader", second_fails)
+        patch.setattr(sqlite, "_open_reader", second_fails)
         with pytest.raises(OSError, match="no more files"):
             await SQLiteStore.open(tmp_path / "g.db", own=True)
     await (await SQLiteStore.open(tmp_path / "g.db", own=True)).close()

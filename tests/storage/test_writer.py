@@ -7,6 +7,7 @@ import logging
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,7 +155,11 @@ async def test_a_script_with_a_bug_fails_alone(store: SQLiteStore) -> None:
         raise RuntimeError("bug")
 
     start = a_start()
-    wrong = [store._writer.submit(bug), store._writer.submit(ask, "SELECT $2", 1), store._writer.submit(bug)]
+    wrong: list[asyncio.Future[Any]] = [
+        store._writer.submit(bug),
+        store._writer.submit(ask, "SELECT $2", 1),
+        store._writer.submit(bug),
+    ]
     await store.begin_trace(start)
     results = await asyncio.gather(*wrong, return_exceptions=True)
     assert [type(result) for result in results] == [RuntimeError, sqlite3.ProgrammingError, RuntimeError]
