@@ -189,7 +189,9 @@ class SQLiteStore:
 
 
 async def _open_reader(path: Path) -> aiosqlite.Connection:
-    reader = await aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=2)
+    reader = aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=2)
+    reader._thread.daemon = True  # or a process that fails before close() would never end
+    await reader
     reader.row_factory = sqlite3.Row
     await reader.execute_fetchall("PRAGMA query_only = 1")
     return reader

@@ -163,7 +163,7 @@ class EventLog:
     def seek(self, after: int) -> Cursor:
         """A cursor that has had everything up to and including position `after`."""
         cursor = Cursor()
-        cursor.position = max(0, min(after, self.position + 1))
+        cursor.position = max(0, min(after, self.position + (self.closed is not None)))
         for index, stretch in enumerate(self._stretches):
             cursor.stretch = index
             had = cursor.position - stretch.start

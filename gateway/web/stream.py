@@ -41,6 +41,7 @@ async def attended(x: Exchange, reader: Reader) -> AsyncIterator[None]:
     except TimeoutError:
         if not watch.done():
             x.abort()
+            await asyncio.sleep(0)  # lets the server see that the connection is gone
         raise ClientGone from None
     finally:
         reader.drop = None

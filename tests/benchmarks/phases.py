@@ -220,7 +220,7 @@ def most_streams(bench: Bench) -> None:
     The gap alone would hide tokens that all come late. The figure of `direct` is the ceiling of mock and load.
     """
     for system in bench.systems:
-        give_up = time.monotonic() + (8 if bench.quick else 14)
+        give_up = time.monotonic() + (8 if bench.quick else 12)
 
         def holds(streams: int, system: System = system, give_up: float = give_up) -> bool:
             for _ in range(2):  # the machine is noisy: a narrow miss gets a second try

@@ -44,7 +44,7 @@ def test_urls_name_files() -> None:
 )
 def test_other_urls_are_refused(url: str) -> None:
     """With an example of a right one."""
-    with pytest.raises(StoreUnavailable, match="must look like sqlite:///gateway.db"):
+    with pytest.raises(StoreUnavailable, match="must look like sqlite:///gateway"):
         parse_url(url)
 
 

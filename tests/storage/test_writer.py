@@ -34,7 +34,8 @@ async def test_what_waits_shares_one_commit(store: SQLiteStore) -> None:
     """And what was called first is written first."""
     other = _lock(store)
     alone = store.ping()
-    while store._writer._queue.qsize():  # until the writer has taken it, and waits for the lock
+    # until the writer has taken it, and waits for the lock; it can't tell us, as it is inside BEGIN
+    while store._writer._queue.qsize():  # noqa: ASYNC110
         await asyncio.sleep(0)
     starts = [a_start(session_id="s", user_id=f"u{n}") for n in range(50)]
     waiting = asyncio.gather(*(store.begin_trace(start) for start in starts), return_exceptions=True)
