@@ -170,8 +170,8 @@ def error_event() -> tuple[Half, Half]:
     return streamed(script, failed(200, TEXT)), Half(lambda ask: [whole_json(ERROR)], FAILED_BEFORE)
 
 
-def _spoiled(data: bytes, bad_body: bytes) -> tuple[Half, Half]:
-    """A stream with a bad frame after its text, and a bad plain body."""
+def _spoiled(data: bytes, bad_body: bytes, mended: str | None = None) -> tuple[Half, Half]:
+    """A stream with a bad frame after its text, and a bad plain body. `mended`: what a lenient reader gets from it."""
 
     def script(ask: Ask) -> Iterator[bytes]:
         yield from begun(ask)
@@ -179,7 +179,13 @@ def _spoiled(data: bytes, bad_body: bytes) -> tuple[Half, Half]:
         yield frame(ask.reply.chunk({}, finish="stop"))
         yield frame(EVERYTHING_DONE)
 
-    return streamed(script, failed(200, TEXT)), Half(lambda ask: [whole_json(bad_body)], FAILED_BEFORE)
+    streamed_alt = plain_alt = None
+    if mended is not None:
+        streamed_alt, plain_alt = Expect(text=TEXT + mended, usage=False), Expect(text=mended, finish=None, usage=False)
+    return (
+        streamed(script, failed(200, TEXT, alt=streamed_alt)),
+        Half(lambda ask: [whole_json(bad_body)], failed(alt=plain_alt)),
+    )
 
 
 @family("garbage-json", "after the text, a frame that isn't JSON; then finish_reason and [DONE]")
@@ -203,7 +209,7 @@ def wrong_shape() -> tuple[Half, Half]:
 @family("invalid-utf8", "a frame whose text holds bytes that are no UTF-8")
 def invalid_utf8() -> tuple[Half, Half]:
     bad = b'{"choices":[{"index":0,"delta":{"content":"\xff\xfe\xc3("},"finish_reason":null}]}'
-    return _spoiled(frame(bad), bad.replace(b"delta", b"message"))
+    return _spoiled(frame(bad), bad.replace(b"delta", b"message"), "\ufffd\ufffd\ufffd(")
 
 
 def _raw_tokens(*tokens: bytes, text: str) -> tuple[Half, Half]:

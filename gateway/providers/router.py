@@ -17,7 +17,7 @@ from gateway.config import Config, Model, Target
 from gateway.domain.ids import new_span_id, now_ms
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt
-from gateway.errors import NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
+from gateway.errors import AnswerTooLong, NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.base import Call, Provider
 from gateway.providers.reply import Output, Reply
 
@@ -113,7 +113,9 @@ class Router:
                 error, started = await self._attempt(target, model, request, output, attempts)
                 if error is None:
                     return
-                if started or (isinstance(error, ProviderRefused) and error.status != 404):
+                if started or isinstance(error, AnswerTooLong):
+                    raise error
+                if isinstance(error, ProviderRefused) and error.status != 404:
                     raise error
                 if not _worth_retrying(error):
                     break
@@ -167,8 +169,8 @@ class Router:
     def _note(self, target: str, error: ProviderError) -> None:
         said = f" ({error.__notes__[0]})" if getattr(error, "__notes__", None) else ""
         _log.warning("%s: %s%s", target, error.message, said)
-        if isinstance(error, ProviderRefused):
-            return
+        if isinstance(error, (ProviderRefused, AnswerTooLong)):
+            return  # no fault of the target's
         if self._health.failed(target, error, asyncio.get_running_loop().time()):
             self._cooled(target)
 

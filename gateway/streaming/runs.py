@@ -50,6 +50,7 @@ class Runs:
         self._count = count
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._kept_bytes = 0
+        self._leaving: set[EventLog] = set()  # their run is over, but a client still has to take the rest
         self._replays: set[Reader] = set()  # of logs whose run is over
         self._saving: asyncio.Task[None] | None = None
         self._saved_at = 0.0
@@ -63,6 +64,7 @@ class Runs:
     def settled(self, run: Run) -> None:
         """The run is over: keep it for a while if somebody may come back for it."""
         self.running.pop(run.trace_id, None)
+        self._leaving.add(run.log)
         if run.replayable and run.end is not None and self.limits.resume_window_s > 0:
             kept = Kept(run.log, run.owner, asyncio.get_running_loop().time())
             self._kept[run.trace_id] = kept
@@ -109,23 +111,24 @@ class Runs:
 
     def sweep(self, now: float) -> None:
         """Look at every run once. `now` is loop time."""
-        idle, stuck = now - self.limits.heartbeat_s, now - self.limits.send_timeout_s
-        readers = [reader for run in self.running.values() for reader in run.log.readers]
-        for reader in (*readers, *self._replays):
-            self._look_at(reader, idle, stuck)
+        self._leaving = {log for log in self._leaving if log.readers}
+        logs = (*(run.log for run in self.running.values()), *self._leaving)
+        for reader in (*(reader for log in logs for reader in log.readers), *self._replays):
+            self._look_at(reader, now)
         while self._kept and next(iter(self._kept.values())).ended < now - self.limits.resume_window_s:
             self._forget()
         if now - self._saved_at >= CHECKPOINT_S and (self._saving is None or self._saving.done()):
             self._saved_at = now
             self._saving = asyncio.create_task(self._checkpoint())
 
-    def _look_at(self, reader: Reader, idle: float, stuck: float) -> None:
+    def _look_at(self, reader: Reader, now: float) -> None:
         if reader.sending_since is not None:
-            if reader.sending_since < stuck and reader.drop is not None:
+            if reader.sending_since < now - self.limits.send_timeout_s and reader.drop is not None:
                 self._count("send_timeouts")
                 reader.drop()
-        elif reader.waiting and reader.idle_since < idle:
+        elif reader.waiting and reader.idle_since < now - self.limits.heartbeat_s:
             self._count("heartbeats")
+            reader.idle_since = now  # not every reader sends something when it is nudged
             reader.nudge()
 
     async def _checkpoint(self) -> None:

@@ -38,7 +38,7 @@ async def attended(x: Exchange, reader: Reader) -> AsyncIterator[None]:
                 yield
             finally:
                 done = True
-    except TimeoutError:
+    except OSError:  # TimeoutError is one; the others are how an ASGI 2.4 server says that the client left
         if not watch.done():
             x.abort()
             await asyncio.sleep(0)  # lets the server see that the connection is gone
@@ -104,13 +104,15 @@ async def wait_whole(x: Exchange, log: EventLog, reader: Reader) -> tuple[Termin
     """The end of a plain answer, and its raw body. Raises the error that it ended in, or ClientGone."""
     async with attended(x, reader):
         raw = b""
-        while log.closed is None:
-            await reader.wait()
+        while True:
             if reader.raw:
                 raw += reader.read_raw()
             else:
                 reader.read()
             reader.sent()
+            if log.closed is not None:
+                break
+            await reader.wait()
     if isinstance(log.closed, Failed):
         raise as_error(log.closed)
     return log.closed, raw

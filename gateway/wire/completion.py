@@ -13,7 +13,7 @@ import msgspec
 from gateway.domain.answer import Part, assistant_messages
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from gateway.domain.messages import Usage
-from gateway.errors import ProviderError
+from gateway.errors import AnswerTooLong, ProviderError
 from gateway.wire.upstream import StreamDecoder
 
 _encode = msgspec.json.encode
@@ -40,7 +40,7 @@ class CompletionDecoder:
     def feed(self, data: bytes) -> list[Delta]:
         self._size += len(data)
         if self._size > self._max:
-            self.failure = ProviderError("The provider's answer is too long.", code="answer_too_long")
+            self.failure = AnswerTooLong("The answer is longer than this server allows.")
         elif data:
             self._body.append(data)
         return []
@@ -48,7 +48,7 @@ class CompletionDecoder:
     def close(self) -> list[Delta]:
         if self.failure:
             return []
-        body = b"".join(self._body).strip()
+        body = b"".join(self._body).strip().decode("utf-8", "replace").encode()
         # A completion reads like one chunk whose `message` is its delta, so one decoder serves both.
         stream = StreamDecoder(self._trace_id, max_frame_bytes=self._max + 16)
         events = stream.feed(b"data: " + body.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n\n") if body else []

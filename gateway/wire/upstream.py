@@ -20,7 +20,7 @@ from gateway.wire.scrub import scrub
 from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
 
 _NOT_PLAIN = bytes(range(32)) + b'"\\'  # what can't stand unescaped in a JSON string
-_CONTENT = re.compile(rb'"content":\s*"')
+_CONTENT = re.compile(rb'"content"\s*:\s*"')
 _MAX_LEARN = 8  # frames in a row that fit no template, after which none is sought any more
 
 
@@ -200,9 +200,12 @@ class StreamDecoder:
         mended = False
         try:
             try:
+                payload.decode()  # msgspec doesn't look into what stays raw
                 chunk = _decode(payload)
             except (UnicodeDecodeError, msgspec.DecodeError):
                 mended = True
+                # What goes on as it came must at least be text to those who read it.
+                payload, frame = (part.decode("utf-8", "replace").encode() for part in (payload, frame))
                 chunk = _decode(_mend(payload))
         except (msgspec.DecodeError, RecursionError):
             if not last:  # a last frame that was cut off says nothing
@@ -265,7 +268,10 @@ class StreamDecoder:
 
     def _joined_call(self, call: msgspec.Raw) -> msgspec.Raw:
         """A tool call's piece with the same done to its arguments."""
-        piece = msgspec.json.decode(call)
+        try:
+            piece = msgspec.json.decode(call)
+        except (msgspec.MsgspecError, RecursionError):  # a number out of range: nothing to join then
+            return call
         function = piece.get("function") if isinstance(piece, dict) else None
         if isinstance(function, dict) and isinstance(function.get("arguments"), str):
             function["arguments"] = self._joined(f"call {piece.get('index')}", function["arguments"])
@@ -276,7 +282,7 @@ class StreamDecoder:
         self._misses += 1
         choice = chunk.choices[0] if chunk.choices and len(chunk.choices) == 1 else None
         said = choice.delta if choice else None
-        if choice is None or said is None or choice.index or chunk.usage or b"\n" in frame:
+        if choice is None or said is None or choice.index or chunk.usage or b"\n" in frame or b"\\u" in frame:
             return
         if not isinstance(said.content, str) or not said.content:
             return

@@ -46,21 +46,21 @@ def front(
         yield process
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client(front: GatewayProcess) -> Iterator[openai.OpenAI]:
     """The official client, pointed at the gateway, without retries of its own."""
     with openai.OpenAI(base_url=f"{front.url}/v1", api_key="unused", max_retries=0, timeout=30) as sdk:
         yield sdk
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def direct(reference: AimockProcess) -> Iterator[openai.OpenAI]:
     """The same client, pointed straight at the reference."""
     with openai.OpenAI(base_url=reference.base_url, api_key=KEY, max_retries=0, timeout=30) as sdk:
         yield sdk
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recorded(playback: Playback) -> Iterator[openai.OpenAI]:
     """The same client, pointed straight at the recorded replies."""
     with openai.OpenAI(base_url=playback.base_url, api_key="sk-playback", max_retries=0, timeout=30) as sdk:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
@@ -245,45 +243,3 @@ def test_a_trace_id_before_the_end_on_request(client: openai.OpenAI, front: Gate
     got = request("POST", f"{front.url}/v1/chat/completions", body, {"x-mlflow-return-trace-id": "true"})
     assert got.payloads[-1] == b"[DONE]"
     assert json.loads(got.payloads[-2]) == {"trace_id": got.headers["x-trace-id"]}
-
-
-def test_a_stop(client: openai.OpenAI, front: GatewayProcess) -> None:
-    """A stopped stream ends well for the client: a finish chunk with reason `stop`, then `[DONE]`."""
-    with client.chat.completions.create(model="gpt-4o", messages=say("talk for long"), stream=True) as chunks:
-        trace_id = chunks.response.headers["x-trace-id"]
-        text, last = "", None
-        for chunk in chunks:
-            if not text and chunk.choices[0].delta.content:
-                stopped = request("POST", f"{front.url}/chat/stream/{trace_id}/stop")
-                assert (stopped.status, stopped.json["trace_id"]) == (200, trace_id)
-            text, last = text + (chunk.choices[0].delta.content or ""), chunk
-    assert last is not None
-    assert (last.choices[0].finish_reason, last.model_dump()["trace_id"]) == ("stop", trace_id)
-    row = front.store.trace(trace_id)
-    assert (row["outcome"], row["state"], row["finish_reason"]) == ("stopped", "OK", "stopped")
-    assert (row["response"][0]["content"], text.startswith("one")) == (text, True)
-
-
-def test_a_stop_ends_with_done(front: GatewayProcess) -> None:
-    """The bytes of the same: the frames so far, one finish chunk, `[DONE]`."""
-    lines = []
-    ask = {"model": "gpt-4o", "messages": say("talk for long"), "stream": True}
-    with httpx2.stream("POST", f"{front.url}/v1/chat/completions", json=ask, timeout=30) as reply:
-        for line in reply.iter_lines():
-            if line.startswith("data: "):
-                lines.append(line[6:])
-                if len(lines) == 3:
-                    request("POST", f"{front.url}/chat/stream/{reply.headers['x-trace-id']}/stop")
-    assert lines[-1] == "[DONE]"
-    reasons = [json.loads(line)["choices"][0].get("finish_reason") for line in lines[:-1]]
-    assert [reason for reason in reasons if reason] == ["stop"]
-    assert reasons[-1] == "stop"
-
-
-def test_a_stop_of_an_answer_that_does_not_stream(front: GatewayProcess) -> None:
-    """Its caller gets a whole document, with what there is and reason `stop`."""
-    ask = {"model": "gpt-4o", "messages": say("talk for long")}
-    with ThreadPoolExecutor(1) as pool:
-        headers = {"X-Client-Request-Id": "req-e2e-stop"}
-        answer = pool.submit(request, "POST", f"{front.url}/v1/chat/completions", ask, headers)
-        print(answer.result().body)

@@ -91,7 +91,7 @@ def test_curl_streams(front: GatewayProcess, direct: openai.OpenAI) -> None:
 
 
 def test_curl_shows_words_one_after_another(front: GatewayProcess) -> None:
-    """`curl -N` prints each token when it comes: the first while the answer still runs, most in a piece of their own."""
+    """`curl -N` prints each token when it comes: the first while the answer runs, most in a piece of their own."""
     program = need("curl", "curl (`apt install curl`)")
     body = json.dumps({"message": "talk for long", "model": "gpt-4o"})
     command = [program, "-sN", "-m", "30", f"{front.url}/chat/stream", "--json", body]
