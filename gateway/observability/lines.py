@@ -71,7 +71,7 @@ def pretty_line(record: Record, *, width: int | None, colour: bool) -> str:
     """One aligned line. On a narrow terminal the less telling columns go; `width` None: nothing is cut."""
     if isinstance(record, ChatRecord):
         word, paint = OUTCOMES.get(record.outcome, (record.outcome, "0"))  # type: ignore[call-overload]
-        route, model = record.route, record.model
+        subject, where = record.model, record.route
         first, took = _took(record.first_token_ms), _took(record.duration_ms)
         tokens = "" if record.tokens is None else f"{record.tokens} tok"
         tail = record.preview or ""
@@ -79,17 +79,17 @@ def pretty_line(record: Record, *, width: int | None, colour: bool) -> str:
             tail = f"{record.error}: {tail}" if tail else record.error
     else:
         word, paint = _rating(record.value), "36"
-        route, model = record.name, record.source_id.partition(":tr-")[0]
+        subject, where = record.name, record.source_id.partition(":tr-")[0]
         first = took = tokens = ""
         tail = record.comment or ""
     # text, cells, right-aligned, ANSI style, rank: the highest goes first where there is no room
     columns = [
         (clock(record.time), 8, False, "2", 0),
         (word, 15, False, paint, 0),
-        (route, 20, False, "", 4),
-        (model, 20, False, "1", 2),
-        (first, 8, True, "2", 3),
-        (took, 8, True, "", 1),
+        (subject, 16, False, "1", 1),
+        (where, 20, False, "", 3),
+        (first, 8, True, "2", 4),
+        (took, 8, True, "", 2),
         (tokens, 10, True, "2", 5),
         (record.trace_id, 35, False, "2", 0),
     ]

@@ -46,10 +46,10 @@ def test_a_json_line_is_one_line_and_loses_nothing(text: str) -> None:
 
 
 def test_a_chat_line_says_how_it_went() -> None:
-    """Outcome in words, then where, what, how long, how much, which, and what was asked."""
+    """Outcome in words, then what, where, how long, how much, which, and what was asked."""
     line = pretty_line(chat(), width=None, colour=False)
     assert line[8:] == (
-        "  ok               /chat/stream          default                 420 ms    1.92 s      57 tok"
+        "  ok               default           /chat/stream            420 ms    1.92 s      57 tok"
         f"  {TRACE}  What is the capital of France?"
     )
 
