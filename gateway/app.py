@@ -11,6 +11,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -188,6 +189,8 @@ async def opened(config: Config, logs: Logs) -> AsyncIterator[Gateway]:
                 f"gateway keys create --role admin --store {config.store.url}"
             )
         gateway = Gateway(config, store, keys, logs, host)
+        synchronous = await store.synchronous()
+        gateway.metrics.watch("gateway_store_synchronous", "How SQLite syncs; 2 is FULL.", lambda: synchronous)
     except BaseException:
         await store.close()
         raise
@@ -231,6 +234,7 @@ async def run(config: Config, path: Path | None, logs: Logs) -> None:
 
 def serve(config: Config, path: Path | None) -> int:
     """Run the server; the exit code. Raises GatewayError where it can't start."""
+    _allow_many_files()
     logs = Logs.on_stdout()
     logs.install()
     try:
@@ -239,3 +243,10 @@ def serve(config: Config, path: Path | None) -> int:
     finally:
         logs.close()
     return 0
+
+
+def _allow_many_files() -> None:
+    """A stream holds two sockets, and the usual limit of 1,024 files is far below `max_streams`."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # some systems name a hard limit that they don't grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

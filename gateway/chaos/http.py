@@ -167,7 +167,7 @@ def length_short() -> tuple[Half, Half]:
         yield Act.CLOSE
 
     return (
-        Half(stream, failed(200, TEXT[: TEXT.index("Welt")])),
+        Half(stream, failed(200, TEXT[: TEXT.index("Welt")], alt=BAD)),
         Half(lambda ask: [head(200, "application/json", length=len(body(ask)) - 20) + body(ask), Act.CLOSE], BAD),
     )
 

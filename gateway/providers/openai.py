@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -19,6 +21,7 @@ from gateway.providers.base import Call, Sink
 from gateway.wire.scrub import scrub
 from gateway.wire.upstream import upstream_failure
 
+_LINGER_S = 0.05  # how long the end of a body may take after [DONE]
 _MAX_ERROR_BYTES = 65_536
 _MAX_EMBEDDING_BYTES = 67_108_864
 
@@ -30,6 +33,7 @@ class OpenAIProvider:
         self._base = config.base_url.rstrip("/")
         self._key = config.api_key
         self._session: aiohttp.ClientSession | None = None
+        self._bodies: dict[asyncio.Future[None], aiohttp.StreamReader] = {}  # by the end of their connections
 
     async def chat(self, call: Call, sink: Sink) -> None:
         """See providers.base.Provider."""
@@ -42,8 +46,14 @@ class OpenAIProvider:
         async with self._post("/chat/completions", fields, accept, call.connect_timeout_s) as response:
             sink.head(sse=_is_event_stream(response, asked=call.stream))
             content = response.content
+            self._watch(response)
             while not sink.done:
-                data = await content.readany()
+                try:
+                    data = await content.readany()
+                except aiohttp.ClientError:
+                    # aiohttp raises this ahead of what came before it and is still unread.
+                    sink.feed(content._read_nowait(-1))
+                    raise
                 if not data:
                     break
                 sink.feed(data)
@@ -51,10 +61,26 @@ class OpenAIProvider:
             if sink.done and not content.at_eof():
                 # [DONE] came and the body's end has not: a moment more, and the connection can serve again.
                 try:
-                    async with asyncio.timeout(0.05):
+                    async with asyncio.timeout(_LINGER_S):
                         await content.readany()
                 except TimeoutError:
                     response.close()
+
+    def _watch(self, response: aiohttp.ClientResponse) -> None:
+        """After a bad chunk aiohttp closes the connection, and leaves whoever reads the body waiting for ever."""
+        protocol = response.connection.protocol if response.connection else None
+        closed = protocol.closed if protocol is not None else None  # an idle protocol is false
+        if closed is not None:  # else the body is whole already
+            if closed not in self._bodies:
+                closed.add_done_callback(self._lost)
+            self._bodies[closed] = response.content
+
+    def _lost(self, closed: asyncio.Future[None]) -> None:
+        """The end of a connection, also of an idle one."""
+        _ = closed.cancelled() or closed.exception()  # looked at, or asyncio complains
+        content = self._bodies.pop(closed)
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("the connection was closed"))
 
     async def embed(self, model: str, fields: dict[str, msgspec.Raw]) -> bytes:
         """See providers.base.Provider."""
@@ -76,7 +102,7 @@ class OpenAIProvider:
         """A response with a good status; anything else is a ProviderError. Leaving early closes the connection."""
         if self._session is None:  # made here, since it belongs to the running loop
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30), auto_decompress=True, trust_env=True
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30), proxy=_proxy(self._base)
             )
         headers = {"Content-Type": "application/json", "Accept": accept, "Accept-Encoding": "identity"}
         if self._key:
@@ -133,6 +159,15 @@ async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
     return bytes(data)
 
 
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for this address. aiohttp's own `trust_env` looks it up, and ~/.netrc, in
+    a thread for every single request."""
+    parts = urlsplit(url)
+    if parts.hostname and proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
+
+
 def _is_event_stream(response: aiohttp.ClientResponse, *, asked: bool) -> bool:
     """What the body is, by its type; where the type says neither, what was asked for."""
     kind = response.content_type
@@ -144,6 +179,6 @@ def _is_event_stream(response: aiohttp.ClientResponse, *, asked: bool) -> bool:
 def _seconds(retry_after: str | None) -> float | None:
     """`Retry-After` in seconds, where it is a number."""
     try:
-        return min(max(float(retry_after or ""), 0.0), 86_400.0)
+        return min(max(0.0, float(retry_after or "")), 86_400.0)  # in this order "nan" is 0
     except ValueError:
         return None

@@ -86,7 +86,10 @@ class Router:
             async with total:
                 await self._answer(model, request, output, attempts)
         except TimeoutError:
-            raise ProviderTimeout("The answer took longer than this server allows.") from None
+            late = ProviderTimeout("The answer took longer than this server allows.")
+            if attempts[-1].error == "cancelled":  # by this very timeout
+                attempts[-1].error, attempts[-1].message = late.code, late.message
+            raise late from None
 
     async def embed(self, model: Model, fields: dict[str, msgspec.Raw]) -> bytes:
         """Embeddings from the first target that gives them."""
@@ -135,24 +138,23 @@ class Router:
             stream_options=request.stream_options,
             connect_timeout_s=model.connect_timeout_s,
         )
-        reply: Reply | None = None
+        timer = asyncio.timeout(None)
+        reply = Reply(request, output, attempt, model, timer, self._max_answer_bytes)
         error: ProviderError | None = None
         attempt.error = "cancelled"  # stays if the caller ends it
         try:
-            async with asyncio.timeout(None) as timer:
-                reply = Reply(request, output, attempt, model, timer, self._max_answer_bytes)
+            async with timer:
                 await self._providers[provider].chat(call, reply)
             reply.close()
         except TimeoutError:
-            error = reply.timed_out() if reply else ProviderTimeout("The provider took too long.")
+            error = reply.timed_out()
         except ProviderError as failure:
             error = failure
         finally:
-            if reply is not None:
-                reply.disarm()
-                attempt.model = reply.answered_model or name
+            reply.disarm()
+            attempt.model = reply.answered_model or name
             attempt.end_ms = now_ms()
-        if error is not None and reply is not None and reply.finished and error.code != "answer_too_long":
+        if error is not None and reply.finished and not isinstance(error, AnswerTooLong):
             error = None  # a finish reason came: what the connection did after it costs nothing
             reply.close()
             reply.disarm()
@@ -164,7 +166,7 @@ class Router:
         else:
             self._health.worked(target)
         self._attempted(target, attempt)
-        return error, reply is not None and reply.started
+        return error, reply.started
 
     def _note(self, target: str, error: ProviderError) -> None:
         said = f" ({error.__notes__[0]})" if getattr(error, "__notes__", None) else ""

@@ -103,9 +103,8 @@ class EventLog:
             data = stretch.data[offset:]
             offset = 0
             if data:
-                parts.append(
-                    (stretch.kind, _decode(data if stretch.kind == "tool_call" else b'"' + bytes(data) + b'"'))
-                )
+                call = stretch.kind == "tool_call"
+                parts.append((stretch.kind, _decoded_call(data) if call else _decode(b'"' + bytes(data) + b'"')))
         return parts
 
     def mark(self) -> tuple[int, int]:

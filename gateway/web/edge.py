@@ -8,9 +8,6 @@ from __future__ import annotations
 import logging
 import re
 
-from starlette.routing import Match
-from starlette.routing import Route as StarletteRoute
-
 from gateway.auth import authenticate, require
 from gateway.domain import ids
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound
@@ -34,12 +31,12 @@ class Edge:
         self._services = services
         self.sockets: set[Socket] = set()
         self._routes: dict[tuple[str, str], Route] = {}
-        self._patterns: list[tuple[StarletteRoute, Route]] = []
+        self._patterns: list[tuple[re.Pattern[str], Route]] = []
         self._paths: dict[str, list[str]] = {}
         for route in ROUTES:
             self._paths.setdefault(route.path, []).append(route.method)
             if "{" in route.path:
-                self._patterns.append((StarletteRoute(route.path, route.handler, methods=[route.method]), route))
+                self._patterns.append((_pattern(route.path), route))
             else:
                 self._routes[route.method, route.path] = route
 
@@ -71,7 +68,7 @@ class Edge:
 
     async def _handle(self, x: Exchange) -> None:
         method = x.scope["method"]
-        x.cors = self._cors(x)
+        x.common = self._cors(x)
         if method == "OPTIONS" and x.header(b"access-control-request-method"):
             await x.no_content()
             return
@@ -92,20 +89,18 @@ class Edge:
         if route is not None:
             return route
         for pattern, route in self._patterns:
-            if route.method == method:
-                match, found = pattern.matches({**x.scope, "method": method})
-                if match is Match.FULL:
-                    x.scope["path_params"] = found["path_params"]
-                    return route
+            if route.method == method and (found := pattern.fullmatch(x.path)):
+                x.path_params = found.groupdict()
+                return route
         return None
 
     def _unknown(self, x: Exchange) -> GatewayError:
         methods = list(self._paths.get(x.path, ()))
-        for pattern, route in self._patterns:
-            if pattern.matches(x.scope)[0] is not Match.NONE:
-                methods.append(route.method)
+        methods += [route.method for pattern, route in self._patterns if pattern.fullmatch(x.path)]
         if methods:
-            return MethodNotAllowed(f"Here is only {' and '.join(sorted(set(methods)))}.")
+            names = sorted(set(methods))
+            x.common.append((b"allow", ", ".join(names).encode()))
+            return MethodNotAllowed(f"Here is only {' and '.join(names)}.")
         return NotFound("There is no such path.", code="unknown_path")
 
     def _cors(self, x: Exchange) -> RawHeaders:
@@ -134,6 +129,12 @@ class Edge:
             x.abort()
             return
         await x.fail(error)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """A parameter is one piece of the path, but any string may name a session, with slashes and line ends in it."""
+    kinds = {"session_id": ".+"}
+    return re.compile(re.sub(r"{(\w+)}", lambda m: f"(?P<{m[1]}>{kinds.get(m[1], '[^/]+')})", path), re.DOTALL)
 
 
 def _request_id(headers: RawHeaders) -> str:

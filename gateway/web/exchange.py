@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from gateway.auth import KEYLESS, Principal
-from gateway.errors import BadRequest, GatewayError, InvalidValue, TooLarge, UnsupportedType
+from gateway.errors import GatewayError, InvalidValue, TooLarge, UnsupportedType
 from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
 from gateway.wire import native, openai
+
+_LINGER_BYTES, _LINGER_S = 64 * 1024 * 1024, 5  # what is taken in, at most, of a body that is refused
 
 
 class ClientGone(Exception):
@@ -27,8 +30,10 @@ class Exchange:
         self.request_id = request_id
         self.principal: Principal = KEYLESS
         self.trace_id: str | None = None
+        self.path_params: dict[str, str] = {}
         self.started = False  # the response's head went out
-        self.cors: RawHeaders = []
+        self.common: RawHeaders = []  # what every response of this request carries, such as CORS
+        self._unread = False  # the body was refused before its end
 
     @property
     def path(self) -> str:
@@ -38,10 +43,6 @@ class Exchange:
     def client_host(self) -> str | None:
         client = self.scope.get("client")
         return client[0] if client else None
-
-    @property
-    def path_params(self) -> Mapping[str, Any]:
-        return cast("Mapping[str, Any]", self.scope.get("path_params", {}))
 
     @property
     def headers(self) -> RawHeaders:
@@ -82,6 +83,7 @@ class Exchange:
         limit = self.services.config.server.max_body_bytes
         length = self.header(b"content-length")
         if length is not None and length.isdigit() and int(length) > limit:
+            self._unread = True
             raise TooLarge(f"The body is larger than {limit} bytes.")
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body"):
@@ -96,6 +98,7 @@ class Exchange:
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > limit:
+                self._unread = bool(message.get("more_body"))
                 raise TooLarge(f"The body is larger than {limit} bytes.")
             chunks.append(chunk)
             if not message.get("more_body"):
@@ -109,7 +112,7 @@ class Exchange:
             headers.append((b"content-type", content_type))
         if self.trace_id is not None:
             headers.append((b"x-trace-id", self.trace_id.encode()))
-        return headers + self.cors
+        return headers + self.common
 
     async def head(self, status: int, content_type: bytes | None, extra: RawHeaders | None = None) -> None:
         """The status line and headers."""
@@ -131,7 +134,9 @@ class Exchange:
         await self.head(status, content_type, length + (extra or []))
         if self.scope["method"] == "HEAD":
             body = b""
-        await self.send({"type": "http.response.body", "body": body})
+        await self.send({"type": "http.response.body", "body": body, "more_body": self._unread})
+        if self._unread:
+            await self._linger()
 
     async def no_content(self) -> None:
         """204."""
@@ -146,12 +151,23 @@ class Exchange:
             extra.append((b"retry-after", str(seconds).encode()))
         if error.status == 401:
             extra.append((b"www-authenticate", b"Bearer"))
-        if error.status in (400, 413) and isinstance(error, (BadRequest, TooLarge)):
-            extra.append((b"connection", b"close"))  # the rest of the body is not wanted
+        if self._unread:
+            extra.append((b"connection", b"close"))
         if self.path.startswith("/v1/"):
             await self.reply(openai.error_body(error), openai.error_status(error), extra=extra)
         else:
             await self.reply(native.error_fields(error, self.trace_id), error.status, extra=extra)
+
+    async def _linger(self) -> None:
+        """Take in what still comes: closing on it would reset the connection, and the client might lose the reply."""
+        left = _LINGER_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                message = await self.receive()
+                while left > 0 and message.get("more_body"):
+                    left -= len(message["body"])
+                    message = await self.receive()
+        await self.send({"type": "http.response.body", "body": b""})
 
     def abort(self) -> None:
         """Cut the connection: the client takes nothing, so there is no other way to be rid of it."""

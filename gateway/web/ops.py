@@ -69,7 +69,8 @@ async def events(x: Exchange) -> None:
 
     async def feed() -> AsyncIterator[ServerSentEvent]:
         async for record in x.services.feed.subscribe():
-            yield ServerSentEvent(msgspec.json.encode(record).decode(), event=msgspec.to_builtins(record)["event"])
+            name = msgspec.to_builtins(record)["event"]
+            yield ServerSentEvent(msgspec.json.encode(record).decode(), event=name, sep="\n")
 
     x.started = True
     response = EventSourceResponse(

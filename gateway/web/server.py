@@ -7,23 +7,54 @@ import socket
 from collections.abc import Generator
 from typing import Any
 
+import msgspec
 import uvicorn
 from sse_starlette.sse import AppStatus
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway.config import Config
-from gateway.errors import GatewayError
+from gateway.errors import BadRequest, GatewayError, TooLarge
+from gateway.wire import native
 
+_MAX_HEAD = 65_536
 _EXIT_S = 5  # after the drain: how long responses may still take to reach their clients
+_LINGER_S = 5  # after a frame that is too large: how long the rest of it is taken in
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Hands the application `gateway.abort`: ASGI itself can only close politely, which waits for the client."""
+    """Hands the application `gateway.abort`: ASGI itself can only close politely, which waits for the client.
+
+    It also bounds a request's head, and refuses what is no HTTP in the native shape.
+    """
+
+    _head: int | None = None  # bytes of a head that goes on from one read to the next
+
+    def data_received(self, data: bytes) -> None:
+        scope = self.scope  # a new one for each request
+        super().data_received(data)
+        if self._head is not None and self.scope is scope:
+            self._head += len(data)
+            if self._head > _MAX_HEAD:
+                self._refuse(TooLarge(f"The request's head is larger than {_MAX_HEAD} bytes."))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._head = 0
         self.scope["extensions"] = {"gateway.abort": self.transport.abort}  # type: ignore[dict-item]
+
+    def on_headers_complete(self) -> None:
+        self._head = None
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(BadRequest(msg))
+
+    def _refuse(self, error: GatewayError) -> None:
+        body = msgspec.json.encode(native.error_fields(error))
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[error.status] + head + body)
+        self.transport.close()
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -33,6 +64,19 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if scope := getattr(self, "scope", None):
             scope["extensions"]["gateway.abort"] = self.transport.abort
+
+    def handle_parser_exception(self) -> None:
+        """Close on a bad frame, and take in what still comes: closing on it would reset the connection, and with it
+        the close frame that says why. Called for each further piece, too."""
+        if self.close_sent:
+            return
+        code = self.conn.close_sent.code if self.conn.close_sent else 1006
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write_eof()
+        self.close_sent = True
+        self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(_LINGER_S, self.transport.close)
 
 
 class Server(uvicorn.Server):

@@ -7,6 +7,7 @@ that isn't understood gets an error frame, and the socket stays open.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -25,6 +26,7 @@ from gateway.wire.body import Id, convert, decode_fields
 
 NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008
 MAX_CHATS = 100  # at once on one socket
+_CLOSE_S = 2  # how long a close may take
 _log = logging.getLogger("gateway.socket")
 
 
@@ -70,7 +72,7 @@ class Socket:
         if not self._closed:
             self._closed = True
             short = reason.encode()[:120].decode(errors="ignore")  # a close frame holds 123 bytes
-            await self._send({"type": "websocket.close", "code": code, "reason": short})
+            await self._patiently({"type": "websocket.close", "code": code, "reason": short}, _CLOSE_S)
 
     async def leave(self) -> None:
         """The server shuts down: let the chats' last frames out, then close."""
@@ -140,7 +142,7 @@ class Socket:
         else:
             with self._services.chat.runs.replaying(log, max(0, after)) as reader:
                 for position, event in reader.read():
-                    await self._text(native.frame(chat_id, position, event))
+                    await self._answer(native.frame(chat_id, position, event))
 
     def _stop(self, chat_id: str) -> None:
         run = self._runs.get(chat_id)
@@ -194,21 +196,40 @@ class Socket:
                         self._services.metrics.merged(reader.take_merged())
                     await reader.wait()  # the server's own pings keep an idle socket alive
         except TimeoutError:
-            abort = self._scope.get("extensions", {}).get("gateway.abort")
-            if abort is not None:
-                abort()
+            self._abort()
         finally:
             reader.drop = None
 
     async def _say(self, value: dict[str, Any]) -> None:
-        await self._text(msgspec.json.encode(value).decode())
+        await self._answer(msgspec.json.encode(value).decode())
 
     async def _say_error(self, error: GatewayError, answers: dict[str, Any]) -> None:
-        await self._text(native.error_frame(error, answers))
+        await self._answer(native.error_frame(error, answers))
+
+    async def _answer(self, text: str) -> None:
+        if not self._closed:
+            seconds = self._services.config.streaming.send_timeout_s
+            await self._patiently({"type": "websocket.send", "text": text}, seconds)
 
     async def _text(self, text: str) -> None:
         if not self._closed:
-            await self._send({"type": "websocket.send", "text": text})
+            with contextlib.suppress(OSError):  # the client has left; the next receive says so
+                await self._send({"type": "websocket.send", "text": text})
+
+    async def _patiently(self, message: dict[str, Any], seconds: float) -> None:
+        """Send what no run's timer looks after. A client that sends and never reads loses its socket."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._send(message)
+        except TimeoutError:
+            self._abort()
+        except OSError:
+            pass  # as above
+
+    def _abort(self) -> None:
+        abort = self._scope.get("extensions", {}).get("gateway.abort")
+        if abort is not None:
+            abort()
 
 
 def _required_id(answers: dict[str, Any]) -> str:

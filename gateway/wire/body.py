@@ -40,19 +40,21 @@ def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
         raise BadRequest("The body is not valid UTF-8.", code="not_json") from None
     try:
         return msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError:
-        raise InvalidValue("The body must be a JSON object.") from None
+    except msgspec.ValidationError:  # said at the first character, whatever follows
+        _refuse(body, "The body must be a JSON object.")
     except (msgspec.DecodeError, RecursionError):
         _refuse(body)
 
 
-def _refuse(body: bytes) -> NoReturn:
-    """Say what is wrong: escapes of half a character are JSON to the letter, yet no text."""
+def _refuse(
+    body: bytes, problem: str = "The body has text that is not valid Unicode (half of a surrogate pair)."
+) -> NoReturn:
+    """Say what is wrong: that it isn't JSON, or else the problem. (Half a character in an escape is JSON.)"""
     try:
         json.loads(body, parse_constant=lambda _: 1 / 0)
     except (ValueError, ZeroDivisionError, RecursionError):
         raise BadRequest("The body is not JSON.", code="not_json") from None
-    raise InvalidValue("The body has text that is not valid Unicode (half of a surrogate pair).")
+    raise InvalidValue(problem)
 
 
 def convert(raw: bytes, kind: Any, field: str = "") -> Any:

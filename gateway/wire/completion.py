@@ -14,6 +14,7 @@ from gateway.domain.answer import Part, assistant_messages
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from gateway.domain.messages import Usage
 from gateway.errors import AnswerTooLong, ProviderError
+from gateway.wire.mend import decode_mended
 from gateway.wire.upstream import StreamDecoder
 
 _encode = msgspec.json.encode
@@ -52,8 +53,9 @@ class CompletionDecoder:
         # A completion reads like one chunk whose `message` is its delta, so one decoder serves both.
         stream = StreamDecoder(self._trace_id, max_frame_bytes=self._max + 16)
         events = stream.feed(b"data: " + body.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n\n") if body else []
+        events += stream.close()
         self.model, self.finished, self.failure = stream.model, stream.finished, stream.failure
-        if not self.failure and not (events and stream.first.startswith(b"{")):
+        if not self.failure and all(isinstance(event, UsageReported) for event in events):
             self.failure = ProviderError(_UNREADABLE)
         if self.failure:
             return []
@@ -68,7 +70,7 @@ class CompletionDecoder:
         return events
 
     def _chunks(self, body: bytes) -> bytes:
-        whole: dict[str, Any] = msgspec.json.decode(body)
+        whole: dict[str, Any] = decode_mended(body)
         usage = whole.pop("usage", None)
         whole["object"] = "chat.completion.chunk"
         frames = []
@@ -118,12 +120,12 @@ class FoldingDecoder(StreamDecoder):
                     self._others[index] = self._others.get(index, "") + text
                 case Finished(index=index, reason=reason):
                     self._reasons[index] = reason
-                case UsageReported(usage=usage):
-                    self._usage = usage
+                case _:
+                    self._usage = event.usage
         return events
 
     def _document(self) -> bytes:
-        head: dict[str, Any] = msgspec.json.decode(self.first) if self.first else {}
+        head: dict[str, Any] = decode_mended(self.first) if self.first else {}
         for name in ("choices", "usage", "object"):
             head.pop(name, None)
         indexes = [0, *sorted(self._others)]

@@ -69,7 +69,7 @@ def chat_request(fields: dict[str, msgspec.Raw], route: str, traceparent: str | 
         raise InvalidValue("n: must be 1 here; /v1/chat/completions takes more", details=[("n", "must be 1")])
     message = fields.pop("message", None)
     one = None if message is None else convert(bytes(message), str | None, "message")
-    if fields.get("messages") == b"null":
+    if bytes(fields.get("messages", b"")) == b"null":
         del fields["messages"]
     if (one is None) == ("messages" not in fields):
         problem = "give exactly one of message and messages"
@@ -115,7 +115,7 @@ def event_json(event: Event) -> bytes:
                     "timing": {"first_token_ms": event.first_token_ms, "total_ms": event.total_ms},
                 }
             )
-        case Failed():
+        case _:
             return _encode(
                 {
                     "type": "error",

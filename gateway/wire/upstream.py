@@ -15,7 +15,8 @@ import msgspec
 
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from gateway.domain.messages import Usage
-from gateway.errors import ProviderBusy, ProviderError
+from gateway.errors import AnswerTooLong, ProviderBusy, ProviderError
+from gateway.wire.mend import is_first_half, join_halves, mend
 from gateway.wire.scrub import scrub
 from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
 
@@ -63,30 +64,6 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
     return ""
-
-
-# A lone surrogate stands in for itself as one of the last 2,048 private-use characters until its other half comes.
-_LONE = 0x10F800
-_ESCAPE = re.compile(
-    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\."
-)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
-_HALVES = re.compile("([\U0010f800-\U0010fbff])([\U0010fc00-\U0010ffff])|[\U0010f800-\U0010ffff]")
-
-
-def _mend(payload: bytes) -> bytes:
-    """JSON that msgspec takes, from JSON with bad UTF-8, lone surrogates or raw control characters in its strings."""
-    text = _ESCAPE.sub(
-        lambda m: chr(int(m[1], 16) - 0xD800 + _LONE) if m[1] else m[0], payload.decode("utf-8", "replace")
-    )
-    return _CONTROL.sub(lambda m: f"\\u{ord(m[0]):04x}", text).encode()
-
-
-def _join_halves(text: str) -> str:
-    """Surrogates in two halves become the character they meant; a half without its other, U+FFFD."""
-    return _HALVES.sub(
-        lambda m: chr(0x10000 + ((ord(m[1]) - _LONE) << 10) + (ord(m[2]) - _LONE - 0x400)) if m[1] else "\ufffd", text
-    )
 
 
 def _says(choice: _Choice) -> bool:
@@ -141,7 +118,7 @@ class StreamDecoder:
         try:
             return self._frames(self._splitter.feed(data))
         except FrameTooLong:
-            self.failure = ProviderError("The provider sent an event that is too long.")
+            self.failure = AnswerTooLong("The answer is longer than this server allows.")
             return []
 
     def close(self) -> list[Delta]:
@@ -206,7 +183,7 @@ class StreamDecoder:
                 mended = True
                 # What goes on as it came must at least be text to those who read it.
                 payload, frame = (part.decode("utf-8", "replace").encode() for part in (payload, frame))
-                chunk = _decode(_mend(payload))
+                chunk = _decode(mend(payload))
         except (msgspec.DecodeError, RecursionError):
             if not last:  # a last frame that was cut off says nothing
                 self.failure = ProviderError("The provider sent something that can't be read.")
@@ -260,11 +237,11 @@ class StreamDecoder:
         if not text:
             return text
         text = self._held.pop(where, "") + text
-        if "\U0010f800" <= text[-1] <= "\U0010fbff":
+        if is_first_half(text[-1]):
             self._held[where] = text[-1]
             text = text[:-1]
             self._prefix = b"\0"  # the next frame must come here, whatever it looks like
-        return _join_halves(text)
+        return join_halves(text)
 
     def _joined_call(self, call: msgspec.Raw) -> msgspec.Raw:
         """A tool call's piece with the same done to its arguments."""
@@ -275,7 +252,7 @@ class StreamDecoder:
         function = piece.get("function") if isinstance(piece, dict) else None
         if isinstance(function, dict) and isinstance(function.get("arguments"), str):
             function["arguments"] = self._joined(f"call {piece.get('index')}", function["arguments"])
-        return msgspec.Raw(_join_halves(_encode(piece).decode()).encode())
+        return msgspec.Raw(join_halves(_encode(piece).decode()).encode())
 
     def _learn(self, frame: bytes, chunk: _Chunk) -> None:
         """Keep the bytes around the text, if this frame is nothing but text and the text is found in one place."""

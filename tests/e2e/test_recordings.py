@@ -17,7 +17,6 @@ from tests.server import GatewayProcess
 BROKEN = {"cut-off", "openai-error-midstream"}
 WHOLE = [name for name in recorded(".sse") if name not in BROKEN]
 DOCUMENTS = [name for name in recorded(".json") if not name.startswith(("error-", "openai-embedding"))]
-CUTS = [0, 1, 7, 100]
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "go"}]}
 
 
@@ -45,7 +44,7 @@ def straight(playback: Playback, name: str) -> Reply:
     return request("POST", f"{playback.base_url}/chat/completions", {"model": name, "stream": True, **ASK})
 
 
-@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("cut", [0, 1, 100])
 @pytest.mark.parametrize("name", WHOLE)
 def test_frames_go_through(front: GatewayProcess, playback: Playback, name: str, cut: int) -> None:
     """However the provider's bytes are cut, the caller gets each frame as it was sent, and a good end."""
@@ -77,7 +76,15 @@ def test_usage_that_nobody_asked_for_is_kept_back(front: GatewayProcess, playbac
         assert row["usage_estimated"] == 1
 
 
-@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("options", [None, {}, {"include_usage": False}], ids=["null", "empty", "false"])
+def test_usage_that_is_declined_is_kept_back(front: GatewayProcess, playback: Playback, options: Any) -> None:
+    """Stream options that say nothing of usage, or say no, count as not asking for it."""
+    got = through(front, "openai-text", 0, stream_options=options)
+    assert all(event["choices"] for event in got.events)
+    assert playback.requests[-1]["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize("cut", [0, 3])
 @pytest.mark.parametrize("name", WHOLE)
 def test_the_native_stream_has_the_same_text(front: GatewayProcess, playback: Playback, name: str, cut: int) -> None:
     """Text, reasoning and tool calls on the native wire are the provider's; so is what the store keeps."""
@@ -168,6 +175,17 @@ def test_an_answer_that_breaks_on_v1(front: GatewayProcess, name: str, cut: int)
     row = front.store.ended(got.headers["x-trace-id"])
     assert (row["outcome"], row["state"]) == ("upstream_error", "ERROR")
     assert row["response"][0]["content"] in ("It breaks off he", "Half an answer")
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+def test_the_official_client_raises_amid_an_answer_that_breaks(client: openai.OpenAI, name: str) -> None:
+    """The client gives the text so far and then raises the error that the frame says."""
+    text: list[str | None] = []
+    chunks = client.chat.completions.create(model=name, stream=True, **ASK)
+    with chunks, pytest.raises(openai.APIError) as caught:
+        text.extend(chunk.choices[0].delta.content for chunk in chunks)
+    assert "".join(filter(None, text)) in ("It breaks off he", "Half an answer")
+    assert caught.value.code == "upstream_error"
 
 
 @pytest.mark.parametrize("name", sorted(BROKEN))

@@ -1,0 +1,47 @@
+"""JSON that isn't quite: bad UTF-8, bare control characters, and characters cut into two halves of a surrogate pair.
+
+msgspec takes none of these, servers send them all. Called by the decoders of what providers send.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+# A lone surrogate stands in for itself as one of the last 2,048 private-use characters until its other half comes.
+_LONE = 0x10F800
+_ESCAPE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\."
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
+_HALVES = re.compile("([\U0010f800-\U0010fbff])([\U0010fc00-\U0010ffff])|[\U0010f800-\U0010ffff]")
+
+
+def mend(payload: bytes) -> bytes:
+    """JSON that msgspec takes, from JSON with bad UTF-8, lone surrogates or raw control characters in its strings."""
+    text = _ESCAPE.sub(
+        lambda m: chr(int(m[1], 16) - 0xD800 + _LONE) if m[1] else m[0], payload.decode("utf-8", "replace")
+    )
+    return _CONTROL.sub(lambda m: f"\\u{ord(m[0]):04x}", text).encode()
+
+
+def is_first_half(character: str) -> bool:
+    """Whether this stands in for the first half of a character, after `mend`."""
+    return "\U0010f800" <= character <= "\U0010fbff"
+
+
+def join_halves(text: str) -> str:
+    """Surrogates in two halves become the character they meant; a half without its other, U+FFFD."""
+    return _HALVES.sub(
+        lambda m: chr(0x10000 + ((ord(m[1]) - _LONE) << 10) + (ord(m[2]) - _LONE - 0x400)) if m[1] else "\ufffd", text
+    )
+
+
+def decode_mended(payload: bytes) -> Any:
+    """A whole JSON value, mended where it has to be. Raises ValueError for what can't be."""
+    try:
+        return msgspec.json.decode(payload)
+    except ValueError:
+        return msgspec.json.decode(join_halves(mend(payload).decode()))

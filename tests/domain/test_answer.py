@@ -1,0 +1,61 @@
+"""An answer's parts as the messages that OpenAI has for them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain.answer import Part, answer_text, assistant_messages, merge_tool_calls
+
+
+def test_one_message_a_choice() -> None:
+    """Text and reasoning joined; the other choices in their order."""
+    parts: list[Part] = [("reasoning", "hm"), ("text", "He"), ("reasoning", "m"), ("text", "llo")]
+    assert assistant_messages(parts, {2: "c", 1: "b"}) == [
+        {"role": "assistant", "content": "Hello", "reasoning_content": "hmm"},
+        {"role": "assistant", "content": "b"},
+        {"role": "assistant", "content": "c"},
+    ]
+    assert answer_text(parts) == "Hello"
+
+
+def test_a_message_of_tool_calls_alone_has_no_content() -> None:
+    """As OpenAI has it; an empty answer has empty content."""
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    [message] = assistant_messages([("tool_call", call)], {})
+    assert message["content"] is None
+    assert assistant_messages([], {}) == [{"role": "assistant", "content": ""}]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=3), st.data())
+def test_pieces_of_calls_are_joined_by_index(arguments: list[str], data: st.DataObject) -> None:
+    """However the pieces of several calls are mixed."""
+    left = [(i, text) for i, text in enumerate(arguments)]
+    deltas: list[dict[str, Any]] = [
+        {"index": i, "id": f"c{i}", "type": "function", "function": {"name": f"f{i}", "arguments": ""}} for i, _ in left
+    ]
+    while left:
+        which = data.draw(st.integers(0, len(left) - 1))
+        index, text = left.pop(which)
+        size = data.draw(st.integers(1, 5))
+        deltas.append({"index": index, "function": {"arguments": text[:size]}, "id": None})
+        if text[size:]:
+            left.insert(which, (index, text[size:]))
+    assert merge_tool_calls(deltas) == [
+        {"id": f"c{i}", "type": "function", "function": {"name": f"f{i}", "arguments": text}}
+        for i, text in enumerate(arguments)
+    ]
+
+
+def test_odd_calls_are_kept_as_far_as_they_go() -> None:
+    """No index, a function that is no object, a piece that is no object at all."""
+    deltas: list[Any] = [{"id": "a", "function": "x"}, "junk", {"id": "b", "function": {"arguments": {"k": 1}}}]
+    assert merge_tool_calls(deltas) == [
+        {"type": "function", "function": "x", "id": "a"},
+        {"type": "function", "function": {"arguments": {"k": 1}}, "id": "b"},
+    ]
+    assert json.dumps(merge_tool_calls([])) == "[]"

@@ -1,0 +1,99 @@
+"""What the provider's client makes of connections that end in the middle, where its library would lose text or hang."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway import chaos
+from gateway.config import Provider
+from gateway.errors import ProviderError
+from gateway.providers.base import Call
+from gateway.providers.openai import OpenAIProvider
+
+
+class Sink:
+    """Keeps the bytes; `room` waits for `free`, as it does while readers are behind."""
+
+    done = False
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.free = asyncio.Event()
+        self.fed = asyncio.Event()
+
+    def head(self, *, sse: bool) -> None:
+        assert sse
+
+    def feed(self, data: bytes) -> None:
+        self.data += data
+        self.fed.set()
+
+    async def room(self) -> None:
+        await self.free.wait()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[chaos.ChaosServer]:
+    running = await chaos.start()
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+async def provider(server: chaos.ChaosServer) -> AsyncIterator[OpenAIProvider]:
+    made = OpenAIProvider(Provider(base_url=server.url))
+    yield made
+    await made.close()
+
+
+def _call(model: str) -> Call:
+    return Call(model=model, fields={}, stream=True)
+
+
+async def _gone(server: chaos.ChaosServer) -> None:
+    while server.stats.open:  # noqa: ASYNC110  the server tells nobody
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("model", ["reset-after-40", "close-after-40"])
+async def test_what_came_before_a_reset_is_kept(
+    server: chaos.ChaosServer, provider: OpenAIProvider, model: str
+) -> None:
+    """A reader that is behind when the connection dies still gets all that had arrived."""
+    sink = Sink()
+    task = asyncio.create_task(provider.chat(_call(model), sink))
+    await sink.fed.wait()
+    await _gone(server)
+    await asyncio.sleep(0.02)  # the client's side hears of it on this loop, a turn later
+    sink.free.set()
+    with pytest.raises(ProviderError):
+        await task
+    assert sink.data.count(b'"content"') == 41  # the role, and all tokens
+
+
+@pytest.mark.timeout(20)
+async def test_a_bad_chunk_ends_the_reading(server: chaos.ChaosServer, provider: OpenAIProvider) -> None:
+    """The failure comes at once, without a timeout, after what was good."""
+    sink = Sink()
+    sink.free.set()
+    with pytest.raises(ProviderError):
+        await provider.chat(_call("bad-chunk"), sink)
+    assert "Grüße".encode() in sink.data
+
+
+@pytest.mark.timeout(20)
+async def test_a_kept_connection_that_ends_is_forgotten(server: chaos.ChaosServer, provider: OpenAIProvider) -> None:
+    """Idle or not, nothing is kept of a connection beyond its end."""
+    sink = Sink()
+    sink.free.set()
+    for _ in range(3):
+        await provider.chat(_call("lorem-3-5ms"), sink)
+    assert len(provider._bodies) == server.stats.connections == 1
+    await provider.close()
+    await _gone(server)
+    await asyncio.sleep(0.02)
+    assert provider._bodies == {}

@@ -1,0 +1,227 @@
+"""Who answers: order, weights, retries, cooldown, the total timeout, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from gateway.config import Config, Model, Target
+from gateway.errors import NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
+from gateway.providers.router import Router
+from tests.providers.parts import DONE, END, WHOLE, Rig, chunk, request
+from tests.streaming.clock import jumping, ticks
+
+BOTH = ("a/one", "b/two")
+
+
+def broken(status: int | None = None, *, retry_after: float | None = None) -> ProviderError:
+    error = ProviderError("Broken.", retry_after=retry_after)
+    error.upstream_status = status
+    return error
+
+
+@pytest.fixture(autouse=True)
+async def no_waiting(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Timers run at once, and jitter is none."""
+    monkeypatch.setattr(random, "uniform", lambda low, high: high)
+    with jumping():
+        yield
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_the_first_target_that_answers() -> None:
+    """Each with its own name for the model; each attempt is noted and told."""
+    rig = Rig([broken(500)], b=[WHOLE])
+    await rig.answer(targets=(Target(target="a/one"), "b/org/two"), connect_timeout_s=3)
+    assert rig.output.text == "Hello"
+    assert (rig.a.calls[0].model, rig.b.calls[0].model) == ("one", "org/two")
+    assert rig.b.calls[0].connect_timeout_s == 3
+    first, second = rig.attempts
+    assert (first.error, first.status, first.message, first.end_ms is None) == (
+        "upstream_error", 500, "Broken.", False,
+    )  # fmt: skip
+    assert (second.error, second.status) == (None, 200)
+    assert rig.told == [("a/one", "upstream_error"), ("b/org/two", None)]
+
+
+async def test_no_fallback_after_the_first_token() -> None:
+    """It would corrupt the answer."""
+    rig = Rig([chunk("a"), broken()], b=[WHOLE])
+    with pytest.raises(ProviderError, match="Broken"):
+        await rig.answer(targets=BOTH, retries=2)
+    assert (len(rig.attempts), rig.output.text) == (1, "a")
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (broken(), 2), (broken(500), 2), (broken(408), 2), (broken(401), 1),
+        (ProviderBusy("Busy."), 2), (ProviderBusy("Busy.", retry_after=1), 2),
+        (ProviderBusy("Busy.", retry_after=60), 1),
+        (ProviderTimeout("Late."), 1), (ProviderRefused("Unknown model.", status=404), 1),
+    ],
+)  # fmt: skip
+async def test_what_may_pass_in_a_moment_is_tried_again(error: ProviderError, tries: int) -> None:
+    """On the same target, once more here; all else goes on to the next."""
+    rig = Rig([error], [error], b=[WHOLE])
+    await rig.answer(targets=BOTH, retries=1)
+    assert len(rig.a.calls) == tries
+    assert len(rig.b.calls) == 1
+
+
+@pytest.mark.parametrize("status", [400, 422])
+async def test_what_the_provider_refuses_is_the_callers(status: int) -> None:
+    """No other target is asked, and this one is not to blame."""
+    rig = Rig([ProviderRefused("Odd.", status=status)], b=[WHOLE])
+    with pytest.raises(ProviderRefused):
+        await rig.answer(targets=BOTH, retries=3)
+    assert (len(rig.attempts), rig.cooled) == (1, [])
+
+
+async def test_the_last_error_is_the_answers() -> None:
+    """Where none gave one."""
+    rig = Rig([broken(500)], b=[[ProviderBusy("Busy.", retry_after=9)]])
+    with pytest.raises(ProviderBusy) as caught:
+        await rig.answer(targets=BOTH)
+    assert caught.value.retry_after == 9
+
+
+async def test_pauses_double_and_retry_after_goes_before() -> None:
+    """0.2, 0.4 and so on; what the provider asked for where it is short."""
+    start = now()
+    rig = Rig([broken()], [broken()], WHOLE)
+    await rig.answer(retries=2)
+    assert 0.6 <= now() - start < 1
+    start = now()
+    rig = Rig([ProviderBusy("Busy.", retry_after=2)], WHOLE)
+    await rig.answer(retries=1)
+    assert 2 <= now() - start < 2.4
+
+
+async def test_a_failing_target_cools_down() -> None:
+    """After three failures in a row it is asked last, and soon first again; an answer clears it."""
+    rig = Rig([broken(500)], [broken(500)], [broken(500)], [broken(500)], WHOLE, WHOLE, b=[WHOLE] * 4)
+    for _ in range(3):
+        await rig.answer(targets=BOTH)
+    assert rig.cooled == ["a/one"]
+    await rig.answer(targets=BOTH)
+    assert [len(rig.a.calls), len(rig.b.calls)] == [3, 4]
+    rig.b.scripts = [[broken(500)]]
+    with pytest.raises(ProviderError):
+        await rig.answer(targets=BOTH)  # both, since a bad chance beats none
+    assert rig.cooled == ["a/one"] * 2
+    await asyncio.sleep(3)
+    await rig.answer(targets=BOTH)
+    await rig.answer(targets=BOTH)
+    assert len(rig.a.calls) == 6
+
+
+async def test_retry_after_cools_at_once() -> None:
+    """For as long as the provider asked, thirty seconds at most."""
+    rig = Rig([ProviderBusy("Busy.", retry_after=300)], WHOLE, b=[WHOLE, WHOLE])
+    await rig.answer(targets=BOTH)
+    await rig.answer(targets=BOTH)
+    assert len(rig.b.calls) == 2
+    await asyncio.sleep(31)
+    await rig.answer(targets=BOTH)
+    assert len(rig.a.calls) == 2
+
+
+async def test_weights() -> None:
+    """The first target is drawn by weight; the others stay as fallbacks."""
+    rig = Rig()
+    model = Model(targets=(Target(target="a/x", weight=3), Target(target="b/y", weight=1)), strategy="weighted")
+    firsts = Counter(tuple(rig.router._order(model)) for _ in range(2_000))
+    assert set(firsts) == {("a/x", "b/y"), ("b/y", "a/x")}
+    assert 1_350 < firsts["a/x", "b/y"] < 1_650
+
+
+async def test_the_total_timeout() -> None:
+    """Over all attempts and amid an answer."""
+    rig = Rig([chunk("a"), *[50, chunk("b")] * 9])
+    with pytest.raises(ProviderTimeout, match="longer than this server allows"):
+        await rig.answer(total_timeout_s=120)
+    assert (rig.output.text, rig.a.ended) == ("abb", ["cancelled"])
+    assert (rig.attempts[0].error, rig.attempts[0].end_ms is None) == ("upstream_timeout", False)
+    waiting = Rig(*[[ProviderBusy("Busy.", retry_after=2)]] * 9)
+    with pytest.raises(ProviderTimeout):
+        await waiting.answer(retries=8, total_timeout_s=5)
+    assert [attempt.error for attempt in waiting.attempts] == ["upstream_rate_limited"] * 3
+
+
+async def test_cancel() -> None:
+    """The provider's call is cancelled, its attempt says so, and it is held against nobody."""
+    rig = Rig([chunk("a"), 50])
+    task = asyncio.ensure_future(rig.answer())
+    await ticks(3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert rig.a.ended == ["cancelled"]
+    assert (rig.attempts[0].error, rig.told, rig.cooled) == ("cancelled", [], [])
+
+
+async def test_what_the_provider_said_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Its scrubbed words are for the log only."""
+    error = broken(401)
+    error.add_note("Incorrect API key provided: …")
+    with caplog.at_level(logging.WARNING), pytest.raises(ProviderError):
+        await Rig([error]).answer()
+    assert "a/one: Broken. (Incorrect API key provided: …)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("models", "asked", "name"),
+    [
+        (("default", "x"), None, "default"), (("x", "default"), None, "default"), (("x", "y"), None, "x"),
+        ((), None, "demo/echo"), (("x",), "x", "x"), ((), "demo/lorem-3-0ms", "demo/lorem-3-0ms"),
+    ],
+)  # fmt: skip
+def test_which_model(models: tuple[str, ...], asked: str | None, name: str) -> None:
+    """The one asked for, else `default`, else the first declared; the demo's need no declaration."""
+    config = Config(models={model: Model(targets=("a/b",)) for model in models})
+    assert Router(config, {}, lambda *_: None, lambda _: None).model(asked)[0] == name
+
+
+@pytest.mark.parametrize(("asked", "shown"), [("nobody", "'nobody'"), ("a\nb", r"'a\nb'"), ("x" * 200, "x" * 100)])
+def test_an_unknown_model(asked: str, shown: str) -> None:
+    """404, its name shown safely."""
+    with pytest.raises(NotFound, match="There is no model") as caught:
+        Router(Config(), {}, lambda *_: None, lambda _: None).model(asked)
+    assert shown in caught.value.message
+    assert caught.value.code == "model_not_found"
+    assert len(caught.value.message) < 200
+
+
+async def embed(rig: Rig, **model: Any) -> bytes:
+    return await rig.router.embed(Model(**{"targets": BOTH, **model}), request().fields)
+
+
+async def test_embeddings_come_from_the_first_that_gives_them() -> None:
+    """Failures go on to the next; a refusal is the caller's; the last failure is the answer's."""
+    rig = Rig()
+    rig.a.embeddings = [broken(500), 700, ProviderRefused("Odd.", status=400), broken(500)]
+    rig.b.embeddings = [b"{}", b"[]", 700]
+    assert await embed(rig) == b"{}"
+    assert await embed(rig) == b"[]"
+    with pytest.raises(ProviderRefused):
+        await embed(rig)
+    with pytest.raises(ProviderTimeout):
+        await embed(rig)
+    assert rig.b.targets == ["two"] * 3
+
+
+async def test_usage_and_done_follow_the_end() -> None:
+    """A reply that is done is read no further."""
+    rig = Rig([chunk("a"), END, DONE, broken()])
+    await rig.answer()
+    assert rig.a.ended == ["whole"]

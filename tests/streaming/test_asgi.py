@@ -1,0 +1,264 @@
+"""From a run's log to one HTTP client, with `receive` and `send` made by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.domain.events import Done, Terminal
+from gateway.domain.trace import Outcome
+from gateway.errors import GatewayError, ProviderBusy, StoreUnavailable
+from gateway.streaming.run import Run
+from gateway.web.exchange import ClientGone
+from gateway.web.stream import send_events, send_raw, wait_whole
+from tests.streaming.asgi import Client, events, services
+from tests.streaming.clock import jumping, ticks, until
+from tests.streaming.parts import Rig, Says, answer_of, finished, text
+
+
+def end(terminal: Terminal) -> bytes:
+    return b"END " + type(terminal).__name__.encode()
+
+
+def sent_raw(*frames: bytes) -> Any:
+    """An answer that brings raw frames."""
+
+    async def answer(run: Run) -> None:
+        for frame in frames:
+            run.emit([text("x")], [frame])
+
+    return answer
+
+
+async def serve(client: Client, run: Run, *, after: int = 0) -> None:
+    """As the handlers do it: attach, send, detach."""
+    reader = run.attach(after=after)
+    try:
+        await send_events(client.x, run.log, reader)
+    finally:
+        run.detach(reader)
+
+
+async def test_the_native_stream() -> None:
+    """The head and a comment at once; then the events, a token that comes alone alone; then the end."""
+    rig, says = Rig(), Says(Says.hold, "Hel", "lo", finished())
+    client = Client(services(None))
+    run = rig.run(says)
+    task = asyncio.ensure_future(serve(client, run))
+    await client.until(lambda data: b"start" in data)
+    assert client.data.startswith(b": connected\n\nid: 1\n")
+    says.go.set()
+    await task
+    assert client.head["status"] == 200
+    assert dict(client.head["headers"])[b"cache-control"] == b"no-cache"
+    assert [event["type"] for event in events(client.data)] == ["start", "token", "done"]
+    assert [message["more_body"] for message in client.sent[1:]][-1] is False
+
+
+@pytest.mark.parametrize("old", [True, False])
+async def test_a_client_that_leaves_while_nothing_comes(old: bool) -> None:
+    """Noticed by `receive`, before the first token too; the policy ends the call."""
+    rig, says = Rig(), Says(Says.hold)
+    client = Client(services(None), old=old)
+    run = rig.run(says)
+    task = asyncio.ensure_future(serve(client, run))
+    await says.reached.wait()
+    await ticks()
+    client.gone.set()
+    with pytest.raises(ClientGone):
+        await asyncio.wait_for(task, 3)
+    await run.wait()
+    assert (rig.store.outcomes, client.aborted) == (["disconnected"], False)
+
+
+@pytest.mark.parametrize("old", [True, False])
+async def test_a_client_that_leaves_while_it_is_sent_to(old: bool) -> None:
+    """ASGI 2.3 swallows the send, 2.4 raises; either way it is a client that left."""
+    rig, says = Rig(), Says("a", Says.hold)
+    client = Client(services(None), old=old)
+    run = rig.run(says)
+    task = asyncio.ensure_future(serve(client, run))
+    await client.until(lambda data: b"token" in data)
+    client.stuck = asyncio.Event()
+    run.emit([text("b")])
+    await ticks()
+    client.gone.set()
+    client.stuck.set()
+    with pytest.raises(ClientGone):
+        await asyncio.wait_for(task, 3)
+    await run.wait()
+    assert rig.store.outcomes == ["disconnected"]
+    assert answer_of(run) == "ab"
+
+
+async def test_a_send_that_raises_first_is_a_client_that_left() -> None:
+    """ASGI 2.4, before `receive` has said so."""
+    rig, says = Rig(), Says("a", Says.hold)
+    client = Client(services(None), old=False)
+
+    async def send(message: Any) -> None:
+        raise OSError("the client left")
+
+    client.x.send = send
+    run = rig.run(says)
+    with pytest.raises(ClientGone):
+        await serve(client, run)
+    await run.wait()
+    assert rig.store.outcomes == ["disconnected"]
+
+
+async def test_a_client_that_takes_nothing_is_cut_off() -> None:
+    """After `send_timeout_s` the sweep drops it, and the connection is aborted."""
+    rig, says = Rig(send_timeout_s=30), Says("a", Says.hold)
+    client = Client(services(None))
+    run = rig.run(says)
+    task = asyncio.ensure_future(serve(client, run))
+    await client.until(lambda data: b"token" in data)
+    client.stuck = asyncio.Event()
+    run.emit([text("b")])
+    await ticks()
+    rig.runs.sweep(asyncio.get_running_loop().time() + 31)
+    rig.runs.sweep(asyncio.get_running_loop().time() + 32)
+    with pytest.raises(ClientGone):
+        await asyncio.wait_for(task, 3)
+    assert client.aborted
+    assert "send_timeouts" in rig.counts
+    await run.wait()
+    assert rig.store.outcomes == ["disconnected"]
+
+
+async def test_a_client_that_takes_nothing_at_the_end_is_cut_off_too() -> None:
+    """The run is over by then, and kept for nobody."""
+    rig = Rig(send_timeout_s=30)
+    client = Client(services(None))
+    says = Says("a", Says.hold, "b")
+    run = rig.run(says, replayable=False)
+    task = asyncio.ensure_future(serve(client, run))
+    await client.until(lambda data: b"token" in data)
+    client.stuck = asyncio.Event()
+    says.go.set()
+    await run.wait()
+    await ticks()
+    assert not task.done()
+    rig.runs.sweep(asyncio.get_running_loop().time() + 31)
+    with pytest.raises(ClientGone):
+        await asyncio.wait_for(task, 3)
+    assert client.aborted
+
+
+async def test_an_idle_stream_gets_heartbeats() -> None:
+    """Comments while nothing comes."""
+    rig, says = Rig(heartbeat_s=10), Says(Says.hold, "a")
+    client = Client(services(None))
+    run = rig.run(says)
+    with jumping():
+        sweeps = asyncio.create_task(rig.runs.sweep_forever())
+        task = asyncio.ensure_future(serve(client, run))
+        await client.until(lambda data: data.count(b": heartbeat\n\n") == 2)
+        says.go.set()
+        await task
+        sweeps.cancel()
+        await asyncio.wait([sweeps])
+    assert events(client.data)[-1]["type"] == "done"
+
+
+async def test_a_reader_that_is_behind_gets_merged_tokens() -> None:
+    """With the last one's id; the merges are counted."""
+    rig, says = Rig(), Says("a", Says.hold, "b", "c", "d")
+    client = Client(services(None))
+    run = rig.run(says)
+    task = asyncio.ensure_future(serve(client, run))
+    await client.until(lambda data: b"token" in data)
+    says.go.set()
+    await task
+    tokens = [event["content"] for event in events(client.data) if event["type"] == "token"]
+    assert tokens == ["a", "bcd"]
+    assert b"id: 5\n" in client.data
+    assert client.x.services.metrics.registry.get_sample_value("gateway_stream_merges_total") == 2
+
+
+async def test_the_raw_stream_holds_its_head_for_the_first_frame() -> None:
+    """Then frames as they came, and the end."""
+    rig = Rig()
+    client = Client(services(None), path="/v1/chat/completions")
+    run = rig.run(sent_raw(b"one", b"two", b"three"))
+    reader = run.attach(raw=True)
+    await send_raw(client.x, run.log, reader, end)
+    assert client.data == b"onetwothreeEND Done"
+    assert client.x.services.metrics.registry.get_sample_value("gateway_stream_merges_total") == 2
+
+
+async def test_a_failure_before_the_first_frame_is_an_http_error() -> None:
+    """Nothing was sent yet."""
+    rig = Rig()
+    client = Client(services(None))
+    run = rig.run(Says(ProviderBusy("Busy.", retry_after=3)))
+    reader = run.attach(raw=True)
+    with pytest.raises(GatewayError) as caught:
+        await send_raw(client.x, run.log, reader, end)
+    assert (caught.value.status, caught.value.retry_after, caught.value.retryable) == (429, 3, True)
+    assert client.sent == []
+
+
+async def test_a_failure_after_a_heartbeat_or_a_frame_is_in_the_stream() -> None:
+    """The head is out."""
+    rig = Rig(heartbeat_s=1)
+    says = Says(Says.hold, ProviderBusy("Busy."))
+    client = Client(services(None))
+    run = rig.run(says)
+    reader = run.attach(raw=True)
+    task = asyncio.ensure_future(send_raw(client.x, run.log, reader, end))
+    await until(lambda: reader.waiting)
+    rig.runs.sweep(asyncio.get_running_loop().time() + 2)
+    await client.until(lambda data: data == b": heartbeat\n\n")
+    says.go.set()
+    await task
+    assert client.data == b": heartbeat\n\nEND Failed"
+
+
+@pytest.mark.parametrize("raw", [True, False])
+async def test_a_plain_answer_waits_for_the_end(raw: bool) -> None:
+    """And holds nobody up meanwhile."""
+    rig = Rig(max_buffer_bytes=1)
+    client = Client(services(None))
+    run = rig.run(sent_raw(b"one", b"two"))
+    reader = run.attach(raw=raw)
+    terminal, body = await wait_whole(client.x, run.log, reader)
+    assert isinstance(terminal, Done)
+    assert body == (b"onetwo" if raw else b"")
+    assert reader.unsent == 0
+
+
+async def test_a_plain_answer_that_is_there_already() -> None:
+    """The log was closed before the wait began: nothing of it is lost."""
+    rig = Rig()
+    run = rig.run(sent_raw(b"whole"))
+    reader = run.attach(raw=True)
+    await run.wait()
+    assert (await wait_whole(Client(services(None)).x, run.log, reader))[1] == b"whole"
+
+
+async def test_a_plain_answer_whose_client_leaves() -> None:
+    """Nobody to answer."""
+    rig, says = Rig(), Says(Says.hold)
+    client = Client(services(None))
+    run = rig.run(says)
+    reader = run.attach()
+    task = asyncio.ensure_future(wait_whole(client.x, run.log, reader))
+    await says.reached.wait()
+    client.gone.set()
+    with pytest.raises(ClientGone):
+        await task
+    run.cancel(Outcome.STOPPED)
+    await run.wait()
+
+
+async def test_a_plain_answer_that_fails() -> None:
+    """As the error that it is."""
+    rig = Rig()
+    run = rig.run(Says(StoreUnavailable("odd", retry_after=1)))
+    with pytest.raises(GatewayError) as caught:
+        await wait_whole(Client(services(None)).x, run.log, run.attach())
+    assert (caught.value.code, caught.value.status) == ("store_unavailable", 503)

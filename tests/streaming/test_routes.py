@@ -1,0 +1,112 @@
+"""The chat routes over the spine, with a client made by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from gateway.errors import GatewayError, NotFound, StoreUnavailable
+from gateway.web import chat as routes
+from tests.streaming.asgi import Client, events, services
+from tests.streaming.clock import ticks
+from tests.streaming.parts import Says
+from tests.test_chat import Spine, a_trace, keep
+
+
+async def test_chat_stream_and_its_resume() -> None:
+    """GET after the end gives what came after the id, and 204 once there is nothing left."""
+    spine = Spine()
+    first = Client(services(spine.chat), body={"model": "demo/lorem-3-0ms", "message": "Hi"})
+    await routes.chat_stream(first.x)
+    trace_id = events(first.data)[0]["trace_id"]
+    assert dict(first.head["headers"])[b"x-trace-id"] == trace_id.encode()
+    last = int(first.data.rsplit(b"id: ", 1)[1].split(b"\n")[0])
+    for after, kinds in ((0, ["start", "token", "done"]), (3, ["token", "done"]), (last - 1, ["done"])):
+        again = resumed(spine, trace_id, query=f"after={after}")
+        await routes.resume(again.x)
+        assert [event["type"] for event in events(again.data)] == kinds
+    nothing = resumed(spine, trace_id, header=str(last))
+    await routes.resume(nothing.x)
+    assert nothing.head["status"] == 204
+
+
+async def test_resuming_a_running_stream() -> None:
+    """What came before, then live; and an id beyond the end still gets the end."""
+    spine = Spine()
+    rig, says = spine.rig, Says("Hel", Says.hold, "lo")
+    run = rig.run(says, grace_s=5)
+    run.attach()
+    await says.reached.wait()
+    clients = [resumed(spine, run.trace_id, query=f"after={after}") for after in (0, 2, 99)]
+    tasks = [asyncio.ensure_future(routes.resume(client.x)) for client in clients]
+    await ticks()
+    says.go.set()
+    await asyncio.gather(*tasks)
+    said = ["".join(event.get("content", "") for event in events(client.data)) for client in clients]
+    assert said == ["Hello", "ello", "lo"]
+    assert all(events(client.data)[-1]["type"] == "done" for client in clients)
+
+
+async def test_resuming_from_the_store() -> None:
+    """After a restart: the log made again."""
+    spine = Spine()
+    trace, gone = a_trace(), a_trace(response=None)
+    keep(spine.store, trace, gone)
+    client = resumed(spine, trace.trace_id)
+    await routes.resume(client.x)
+    assert [event.get("content") for event in events(client.data)] == [None, "A", None]
+    nothing = resumed(spine, gone.trace_id)
+    await routes.resume(nothing.x)
+    assert nothing.head["status"] == 204
+
+
+@pytest.mark.parametrize("query", ["after=x", "after=-1", "after=" + "9" * 16, "after=%D9%A1"])
+async def test_a_bad_position_is_refused(query: str) -> None:
+    """422."""
+    client = resumed(Spine(), "tr-" + "0" * 32, query=query)
+    with pytest.raises(GatewayError, match="after"):
+        await routes.resume(client.x)
+
+
+@pytest.mark.parametrize("route", [routes.resume, routes.stop])
+async def test_a_trace_that_never_was(route: Any) -> None:
+    """404; a wrong form is 422."""
+    for trace_id, status in (("tr-" + "0" * 32, 404), ("nonsense", 422)):
+        with pytest.raises(GatewayError) as caught:
+            await route(resumed(Spine(), trace_id).x)
+        assert caught.value.status == status
+
+
+async def test_a_row_that_fails_is_503_before_any_byte() -> None:
+    """And nobody reads on."""
+    spine = Spine()
+    spine.store.fail = [StoreUnavailable("Full.")]
+    client = Client(services(spine.chat), body={"model": "demo/lorem-1000-50ms", "message": "Hi"})
+    with pytest.raises(StoreUnavailable):
+        await routes.chat_stream(client.x)
+    await ticks()
+    assert (client.sent, client.x.trace_id, spine.rig.runs.running) == ([], None, {})
+    with pytest.raises(NotFound):
+        await routes.chat_stream(Client(services(spine.chat), body={"model": "none", "message": "Hi"}).x)
+
+
+async def test_plain_chat() -> None:
+    """The whole answer, with its trace."""
+    spine = Spine()
+    client = Client(services(spine.chat), body={"model": "demo/lorem-3-0ms", "message": "Hi"}, path="/chat")
+    await routes.chat(client.x)
+    reply = json.loads(client.data)
+    assert (reply["finish_reason"], reply["trace_id"]) == ("stop", spine.store.ended[0].trace_id)
+    assert reply["response"]
+
+
+def resumed(spine: Spine, trace_id: str, *, query: str = "", header: str = "") -> Client:
+    client = Client(services(spine.chat))
+    client.x.path_params = {"trace_id": trace_id}
+    client.x.scope["query_string"] = query.encode()
+    if header:
+        client.x.headers.append((b"last-event-id", header.encode()))
+    return client

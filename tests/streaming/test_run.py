@@ -1,0 +1,297 @@
+"""A Run: every way to end, one terminal event each, and the record before it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from gateway.domain.events import Done, Failed
+from gateway.domain.trace import Outcome
+from gateway.errors import GatewayError, NotFound, ProviderBusy, ProviderError, ProviderTimeout, StoreUnavailable
+from gateway.streaming import run as run_module
+from tests.streaming.clock import jumping, ticks, until
+from tests.streaming.parts import Rig, Says, answer_of, finished
+
+
+async def test_complete() -> None:
+    """The provider finished: its reason, the record first, then done."""
+    rig = Rig()
+    run = rig.run(Says("Hel", "lo", finished("length")))
+    reader = run.attach()
+    await run.wait()
+    assert rig.store.outcomes == ["complete"]
+    [*_, (position, done)] = reader.read()
+    assert isinstance(done, Done)
+    assert (position, done.finish_reason, done.trace_id) == (7, "length", run.trace_id)
+    assert run.end is not None
+    assert run.end.response_preview == "Hello"
+    assert rig.settled == [run]
+
+
+@pytest.mark.parametrize("policy", ["cancel", "drain"])
+async def test_clients_gone(policy: str) -> None:
+    """Policy cancel ends the call as disconnected; policy drain lets it finish as drained."""
+    rig = Rig(disconnect=policy)
+    says = Says("Hel", Says.hold, "lo", finished())
+    run = rig.run(says)
+    reader = run.attach()
+    await says.reached.wait()
+    run.detach(reader)
+    says.go.set()
+    await run.wait()
+    assert says.cancelled == (policy == "cancel")
+    assert rig.store.outcomes == ["disconnected" if policy == "cancel" else "drained"]
+    assert answer_of(run) == ("Hel" if policy == "cancel" else "Hello")
+    assert isinstance(run.log.closed, Done)
+    assert run.log.closed.finish_reason == ("disconnected" if policy == "cancel" else "stop")
+
+
+async def test_a_client_that_comes_back_within_the_grace() -> None:
+    """The call goes on; only the last one to leave starts the grace, and its end cancels."""
+    rig = Rig()
+    says = Says("a", Says.hold, "b")
+    with jumping():
+        run = rig.run(says, grace_s=5)
+        first, second = run.attach(), run.attach()
+        await says.reached.wait()
+        run.detach(first)
+        run.detach(second)
+        await asyncio.sleep(4)
+        third = run.attach(after=1)
+        await asyncio.sleep(60)
+        assert not run.over
+        run.detach(third)
+        await asyncio.sleep(6)
+        await run.wait()
+    assert rig.store.outcomes == ["disconnected"]
+
+
+async def test_a_grace_that_outlives_the_answer_changes_nothing() -> None:
+    """The provider finished first."""
+    rig = Rig()
+    says = Says("a", Says.hold)
+    run = rig.run(says, grace_s=0.01)
+    run.detach(run.attach())
+    await says.reached.wait()
+    says.go.set()
+    await run.wait()
+    await asyncio.sleep(0.02)
+    assert rig.store.outcomes == ["complete"]
+
+
+async def test_stopped_before_the_first_step() -> None:
+    """The provider is not called at all."""
+    rig = Rig()
+    says = Says("never")
+    run = rig.run(says)
+    run.cancel(Outcome.STOPPED)
+    await run.wait()
+    assert (rig.store.outcomes, answer_of(run)) == (["stopped"], "")
+    assert isinstance(run.log.closed, Done)
+    assert run.log.closed.finish_reason == "stopped"
+
+
+async def test_stopped_amid_the_answer() -> None:
+    """The text so far is stored; a second reason to end changes nothing."""
+    rig = Rig()
+    says = Says("so far", Says.hold)
+    run = rig.run(says)
+    await says.reached.wait()
+    run.cancel(Outcome.STOPPED)
+    run.cancel(Outcome.INTERRUPTED)
+    await run.wait()
+    assert says.cancelled
+    assert (rig.store.outcomes, rig.store.ended[0].response_preview) == (["stopped"], "so far")
+
+
+async def test_stopped_after_the_end() -> None:
+    """Too late: while the record is being written, and after."""
+    rig = Rig()
+    run = rig.run(Says("all"))
+    await run.begun
+    rig.store.gate.clear()
+    await until(lambda: run.over)
+    run.cancel(Outcome.STOPPED)
+    await ticks()
+    rig.store.gate.set()
+    await run.wait()
+    run.cancel(Outcome.STOPPED)
+    assert rig.store.outcomes == ["complete"]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "code", "status"),
+    [
+        (ProviderError("Broke."), "upstream_error", "upstream_error", 502),
+        (ProviderBusy("Busy.", retry_after=3), "upstream_error", "upstream_rate_limited", 429),
+        (ProviderTimeout("Late."), "timeout", "upstream_timeout", 504),
+        (KeyError("oops"), "upstream_error", "internal_error", 500),
+    ],
+)
+async def test_failures(error: Exception, outcome: str, code: str, status: int) -> None:
+    """An error event after the text so far; our own mistakes say no more than that."""
+    rig = Rig()
+    run = rig.run(Says("so far", error))
+    await run.wait()
+    assert rig.store.outcomes == [outcome]
+    failed = run.log.closed
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.status, answer_of(run)) == (code, status, "so far")
+    assert "oops" not in failed.error
+    assert failed.retry_after == (3 if isinstance(error, ProviderBusy) else None)
+
+
+async def test_too_long() -> None:
+    """`max_answer_bytes` passed: the text so far stays."""
+    rig = Rig(max_answer_bytes=4)
+    run = rig.run(Says("abc", "de", "never"))
+    await run.wait()
+    assert (rig.store.outcomes, answer_of(run)) == (["too_long"], "abcde")
+    assert isinstance(run.log.closed, Failed)
+    assert (run.log.closed.code, run.log.closed.retryable) == ("answer_too_long", False)
+
+
+async def test_interrupted() -> None:
+    """The server shuts down: an error that may be tried again."""
+    rig = Rig()
+    says = Says("so far", Says.hold)
+    run = rig.run(says)
+    await says.reached.wait()
+    run.cancel(Outcome.INTERRUPTED)
+    await run.wait()
+    failed = run.log.closed
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.retryable, failed.status) == ("server_shutdown", True, 503)
+    assert rig.store.outcomes == ["interrupted"]
+
+
+async def test_a_task_cancelled_from_outside_is_interrupted() -> None:
+    """As when the loop is torn down."""
+    rig = Rig()
+    says = Says("a", Says.hold)
+    run = rig.run(says)
+    await says.reached.wait()
+    run.task.cancel()
+    await run.wait()
+    assert rig.store.outcomes == ["interrupted"]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("Full."), NotFound("Somebody else's session.")])
+@pytest.mark.parametrize("steps", [(), (Says.hold,)])
+async def test_a_begin_row_that_fails(error: GatewayError, steps: tuple[Any, ...]) -> None:
+    """The provider call is cancelled and nothing is recorded; whoever waits gets the store's error."""
+    rig = Rig()
+    rig.store.fail = [error]
+    says = Says("secret", *steps)
+    run = rig.run(says)
+    reader = run.attach()
+    with pytest.raises(type(error)):
+        await asyncio.shield(run.begun)
+    await run.wait()
+    assert says.cancelled == bool(steps)
+    assert (rig.store.ended, run.end) == ([], None)
+    assert isinstance(run.log.closed, Failed)
+    assert run.log.closed.code == error.code
+    assert rig.settled == [run]
+    assert rig.runs.get(run.trace_id) is None
+    run.detach(reader)
+
+
+async def test_the_terminal_event_follows_the_commit() -> None:
+    """Not a moment before."""
+    rig = Rig()
+    run = rig.run(Says("all"))
+    reader = run.attach()
+    await run.begun
+    rig.store.gate.clear()
+    await ticks()
+    assert run.log.closed is None
+    assert reader.read()
+    rig.store.gate.set()
+    await run.wait()
+    assert isinstance(reader.read()[-1][1], Done)
+
+
+async def test_a_slow_final_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the wait the stream ends with store_unavailable; the write is retried, and the row keeps the outcome."""
+    monkeypatch.setattr(run_module, "COMMIT_WAIT_S", 0.01)
+    rig = Rig()
+    run = rig.run(Says("all"))
+    await run.begun
+    rig.store.gate.clear()
+    await until(lambda: run.log.closed is not None)
+    assert isinstance(run.log.closed, Failed)
+    assert (run.log.closed.code, run.log.closed.status) == ("store_unavailable", 503)
+    assert rig.store.ended == []
+    assert not run.task.done()
+    rig.store.gate.set()
+    await run.wait()
+    assert set(rig.store.outcomes) == {"complete"}
+    assert run.log.closed.code == "store_unavailable"
+
+
+async def test_a_final_write_that_fails_is_retried(caplog: pytest.LogCaptureFixture) -> None:
+    """Until it is in; where that is soon enough the client never knows."""
+    rig = Rig()
+    run = rig.run(Says("all"))
+    await run.begun
+    rig.store.fail = [StoreUnavailable("Full."), StoreUnavailable("Full.")]
+    with jumping(), caplog.at_level(logging.WARNING):
+        await run.wait()
+    assert rig.store.outcomes == ["complete"]
+    assert isinstance(run.log.closed, Done)
+    assert "waits: Full." in caplog.text
+
+
+async def test_a_final_write_that_fails_for_long() -> None:
+    """The stream ends without it, the retries go on."""
+    rig = Rig()
+    run = rig.run(Says("all"))
+    await run.begun
+    rig.store.fail = [StoreUnavailable("Full.") for _ in range(12)]
+    with jumping():
+        await until(lambda: run.log.closed is not None)
+        assert isinstance(run.log.closed, Failed)
+        assert run.log.closed.code == "store_unavailable"
+        await run.task
+    assert (rig.store.outcomes, rig.store.fail) == (["complete"], [])
+
+
+async def test_a_record_that_cannot_be_written_at_all_still_ends_the_stream() -> None:
+    """One terminal event, whatever the store says."""
+    rig = Rig()
+    run = rig.run(Says("all"))
+    await run.begun
+    rig.store.fail = [ValueError("never heard of it")]
+    await run.wait()
+    assert isinstance(run.log.closed, Failed)
+    assert run.log.closed.code == "internal_error"
+    assert rig.settled == [run]
+
+
+async def test_back_pressure() -> None:
+    """A crowded run is not read on until its slowest reader has sent on what it held."""
+    rig = Rig(max_buffer_bytes=3)
+    held = asyncio.Event()
+
+    async def answer(run: Any) -> None:
+        await Says("abcd")(run)
+        assert run.crowded
+        held.set()
+        await run.room()
+        assert not run.crowded
+        await Says("e")(run)
+
+    run = rig.run(answer)
+    reader = run.attach()
+    await held.wait()
+    await ticks()
+    assert answer_of(run) == "abcd"
+    reader.read()
+    reader.sent()
+    await run.wait()
+    assert answer_of(run) == "abcde"
+    assert rig.store.outcomes == ["complete"]

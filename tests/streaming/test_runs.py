@@ -1,0 +1,261 @@
+"""The registry and its sweep: heartbeats, send timeouts, checkpoints, replay memory, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+
+import pytest
+
+from gateway.domain.events import Failed
+from gateway.domain.trace import Outcome
+from gateway.errors import StoreUnavailable, Unavailable
+from gateway.streaming import runs as runs_module
+from gateway.streaming.log import Reader
+from gateway.streaming.run import Run
+from tests.streaming.clock import jumping, ticks
+from tests.streaming.parts import Rig, Says, answer_of, text
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def stop(*runs: Run) -> None:
+    for run in runs:
+        run.cancel(Outcome.STOPPED)
+        await run.wait()
+
+
+async def waiting(reader: Reader) -> asyncio.Future[bool]:
+    wait = asyncio.ensure_future(reader.wait())
+    await asyncio.sleep(0)
+    return wait
+
+
+async def test_an_idle_reader_is_nudged_for_a_heartbeat() -> None:
+    """Before the first token too, and once per `heartbeat_s`, whether or not it then sends anything."""
+    rig = Rig(heartbeat_s=10)
+    run = rig.run(Says(Says.hold))
+    reader = run.attach()
+    wait = await waiting(reader)
+    start = now()
+    rig.runs.sweep(start + 9)
+    assert not wait.done()
+    rig.runs.sweep(start + 11)
+    assert await wait is False
+    wait = await waiting(reader)
+    rig.runs.sweep(start + 20)
+    assert not wait.done()
+    rig.runs.sweep(start + 22)
+    assert await wait is False
+    assert rig.counts.count("heartbeats") == 2
+    assert rig.runs.readers == 1
+    await stop(run)
+
+
+async def test_a_reader_that_takes_nothing_is_dropped() -> None:
+    """After `send_timeout_s`, by its own means; one that sends nothing now is left alone."""
+    rig = Rig(send_timeout_s=30)
+    run = rig.run(Says("a", Says.hold))
+    stuck, busy, plain = run.attach(), run.attach(), run.attach()
+    dropped: list[str] = []
+    stuck.drop = lambda: dropped.append("stuck")
+    busy.drop = lambda: dropped.append("busy")
+    stuck.sending_since, busy.sending_since, plain.sending_since = now(), now() + 20, now()
+    rig.runs.sweep(now() + 31)
+    assert (dropped, rig.counts.count("send_timeouts")) == (["stuck"], 1)
+    await stop(run)
+
+
+@pytest.mark.parametrize("replayable", [True, False])
+async def test_a_reader_that_takes_nothing_is_dropped_after_the_end_too(replayable: bool) -> None:
+    """The run is over, its last bytes are not with the client: nobody else would end that."""
+    rig = Rig(send_timeout_s=30, resume_window_s=5)
+    run = rig.run(Says("a"), replayable=replayable)
+    stuck = run.attach()
+    dropped: list[str] = []
+    stuck.drop = lambda: dropped.append("stuck")
+    stuck.sending_since = now()
+    await run.wait()
+    rig.runs.sweep(now() + 20)
+    rig.runs.sweep(now() + 31)
+    assert dropped == ["stuck"]
+    run.detach(stuck)
+    rig.runs.sweep(now() + 40)
+    assert dropped == ["stuck"]
+
+
+async def test_a_replay_is_looked_after_too() -> None:
+    """A reader of a log that no run owns, while it is there."""
+    rig = Rig(send_timeout_s=30)
+    run = rig.run(Says("a"))
+    await run.wait()
+    dropped: list[str] = []
+    with rig.runs.replaying(run.log, 1) as reader:
+        reader.drop = lambda: dropped.append("it")
+        reader.sending_since = now()
+        rig.runs.sweep(now() + 31)
+    rig.runs.sweep(now() + 62)
+    assert dropped == ["it"]
+
+
+async def test_a_finished_run_is_kept_for_the_resume_window() -> None:
+    """Its log, and whose it is."""
+    rig = Rig(resume_window_s=300)
+    run = rig.run(Says("a"))
+    assert rig.runs.get(run.trace_id) is run
+    await run.wait()
+    kept = rig.runs.get(run.trace_id)
+    assert kept is not None
+    assert (kept.log, kept.owner, rig.runs.kept) == (run.log, run.owner, 1)
+    rig.runs.sweep(now() + 299)
+    assert rig.runs.get(run.trace_id) is not None
+    rig.runs.sweep(now() + 301)
+    assert rig.runs.get(run.trace_id) is None
+
+
+async def test_what_cannot_be_resumed_is_not_kept() -> None:
+    """/v1's runs, and any without a window."""
+    rig = Rig(resume_window_s=0)
+    unkept = rig.run(Says("a"))
+    await unkept.wait()
+    other = Rig()
+    plain = other.run(Says("a"), replayable=False)
+    await plain.wait()
+    assert (rig.runs.kept, other.runs.kept) == (0, 0)
+
+
+async def test_the_oldest_replays_go_first_where_memory_is_short() -> None:
+    """`replay_max_bytes` for all of them together."""
+    rig = Rig(replay_max_bytes=3 * 2048 + 50)
+    runs = []
+    for _ in range(5):
+        run = rig.run(Says("x" * 10))
+        await run.wait()
+        runs.append(run)
+    assert [rig.runs.get(run.trace_id) is not None for run in runs] == [False, False, True, True, True]
+    huge = rig.run(Says("x" * 10_000))
+    await huge.wait()
+    assert rig.runs.kept == 0
+
+
+async def test_checkpoints_bring_what_is_new() -> None:
+    """All runs in one write, once a second; runs that said nothing are left out; together they are the text."""
+    rig = Rig()
+    talks, other, silent = Says("He", Says.hold), Says("x", Says.hold), Says(Says.hold)
+    runs = [rig.run(talks), rig.run(other), rig.run(silent)]
+    await ticks()
+    rig.runs.sweep(start := now() + 10)
+    rig.runs.sweep(start + 0.5)
+    await ticks()
+    first = [(c.seq, json.loads(c.parts)) for c in rig.store.checkpoints]
+    assert first == [(0, [["text", "He"]]), (0, [["text", "x"]])]
+    runs[0].emit([text("llo")])
+    rig.runs.sweep(start + 1.1)
+    await ticks()
+    rig.runs.sweep(start + 2.2)
+    await ticks()
+    assert [(c.seq, json.loads(c.parts)) for c in rig.store.checkpoints[2:]] == [(1, [["text", "llo"]])]
+    assert rig.counts.count("checkpoints") == 2
+    await stop(*runs)
+
+
+async def test_a_checkpoint_that_fails_keeps_the_marks(caplog: pytest.LogCaptureFixture) -> None:
+    """The next one brings it all; none begins while one is under way."""
+    rig = Rig()
+    says = Says("a", Says.hold)
+    run = rig.run(says)
+    await ticks()
+    rig.store.fail = [StoreUnavailable("Full.")]
+    with caplog.at_level(logging.WARNING):
+        rig.runs.sweep(now() + 10)
+        await ticks()
+    assert "a checkpoint waits: Full." in caplog.text
+    rig.store.gate.clear()
+    rig.runs.sweep(now() + 20)
+    await ticks()
+    rig.runs.sweep(now() + 30)
+    rig.store.gate.set()
+    await ticks()
+    assert [(c.seq, c.parts) for c in rig.store.checkpoints] == [(0, '[["text","a"]]')]
+    await stop(run)
+
+
+async def test_nothing_is_kept_where_content_is_not_stored() -> None:
+    """No checkpoint, however much is said."""
+    rig = Rig()
+    run = rig.run(Says("secret", Says.hold), content="none")
+    await ticks()
+    rig.runs.sweep(now() + 10)
+    await ticks()
+    assert rig.store.checkpoints == []
+    await stop(run)
+
+
+async def test_the_sweep_survives_an_exception(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged, and the next one comes."""
+    rig = Rig()
+    times: list[float] = []
+
+    def sweep(at: float) -> None:
+        times.append(at)
+        if len(times) == 1:
+            raise RuntimeError("odd")
+
+    monkeypatch.setattr(rig.runs, "sweep", sweep)
+    with jumping():
+        task = asyncio.create_task(rig.runs.sweep_forever())
+        await asyncio.sleep(3 * runs_module.SWEEP_S)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    assert len(times) >= 2
+    assert "the sweep failed" in caplog.text
+
+
+async def test_the_sweeps_end_takes_its_checkpoint_along() -> None:
+    """No task is left behind."""
+    rig = Rig()
+    run = rig.run(Says("a", Says.hold))
+    await run.begun
+    rig.store.gate.clear()
+    with jumping():
+        task = asyncio.create_task(rig.runs.sweep_forever())
+        await asyncio.sleep(2)
+        assert len(asyncio.all_tasks()) == 4  # this one, the run, the sweep, the checkpoint
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    assert len(asyncio.all_tasks()) == 2
+    rig.store.gate.set()
+    await stop(run)
+
+
+async def test_drain() -> None:
+    """No new runs; those that end in time complete, the others are interrupted."""
+    rig = Rig()
+    quick, slow = Says("q", Says.hold, "!"), Says("s", Says.hold)
+    runs = [rig.run(quick), rig.run(slow)]
+    await ticks()
+    with jumping():
+        drain = asyncio.create_task(rig.runs.drain(30))
+        await ticks()
+        with pytest.raises(Unavailable) as refused:
+            rig.run(Says("new"), begin=False)
+        assert (refused.value.status, refused.value.retry_after) == (503, 1)
+        quick.go.set()
+        await drain
+    assert rig.store.outcomes == ["complete", "interrupted"]
+    assert [answer_of(run) for run in runs] == ["q!", "s"]
+    assert isinstance(runs[1].log.closed, Failed)
+    assert rig.runs.running == {}
+
+
+async def test_drain_with_nothing_running() -> None:
+    """Over at once."""
+    await Rig().runs.drain(30)

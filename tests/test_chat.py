@@ -1,0 +1,279 @@
+"""The spine: start, find, stop, continue. The store is a double; the router, the provider and the runs are real."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from gateway.auth import KEYLESS, Principal
+from gateway.chat import Chat, Settings, replay, stored_parts
+from gateway.config import Capture, Config
+from gateway.domain import ids
+from gateway.domain.answer import Part
+from gateway.domain.events import Done, Failed, Started
+from gateway.domain.messages import Usage
+from gateway.domain.trace import ChatRecord, Outcome, State, Trace, TraceEnd
+from gateway.errors import InvalidValue, NotFound, StoreUnavailable, Unavailable
+from gateway.providers.demo import DemoProvider
+from gateway.providers.router import Router
+from gateway.storage.base import Session
+from gateway.streaming.log import EventLog
+from gateway.streaming.run import Ending, Run
+from gateway.tracing.recorder import Recorder
+from gateway.wire import native
+from tests.storage.rows import a_start
+from tests.streaming.parts import FakeStore, Rig
+
+OTHER = Principal("key-2", "chat", "default", "other")
+
+
+class Spine:
+    def __init__(self, content: Any = "full") -> None:
+        config = Config(capture=Capture(content=content))
+        self.rig = Rig()
+        self.store = cast(Any, self.rig.store)
+        self.finished: list[tuple[ChatRecord, TraceEnd]] = []
+        router = Router(config, {"demo": DemoProvider()}, lambda *_: None, lambda _: None)
+        settings = Settings(config, "hash", router)
+        self.chat = Chat(settings, self.store, self.rig.runs, lambda *what: self.finished.append(what))
+
+    async def start(self, principal: Principal = KEYLESS, **fields: Any) -> Run:
+        body = {"model": "demo/lorem-3-0ms", "message": "Hi", **fields}
+        request = native.decode_chat(json.dumps(body).encode(), "/chat/stream")
+        return await self.chat.start(principal, request, resumable=True)
+
+    async def whole(self, **fields: Any) -> Run:
+        run = await self.start(**fields)
+        await run.wait()
+        return run
+
+
+def a_trace(**over: Any) -> Trace:
+    fields: dict[str, Any] = {name: None for name in Trace.__struct_fields__}
+    fields |= {
+        "trace_id": ids.new_trace_id(), "project": "default", "route": "/chat", "state": State.OK,
+        "outcome": Outcome.COMPLETE, "request_time": 1, "model": "m", "session_id": "s", "usage": Usage(1, 2, 3),
+        "request": '[{"role":"user","content":"Q"}]', "response": '[{"role":"assistant","content":"A"}]',
+        "finish_reason": "stop", "duration_ms": 5, "tags": {}, "metadata": {},
+    }  # fmt: skip
+    return Trace(**(fields | over))
+
+
+def keep(store: FakeStore, *traces: Trace, user: str | None = None) -> None:
+    for trace in traces:
+        store.traces[trace.trace_id] = trace
+        store.sessions[trace.session_id] = Session(trace.session_id, "default", user)
+
+
+def asked(spine: Spine) -> Any:
+    """The messages of the newest trace."""
+    return json.loads(spine.store.begun[-1].request)
+
+
+async def test_a_chat_from_start_to_record() -> None:
+    """The row first, the answer, the final record, and whoever listens hears of it."""
+    spine = Spine()
+    run = await spine.whole(session_id="s1", user_id="ann", tags={"a": "b"}, client_request_id="r")
+    [start] = spine.store.begun
+    assert (start.trace_id, start.model, start.session_id, start.user_id) == (
+        run.trace_id, "demo/lorem-3-0ms", "s1", "ann",
+    )  # fmt: skip
+    assert (start.request_preview, start.config_hash, start.tags) == ("Hi", "hash", {"a": "b"})
+    [(record, end)] = spine.finished
+    assert (record.outcome, record.attempts, record.provider, record.preview) == ("complete", 1, "demo", "Hi")
+    assert record.tokens == (end.usage.total_tokens if end.usage else None)
+    assert spine.store.ended == [end]
+
+
+@pytest.mark.parametrize(("content", "shown", "whole"), [("preview", "Hi", False), ("none", None, False)])
+async def test_what_is_stored_of_the_question(content: str, shown: str | None, whole: bool) -> None:
+    """By `[capture] content`."""
+    spine = Spine(content)
+    await spine.whole()
+    [start] = spine.store.begun
+    assert (start.request_preview, start.request is not None) == (shown, whole)
+
+
+async def test_an_unknown_model_gets_no_trace() -> None:
+    """Nothing is begun."""
+    spine = Spine()
+    with pytest.raises(NotFound):
+        await spine.start(model="nobody/nothing")
+    assert (spine.store.begun, spine.rig.runs.running) == ([], {})
+
+
+async def test_no_chat_begins_while_the_server_drains() -> None:
+    """503."""
+    spine = Spine()
+    spine.rig.runs.draining = True
+    with pytest.raises(Unavailable):
+        await spine.start()
+    assert spine.store.begun == []
+
+
+async def test_a_row_that_fails_tells_nobody_of_a_chat() -> None:
+    """There is no record to tell of."""
+    spine = Spine()
+    spine.store.fail = [StoreUnavailable("Full.")]
+    run = await spine.whole()
+    assert isinstance(run.begun.exception(), StoreUnavailable)
+    assert spine.finished == []
+
+
+async def test_a_stream_is_found_by_its_owner_only() -> None:
+    """While it runs, while it is kept, and in the store."""
+    spine = Spine()
+    run = await spine.start()
+    assert await spine.chat.find(KEYLESS, run.trace_id) is run
+    with pytest.raises(NotFound):
+        await spine.chat.find(OTHER, run.trace_id)
+    await run.wait()
+    assert await spine.chat.find(KEYLESS, run.trace_id) is run.log
+    with pytest.raises(NotFound):
+        await spine.chat.find(OTHER, run.trace_id)
+    stored = a_trace()
+    keep(spine.store, stored)
+    assert isinstance(await spine.chat.find(KEYLESS, stored.trace_id), EventLog)
+    for principal, trace_id in ((OTHER, stored.trace_id), (KEYLESS, "tr-unknown")):
+        with pytest.raises(NotFound):
+            await spine.chat.find(principal, trace_id)
+
+
+async def test_stop() -> None:
+    """Ends the call, waits for the record, and says the outcome, whatever it is."""
+    spine = Spine()
+    run = await spine.start(model="demo/lorem-1000-50ms")
+    await asyncio.sleep(0)
+    assert await spine.chat.stop(KEYLESS, run.trace_id) == "stopped"
+    assert spine.store.outcomes == ["stopped"]
+    done = a_trace()
+    running = a_trace(outcome=None, response=None)
+    keep(spine.store, done, running)
+    assert await spine.chat.stop(KEYLESS, done.trace_id) == "complete"
+    with pytest.raises(NotFound):
+        await spine.chat.stop(KEYLESS, running.trace_id)
+
+
+async def test_stopping_what_was_never_recorded() -> None:
+    """The begin row failed meanwhile: there is no such stream."""
+    spine = Spine()
+    spine.store.gate.clear()
+    run = await spine.start(model="demo/lorem-1000-50ms")
+    spine.store.fail = [StoreUnavailable("Full.")]
+    stop = asyncio.ensure_future(spine.chat.stop(KEYLESS, run.trace_id))
+    await asyncio.sleep(0)
+    spine.store.gate.set()
+    with pytest.raises(NotFound):
+        await stop
+
+
+async def test_a_conversation_goes_on() -> None:
+    """The stored turns come before the message."""
+    spine = Spine()
+    keep(spine.store, a_trace())
+    await spine.whole(session_id="s", message="Next")
+    assert asked(spine) == [
+        {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}, {"role": "user", "content": "Next"},
+    ]  # fmt: skip
+
+
+async def test_a_turn_without_an_answer_is_left_out() -> None:
+    """Providers refuse two questions in a row; a turn that still runs is not there yet."""
+    spine = Spine()
+    failed = a_trace(response='[{"role":"assistant","content":""}]', state=State.ERROR, outcome=Outcome.TIMEOUT)
+    keep(spine.store, failed, a_trace(outcome=None))
+    await spine.whole(session_id="s", message="Next")
+    assert asked(spine) == [{"role": "user", "content": "Next"}]
+
+
+async def test_an_unknown_or_unended_conversation_starts_anew() -> None:
+    """With the message alone."""
+    spine = Spine()
+    keep(spine.store, a_trace(outcome=None, session_id="running"))
+    for session in ("new", "running"):
+        await spine.whole(session_id=session)
+        assert asked(spine) == [{"role": "user", "content": "Hi"}]
+
+
+async def test_somebody_elses_conversation_is_not_there() -> None:
+    """Neither to continue nor to read; one without a user is the project's."""
+    spine = Spine()
+    trace = a_trace()
+    keep(spine.store, trace, user="ann")
+    with pytest.raises(NotFound):
+        await spine.start(session_id="s", user_id="bob")
+    await spine.start(session_id="s", user_id="ann")
+    for user, session in (("bob", "s"), ("ann", "unknown")):
+        with pytest.raises(NotFound):
+            await spine.chat.conversation("default", user, session)
+    assert await spine.chat.conversation("default", "ann", "s") == [trace]
+    for run in list(spine.rig.runs.running.values()):
+        await run.wait()
+
+
+async def test_a_conversation_whose_content_is_not_stored() -> None:
+    """422: it can't be continued."""
+    spine = Spine()
+    keep(spine.store, a_trace(request=None))
+    with pytest.raises(InvalidValue) as caught:
+        await spine.start(session_id="s")
+    assert caught.value.code == "content_not_stored"
+
+
+def test_a_stored_answer_is_replayed_with_its_end() -> None:
+    """Done, with the times and usage that it had."""
+    log = replay(a_trace(first_token_ms=2))
+    assert log is not None
+    assert log.parts() == [("text", "A")]
+    assert isinstance(log.closed, Done)
+    assert (log.closed.finish_reason, log.closed.total_ms, log.closed.first_token_ms) == ("stop", 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "retryable"),
+    [(Outcome.INTERRUPTED, True), (Outcome.UPSTREAM_ERROR, True), (Outcome.TIMEOUT, True), (Outcome.TOO_LONG, False)],
+)
+def test_a_stored_failure_is_replayed_as_one(outcome: Outcome, retryable: bool) -> None:
+    """Its words where there are any."""
+    log = replay(a_trace(outcome=outcome, state=State.ERROR, error_code="x", error_message="Y."))
+    assert log is not None
+    assert isinstance(log.closed, Failed)
+    assert (log.closed.code, log.closed.error, log.closed.retryable) == ("x", "Y.", retryable)
+
+
+@pytest.mark.parametrize("over", [{"outcome": None}, {"response": None}])
+def test_what_is_not_stored_cannot_be_replayed(over: dict[str, Any]) -> None:
+    """It still runs elsewhere, or its content is gone."""
+    assert replay(a_trace(**over)) is None
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [],
+        [("text", "Hé😀")],
+        [("reasoning", "hm")],
+        [("reasoning", "hm"), ("text", "Hi"), ("tool_call", {"id": "c", "index": 0}), ("text", "!")],
+        [("tool_call", {"id": "c"}), ("tool_call", {"id": "d"})],
+    ],
+)
+def test_a_stored_answer_has_the_positions_that_it_had(parts: list[Part]) -> None:
+    """From the running log through the final record into the log made again, in each form that is stored."""
+    live = EventLog(Started("tr-1", "s", "m"))
+    live.restore(parts)
+    end = Recorder(a_start(), [], "full").end(Ending(Outcome.COMPLETE), live.parts())
+    log = replay(a_trace(response=end.response, parts=end.parts))
+    assert log is not None
+    assert (log.position, log.parts()) == (live.position, live.parts())
+
+
+def test_stored_parts() -> None:
+    """In their order where they are kept; else the one text that there is."""
+    parts: list[tuple[str, Any]] = [("text", "a"), ("tool_call", {"id": "c"})]
+    assert stored_parts(a_trace(parts=msgspec.json.encode(parts).decode())) == parts
+    assert stored_parts(a_trace(response=None)) == []
+    assert stored_parts(a_trace(response='[{"content":null}]')) == []

@@ -1,0 +1,101 @@
+"""OpenAI's wire as the gateway serves it: bodies, what goes around the provider's frames, errors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.domain.events import Done, Failed
+from gateway.domain.messages import ChatRequest, Usage
+from gateway.errors import (
+    Forbidden,
+    GatewayError,
+    InvalidValue,
+    NotFound,
+    ProviderBusy,
+    ProviderRefused,
+    StoreUnavailable,
+    Unauthorized,
+)
+from gateway.wire import openai
+from tests.wire.golden import RECORDINGS, check
+from tests.wire.streams import TRACE, decoder
+
+ASK = [{"role": "user", "content": "Hi"}]
+
+
+def chat(headers: dict[str, str] | None = None, **fields: Any) -> ChatRequest:
+    raw = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    return openai.decode_chat(json.dumps(fields).encode(), "/v1/chat/completions", raw)
+
+
+@pytest.mark.parametrize("name", ["openai-text", "openai-n2", "no-done", "llama-cpp-python-crlf", "dashscope-no-space"])
+def test_golden_streams(name: str) -> None:
+    """Recorded streams as a client gets them."""
+    stream = decoder(keep_raw=True, keep_usage=False)
+    stream.feed((RECORDINGS / f"{name}.sse").read_bytes())
+    stream.close()
+    end = openai.stream_end(Done(TRACE, "stop", None, 1, 2), "default", 5, return_trace_id=name == "openai-text")
+    check(f"{name}.sse", b"".join(stream.raw) + end)
+
+
+def test_golden_ends() -> None:
+    """A stopped answer's last chunk, a failure amid a stream, and a stopped plain answer."""
+    stopped = Done(TRACE, "stopped", Usage(1, 2, 3), 1, 2)
+    failed = Failed(TRACE, "The provider answered 500.", "upstream_error", True)
+    late = Failed(TRACE, "Too slow.", "upstream_timeout", True, 504)
+    stream = openai.stream_end(stopped, "default", 5, return_trace_id=False)
+    check("openai-ends.sse", openai.HEARTBEAT + stream + openai.failure_event(failed) + openai.failure_event(late))
+    check("openai-stopped.json", openai.stopped_completion(stopped, [("text", "So far")], "default", 5))
+
+
+def test_golden_errors() -> None:
+    """OpenAI's shape, and its types by status."""
+    errors: list[GatewayError] = [
+        InvalidValue("n: wrong", details=[("n", "wrong")]), NotFound("Unknown."), Unauthorized("Key."),
+        Forbidden("Role."), ProviderBusy("Busy."), ProviderRefused("Odd.", status=422), StoreUnavailable("Later."),
+    ]  # fmt: skip
+    shapes = [{"status": openai.error_status(error), **openai.error_body(error)} for error in errors]
+    check("openai-errors.json", msgspec.json.encode(shapes))
+
+
+def test_a_plain_body() -> None:
+    """Everything but model, stream and stream_options goes to the provider as it is."""
+    request = chat(messages=ASK, seed=5)
+    assert (request.model, request.stream, request.raw, request.include_usage) == (None, False, True, False)
+    assert (sorted(request.fields), request.preview) == (["messages", "seed"], "Hi")
+
+
+def test_a_streaming_body_with_all_options() -> None:
+    """Options ride in headers; OpenAI's own user and metadata go to the provider and onto the trace."""
+    request = chat(
+        {"x-session-id": "s", "x-client-request-id": "r", "traceparent": "00-1", "x-tag-team": "t"},
+        messages=ASK, model="m", stream=True, stream_options={"include_usage": True}, user="ann",
+        metadata={"a": "b", "c": 5},
+    )  # fmt: skip
+    assert (request.model, request.stream, request.include_usage) == ("m", True, True)
+    assert sorted(request.fields) == ["messages", "metadata", "user"]
+    assert (request.user_id, request.session_id, request.client_request_id) == ("ann", "s", "r")
+    assert (request.traceparent, request.tags, request.metadata) == ("00-1", {"team": "t"}, {"a": "b"})
+
+
+def test_the_header_names_the_user_before_the_body() -> None:
+    """And a user that is no ID of ours goes to the provider only."""
+    assert chat({"x-user-id": "header"}, messages=ASK, user="body").user_id == "header"
+    assert chat(messages=ASK, user=5).user_id is None
+    assert chat(messages=ASK, metadata="x").metadata == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [({}, "messages"), ({"messages": []}, "messages"), ({"messages": ASK, "stream": "yes"}, "stream"),
+     ({"messages": ASK, "model": ""}, "model")],
+)  # fmt: skip
+def test_bad_values_are_named(fields: dict[str, Any], field: str) -> None:
+    """In OpenAI's shape the first is `param`."""
+    with pytest.raises(InvalidValue) as caught:
+        chat(**fields)
+    assert openai.error_body(caught.value)["error"]["param"] == field

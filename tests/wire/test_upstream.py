@@ -1,0 +1,232 @@
+"""The decoder of a provider's stream: the same text, events and raw frames however the bytes come."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.events import ChoiceDelta, Finished, UsageReported
+from gateway.domain.messages import Usage
+from gateway.errors import ProviderBusy, ProviderError
+from gateway.wire.upstream import upstream_failure
+from tests.wire.streams import PLACES, TRACE, chunks, cuts, decoder, delta, few, read, text_of, units, written
+
+
+def sse(*payloads: Any) -> bytes:
+    return b"".join(b"data: " + (p if isinstance(p, bytes) else json.dumps(p).encode()) + b"\n\n" for p in payloads)
+
+
+def finish(reason: str = "stop", index: int = 0) -> dict[str, Any]:
+    chunk = delta(index)
+    chunk["choices"][0]["finish_reason"] = reason
+    return chunk
+
+
+@few
+@given(st.data(), PLACES, st.booleans(), st.booleans())
+def test_any_split_gives_the_same(data: st.DataObject, places: list[int], keep_raw: bool, keep_usage: bool) -> None:
+    """Text, events and raw frames; and the text is what the provider meant, halves of characters joined."""
+    answer = data.draw(chunks())
+    stream = data.draw(written(answer))
+    options = {"keep_raw": keep_raw, "keep_usage": keep_usage}
+    whole = decoder(**options)
+    events, raw = read(whole, [stream])
+    assert (whole.done, whole.finished, whole.failure, whole.model) == (True, True, None, "m")
+    said = "".join(c["delta"].get("content") or "" for chunk in answer for c in chunk["choices"] if not c["index"])
+    assert text_of(events) == said.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    assert read(decoder(**options), cuts(stream, places)) == (events, raw)
+    assert bool(raw) == keep_raw
+
+
+@few
+@given(st.data(), PLACES)
+def test_the_learned_template_gives_what_decoding_each_frame_gives(data: st.DataObject, places: list[int]) -> None:
+    """Templates that change, escapes, keys given twice, logprobs and tool calls between: never a difference."""
+    stream = data.draw(written(data.draw(chunks(halves=data.draw(st.booleans())))))
+    slow = decoder(keep_raw=True)
+    slow._misses = 1_000_000  # it seeks no template any more
+    assert read(decoder(keep_raw=True), cuts(stream, places)) == read(slow, [stream])
+
+
+def test_plain_text_frames_go_by_the_template() -> None:
+    """After one decoded frame the next ones are not decoded, and adjacent ones are one event."""
+    stream = decoder(keep_raw=True)
+    stream.feed(sse(delta(content="a")))
+    first = b'data: {"choices":'
+    stream._prefix, stream._suffix = first, b"}"  # a template that no decoding would take for text
+    [event] = stream.feed(first + b"b}\n\n" + first + b"c}\n\n")
+    assert (event.text, event.chars, event.count) == (b"bc", 2, 2)  # type: ignore[union-attr]
+
+
+def test_a_template_with_bad_utf8_in_the_text_is_decoded_leniently() -> None:
+    """Bytes that are no text become U+FFFD, and the rest is kept."""
+    stream = decoder()
+    frame = json.dumps(delta(content="TOKEN")).encode()
+    events, _ = read(stream, [sse(frame, frame.replace(b"TOKEN", b"a\xffb"), b"[DONE]")])
+    assert text_of(events) == "TOKENa\ufffdb"
+    assert stream.failure is None
+
+
+def test_a_template_is_given_up_after_eight_misses() -> None:
+    """Frames that never fit cost no more search; text that fits again is decoded all the same."""
+    stream = decoder()
+    events, _ = read(stream, [sse(*({**delta(content="x"), "nonce": i} for i in range(20)))])
+    assert text_of(events) == "x" * 20
+    assert stream._misses == 8
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"choices":[{"delta":{"content":"a","\\u0063ontent":"b"}}]}',
+        b'{"choices":[{"delta":{"content" : "b"}}],"x":{"content":"b"}}',
+        b'{"choices":[{"index":1,"delta":{"content":"b"}}]}',
+        b'{"choices":[{"delta":{"content":"b","refusal":"c"}}]}',
+        b'{"choices":[{"delta":{"content":[{"text":"b"},3]}}]}',
+        b'{"choices":[{"delta":{"content":"b"}},{"index":1,"delta":{"content":"b"}}]}',
+        b'{"choices":[{"message":{"content":"b"}}]}',
+        b'{"choices":[{"delta":{"content":"b"}}],"usage":{"total_tokens":5}}',
+        b'{"choices":[{"delta":null}]}',
+    ],
+)
+def test_frames_that_say_more_than_text_make_no_template(odd: bytes) -> None:
+    """A template is learned only where the text is in one place and nothing else is said."""
+    stream = decoder()
+    stream.feed(sse(odd))
+    assert stream._prefix == b"\0"
+
+
+def test_raw_frames_are_the_providers_with_the_trace_id_where_it_ends() -> None:
+    """Comments, the usage nobody asked for and [DONE] are left out; a finish reason gets the trace ID."""
+    stream = decoder(keep_raw=True, keep_usage=False)
+    usage = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}
+    events = stream.feed(b": hello\n\n" + sse(delta(content="a"), finish(), usage, b"[DONE]", b"never read"))
+    ended = json.dumps(finish())[:-1] + f',"trace_id":"{TRACE}"}}'
+    assert b"".join(stream.raw) == sse(delta(content="a"), ended.encode())
+    assert UsageReported(Usage(1, 2, 3)) in events
+    assert stream.feed(sse(delta(content="b"))) == []
+
+
+def test_a_usage_chunk_with_a_choice_that_says_nothing_is_left_out_too() -> None:
+    """OpenRouter's form, after the end; one before it, or whose choice says something, stays."""
+    stream = decoder(keep_raw=True, keep_usage=False)
+    silent = {**delta(content=""), "usage": {"prompt_tokens": 1}}
+    speaking = {**delta(content="x"), "usage": {"prompt_tokens": 1}}
+    stream.feed(sse(silent, finish()))
+    stream.raw.clear()
+    stream.feed(sse(silent, {"choices": [{}], "usage": {}}, speaking))
+    assert b"".join(stream.raw) == sse(speaking)
+
+
+def test_done_without_a_finish_reason_makes_a_last_chunk() -> None:
+    """The trace ID rides on a finish chunk, so there has to be one."""
+    stream = decoder(keep_raw=True)
+    stream.feed(sse(delta(content="a"), b"[DONE]"))
+    last = json.loads(b"".join(stream.raw).split(b"\n\n")[-2].removeprefix(b"data: "))
+    assert (last["choices"][0]["finish_reason"], last["trace_id"]) == ("stop", TRACE)
+
+
+def test_a_second_choice_and_a_refusal() -> None:
+    """Other choices are events of their own; a refusal is text; reasoning has two names."""
+    events, _ = read(
+        decoder(),
+        [sse(delta(1, content="two"), delta(refusal="No."), delta(reasoning="why"), delta(1), finish("stop", 1))],
+    )
+    assert events == [
+        ChoiceDelta(1, "two"), ("TextDelta", "No.", 1), ("ReasoningDelta", "why", 1), Finished(1, "stop"),
+    ]  # fmt: skip
+
+
+@few
+@given(st.text(st.sampled_from("a😀é👍"), min_size=1, max_size=6), st.integers(0, 1))
+def test_halves_of_characters_in_a_tool_call_and_in_other_choices(text: str, index: int) -> None:
+    """Every text is joined by itself, whatever comes between its halves."""
+    stream, said = decoder(), {"args": "", "one": "", "reasoning": ""}
+    pieces = units(text)
+    answer: list[Any] = []
+    for piece in pieces:
+        answer.append(delta(tool_calls=[{"index": index, "function": {"arguments": piece}}]))
+        answer += [delta(1, content=piece), delta(reasoning=piece)]
+    for event in read(stream, [sse(*answer)])[0]:
+        match event:
+            case ("call", call):
+                said["args"] += call["function"]["arguments"]
+            case ("ReasoningDelta", piece, _):
+                said["reasoning"] += piece
+            case ChoiceDelta(text=piece):
+                said["one"] += piece
+    assert set(said.values()) == {text}
+
+
+def test_a_half_without_its_other_is_one_replacement_character() -> None:
+    """Amid the text and at its very end; a tool call in an odd form is left alone."""
+    half = "\ud83d"
+    events, _ = read(
+        decoder(), [sse(delta(content=half), delta(content="a" + half, tool_calls=["x", {"function": 1}]))]
+    )
+    assert text_of(events) == "\ufffda\ufffd"
+    events, _ = read(decoder(), [sse(delta(content=half + "\ude00" + half)), sse(delta(content="\ude00!"))])
+    assert text_of(events) == "😀😀!"
+
+
+def test_a_tool_call_that_no_decoder_takes_passes() -> None:
+    """Bad UTF-8 in it is mended, so that what is sent on is text; a number out of range stays as it is."""
+    call = b'{"index":0,"function":{"arguments":"a\xff"}}'
+    bad = b'{"choices":[{"delta":{"tool_calls":[%b]}}]}'
+    [event] = decoder().feed(sse(bad % call))
+    assert "a\ufffd" in bytes(event.call).decode()  # type: ignore[union-attr]
+    [event] = decoder().feed(sse(bad % b'{"index":1e999,"x":"\xff"}'))
+    assert b"1e999" in bytes(event.call)  # type: ignore[union-attr]
+
+
+def test_control_characters_left_bare_are_mended() -> None:
+    """Some servers write them as they are."""
+    events, _ = read(decoder(), [sse(json.dumps(delta(content="aTABb")).encode().replace(b"TAB", b"\x01\x0b"))])
+    assert text_of(events) == "a\x01\x0bb"
+
+
+@pytest.mark.parametrize("junk", [b"{nonsense", b"[1]", b'{"choices":7}', b"[" * 100_000, b"\xff\xfe"])
+def test_what_cannot_be_read_is_a_failure(junk: bytes) -> None:
+    """What came before it stays; what follows is not read."""
+    stream = decoder(keep_raw=True)
+    events = stream.feed(sse(delta(content="a"), junk, delta(content="b")))
+    assert len(events) == 1
+    assert isinstance(stream.failure, ProviderError)
+    assert stream.feed(b"data: x\n\n") == []
+    assert stream.close() == []
+
+
+def test_an_error_in_the_stream_is_the_providers() -> None:
+    """Its text is scrubbed, and a rate limit is told from the rest."""
+    stream = decoder()
+    stream.feed(sse({"error": {"message": "busy, key sk-abcdefgh12", "type": "rate_limit_error"}}))
+    assert isinstance(stream.failure, ProviderBusy)
+    assert stream.failure.message == "busy, key …"
+    assert upstream_failure("plain words").message == "plain words"
+    assert upstream_failure({"code": 429}).message == "The provider reported an error."
+    assert type(upstream_failure({"message": "the secret"}, "secret")) is ProviderError
+
+
+def test_a_frame_without_end_is_a_failure() -> None:
+    """The bound is the answer's."""
+    stream = decoder(max_frame_bytes=20)
+    assert stream.feed(b"data: " + b"x" * 50) == []
+    assert stream.failure is not None
+
+
+def test_a_last_frame_counts_when_whole_and_says_nothing_when_cut() -> None:
+    """An end without the blank line."""
+    events, _ = read(decoder(), [sse(delta(content="a")) + b"data: " + json.dumps(delta(content="b")).encode()])
+    assert text_of(events) == "ab"
+    stream = decoder()
+    events, _ = read(stream, [sse(delta(content="a")) + b'data: {"choices":[{"del'])
+    assert (text_of(events), stream.failure) == ("a", None)
+
+
+def test_empty_data_says_nothing() -> None:
+    """Some servers send it as a heartbeat."""
+    assert decoder(keep_raw=True).feed(b"data:\n\ndata:  \n\n") == []
