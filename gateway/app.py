@@ -91,12 +91,13 @@ class Gateway:
         """See the module's head."""
         _log.info("draining: %d streams are running", len(self.runs.running))
         await self.runs.drain(self.chat.settings.config.server.drain_s)
-        await asyncio.gather(*(socket.leave() for socket in list(self.app.sockets)))
+        await asyncio.gather(*(socket.leave() for socket in list(self.app.sockets)), return_exceptions=True)
         self.feed.close()
         server.should_exit = True
 
     async def close(self) -> None:
-        """Let go of connections and the store."""
+        """Let go of connections and the store. What still runs, since a second signal came, ends `interrupted`."""
+        await self.runs.drain(0)
         for provider in [*self._retired, *(provider for _, provider in self.providers.values())]:
             await provider.close()
         with contextlib.suppress(StoreUnavailable):

@@ -18,7 +18,7 @@ from gateway.domain.answer import Part, answer_text
 from gateway.domain.events import Done, Failed, Started, Terminal
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt, ChatRecord, Outcome, State, Trace, TraceEnd, TraceStart
-from gateway.errors import InvalidValue, NotFound
+from gateway.errors import AnswerTooLong, GatewayError, InvalidValue, NotFound, ProviderRefused
 from gateway.providers.router import Router
 from gateway.storage.base import Store
 from gateway.streaming.log import EventLog
@@ -26,7 +26,9 @@ from gateway.streaming.run import Owner, Run
 from gateway.streaming.runs import Runs
 from gateway.tracing.recorder import Recorder, preview
 
+_TURNS = 50  # of a conversation that are looked at; the first of them brings the earlier ones along
 NO_SUCH_STREAM = "There is no such stream."
+_FINAL = {ProviderRefused.code, AnswerTooLong.code, GatewayError.code}  # errors that trying again doesn't mend
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -119,6 +121,8 @@ class Chat:
         trace = await self._store.get_trace(principal.project, trace_id)
         if trace is None or trace.key_id != principal.key_id:
             raise NotFound(NO_SUCH_STREAM)
+        if ids.now_ms() - (trace.end_time or 0) > self.settings.config.streaming.resume_window_s * 1000:
+            return None
         return replay(trace)
 
     async def stop(self, principal: Principal, trace_id: str) -> str:
@@ -149,20 +153,18 @@ class Chat:
             return request
         if session.user_id not in (None, request.user_id):
             raise NotFound("There is no such session.")
-        ended = [
-            trace
-            for trace in await self._store.session_traces(principal.project, session_id, 50)
-            if trace.outcome is not None
-        ]
-        if not ended:
-            return request
-        last = ended[-1]
-        if last.request is None or last.response is None:
-            raise InvalidValue("The earlier turns of this session are not stored.", code="content_not_stored")
-        turns: list[Any] = msgspec.json.decode(last.request)
-        text = answer_text(stored_parts(last))
-        # What got no answer is left out: providers refuse two questions in a row.
-        turns = [*turns, {"role": "assistant", "content": text}] if text else turns[:-1]
+        turns: list[Any] = []
+        for trace in await self._store.session_traces(principal.project, session_id, _TURNS):
+            if trace.outcome is None:
+                continue
+            if trace.request is None or trace.response is None:
+                raise InvalidValue("The earlier turns of this session are not stored.", code="content_not_stored")
+            if not (text := answer_text(stored_parts(trace))):
+                continue  # providers refuse two questions in a row
+            asked: list[Any] = msgspec.json.decode(trace.request)
+            # A turn brings those before it along; one that was asked beside another adds its question alone.
+            turns = asked if asked[: len(turns)] == turns else [*turns, asked[-1]]
+            turns.append({"role": "assistant", "content": text})
         turns += msgspec.json.decode(request.fields["messages"])
         fields = {**request.fields, "messages": msgspec.Raw(msgspec.json.encode(turns))}
         return msgspec.structs.replace(request, fields=fields)
@@ -190,12 +192,11 @@ def replay(trace: Trace) -> EventLog | None:
 
 def _terminal(trace: Trace) -> Terminal:
     if trace.state is State.ERROR:
-        interrupted = trace.outcome is Outcome.INTERRUPTED
         return Failed(
             trace.trace_id,
             trace.error_message or "The answer failed.",
             trace.error_code or "upstream_error",
-            interrupted or trace.outcome is not Outcome.TOO_LONG,
+            trace.error_code not in _FINAL,
         )
     return Done(
         trace.trace_id, trace.finish_reason or "stop", trace.usage, trace.first_token_ms, trace.duration_ms or 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -35,6 +36,10 @@ class Sink(Protocol):
 
 
 class Provider(Protocol):
+    @property
+    def private(self) -> Sequence[str]:
+        """What no error text may show: its key and address."""
+
     async def chat(self, call: Call, sink: Sink) -> None:
         """Feed one whole reply to the sink, and return at its end or once the sink is done.
 

@@ -14,7 +14,7 @@ import hashlib
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -123,6 +123,8 @@ def counted(usage: tuple[int, int]) -> dict[str, int]:
 
 class DemoProvider:
     """A `Provider` that makes its answers up."""
+
+    private: Sequence[str] = ()
 
     async def chat(self, call: Call, sink: Sink) -> None:
         """See `Provider.chat`. Parameters other than the messages are ignored, `n` as well."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -16,6 +17,7 @@ import aiohttp
 import msgspec
 
 from gateway.config import Provider as ProviderConfig
+from gateway.domain.ids import now_ms
 from gateway.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.base import Call, Sink
 from gateway.wire.scrub import scrub
@@ -32,6 +34,8 @@ class OpenAIProvider:
     def __init__(self, config: ProviderConfig) -> None:
         self._base = config.base_url.rstrip("/")
         self._key = config.api_key
+        address = urlsplit(self._base)
+        self.private = [text for text in (self._key, address.netloc, address.hostname) if text and len(text) > 2]
         self._session: aiohttp.ClientSession | None = None
         self._bodies: dict[asyncio.Future[None], aiohttp.StreamReader] = {}  # by the end of their connections
 
@@ -137,7 +141,7 @@ class OpenAIProvider:
         status = response.status
         error: ProviderError
         if status in (400, 404, 422):
-            message = upstream_failure(said, self._key).message if said else f"The provider answered {status}."
+            message = upstream_failure(said).message if said else f"The provider answered {status}."
             error = ProviderRefused(message, status=status)
         elif status == 429:
             wait = _seconds(response.headers.get("Retry-After"))
@@ -147,7 +151,7 @@ class OpenAIProvider:
         else:
             error = ProviderError(f"The provider answered {status}.", retry_after=None)
         error.upstream_status = status
-        error.__notes__ = [scrub(text, self._key, 200)]  # for the log only
+        error.__notes__ = [scrub(text, self.private, 200)]  # for the log only
         return error
 
 
@@ -177,8 +181,12 @@ def _is_event_stream(response: aiohttp.ClientResponse, *, asked: bool) -> bool:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """`Retry-After` in seconds, where it is a number."""
+    """`Retry-After` in seconds: it is a number of them, or an HTTP date."""
     try:
-        return min(max(0.0, float(retry_after or "")), 86_400.0)  # in this order "nan" is 0
+        seconds = float(retry_after or "")
     except ValueError:
-        return None
+        try:
+            seconds = parsedate_to_datetime(retry_after or "").timestamp() - now_ms() / 1000
+        except ValueError:
+            return None
+    return min(max(0.0, seconds), 604_800.0)  # in this order "nan" is 0

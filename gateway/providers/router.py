@@ -20,6 +20,7 @@ from gateway.domain.trace import Attempt
 from gateway.errors import AnswerTooLong, NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.base import Call, Provider
 from gateway.providers.reply import Output, Reply
+from gateway.wire.scrub import scrub
 
 _LONGEST_WAIT_S = 2.0  # a Retry-After beyond this is somebody else's to wait for
 _FAILURES_BEFORE_COOLDOWN = 3
@@ -101,9 +102,10 @@ class Router:
                     return await self._providers[provider].embed(name, fields)
             except TimeoutError:
                 error = ProviderTimeout("The provider took too long.")
-            except ProviderRefused:
-                raise
             except ProviderError as failure:
+                failure.message = scrub(failure.message, self._providers[provider].private)
+                if isinstance(failure, ProviderRefused):
+                    raise
                 error = failure
         raise error or ProviderError("No provider answered.")
 
@@ -160,6 +162,7 @@ class Router:
             reply.disarm()
         attempt.error = error.code if error else None
         if error is not None:
+            error.message = scrub(error.message, self._providers[provider].private)
             attempt.message = error.message
             attempt.status = error.upstream_status or attempt.status
             self._note(target, error)

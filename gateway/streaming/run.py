@@ -19,7 +19,7 @@ import msgspec
 
 from gateway.config import Streaming
 from gateway.domain.answer import Part
-from gateway.domain.events import Delta, Done, Failed, Started, Terminal
+from gateway.domain.events import ChoiceDelta, Delta, Done, Failed, Started, Terminal
 from gateway.domain.trace import Outcome, State, TraceEnd
 from gateway.errors import AnswerTooLong, GatewayError, ProviderTimeout, StoreUnavailable
 from gateway.storage.base import TraceStore
@@ -81,6 +81,7 @@ class Run:
         self._limits = limits
         self._grace_s = grace_s
         self._grace: asyncio.TimerHandle | None = None
+        self._others = 0  # characters of choices after the first, which are not in the log
         self._ending: Ending | None = None
         self._cancelled: Outcome | None = None
         self.task: asyncio.Task[None]
@@ -103,7 +104,8 @@ class Run:
         """What the provider said next. Raises AnswerTooLong."""
         self.recorder.tap(events)
         self.log.append(events, raw)
-        if self.log.size > self._limits.max_answer_bytes:
+        self._others += sum(len(event.text) for event in events if isinstance(event, ChoiceDelta))
+        if self.log.size + self._others > self._limits.max_answer_bytes:
             raise AnswerTooLong("The answer is longer than this server allows.")
 
     @property
@@ -195,7 +197,7 @@ class Run:
         try:
             async with asyncio.timeout(COMMIT_WAIT_S) as timer:
                 await asyncio.shield(write)
-        except (StoreUnavailable, TimeoutError):
+        except Exception:  # of the store, whatever it is: the record must get in
             write.add_done_callback(lambda w: w.cancelled() or w.exception())
             retry = asyncio.create_task(self._retry(end))
             left = (timer.when() or 0) - asyncio.get_running_loop().time()
@@ -207,6 +209,7 @@ class Run:
         self.log.close(terminal)
 
     async def _retry(self, end: TraceEnd) -> None:
+        """Write the final record until it is in; where it can't be stored as it is, without what it can do without."""
         delay = 0.05
         while True:
             try:
@@ -215,6 +218,11 @@ class Run:
                 _log.warning("the final record of %s waits: %s", end.trace_id, error.message)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
+            except Exception:
+                if not end.spans:
+                    raise
+                _log.exception("the final record of %s is stored without its spans and usage", end.trace_id)
+                end = msgspec.structs.replace(end, usage=None, spans=())
             else:
                 return
 

@@ -161,6 +161,9 @@ class Runs:
         for run in list(self.running.values()):
             run.cancel(Outcome.INTERRUPTED)
         await self._wait_all(10)
+        for run in list(self.running.values()):
+            run.task.cancel()  # its record can't be stored; the next start finds its row open
+        await self._wait_all(1)
 
     async def _wait_all(self, seconds: float) -> None:
         if tasks := {run.task for run in self.running.values()}:

@@ -43,7 +43,7 @@ class Recorder:
         self._start, self._attempts, self._content = start, attempts, content
         self._first_ms: int | None = None
         self._frames = 0  # with content: the estimate of completion tokens where the provider doesn't count
-        self._others: dict[int, str] = {}
+        self._others: dict[int, list[str]] = {}  # text of the choices after the first
         self._reasons: dict[int, str] = {}
         self._usage: Usage | None = None
         self._preview_left = PREVIEW_CHARS  # of checkpoints, where only previews are kept
@@ -61,7 +61,7 @@ class Recorder:
             else:
                 self._frames += 1
                 if isinstance(event, ChoiceDelta):
-                    self._others[event.index] = self._others.get(event.index, "") + event.text
+                    self._others.setdefault(event.index, []).append(event.text)
             if self._first_ms is None:
                 self._first_ms = max(0, ids.now_ms() - self._start.request_time)
 
@@ -80,7 +80,7 @@ class Recorder:
         end_time = max(ids.now_ms(), start.request_time)
         last = self._attempts[-1] if self._attempts else None
         text = answer_text(parts)
-        messages = assistant_messages(parts, self._others)
+        messages = assistant_messages(parts, {index: "".join(texts) for index, texts in self._others.items()})
         simple = len(parts) <= 1 and not self._others and all(kind == "text" for kind, _ in parts)
         full = self._content == "full"
         error = ending.error

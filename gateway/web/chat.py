@@ -65,7 +65,7 @@ async def chat_stream(x: Exchange) -> None:
 async def resume(x: Exchange) -> None:
     """GET /chat/stream/{trace_id}: what came after `Last-Event-ID` or `?after=`, then live; 204 where nothing can."""
     trace_id = trace_id_of(x.path_params["trace_id"])
-    given = x.query_dict().get("after", x.header(b"last-event-id") or "0")
+    given = x.header(b"last-event-id") or x.query_dict().get("after", "0")  # an EventSource advances only the header
     if not (given.isascii() and given.isdigit() and len(given) <= 15):
         raise InvalidValue("after: must be an event's id", details=[("after", "must be an event's id")])
     found = await x.services.chat.find(x.principal, trace_id)

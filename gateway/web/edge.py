@@ -21,6 +21,7 @@ _ALLOWED_HEADERS = (
     b"authorization, content-type, last-event-id, idempotency-key, x-request-id, x-session-id, x-user-id, "
     b"x-client-request-id, x-mlflow-return-trace-id, traceparent"
 )
+_OPEN_ELSEWHERE = {"/version"}  # asked for by MLflow's clients before they send a key; not served yet
 _log = logging.getLogger("gateway.edge")
 
 
@@ -50,6 +51,8 @@ class Edge:
                 finally:
                     self._services.metrics.closed("websocket")
             else:
+                await receive()
+                await send({"type": "websocket.accept"})
                 await send({"type": "websocket.close", "code": 1008, "reason": "There is no such path."})
             return
         x = Exchange(scope, receive, send, self._services, request_id)
@@ -73,6 +76,8 @@ class Edge:
             await x.no_content()
             return
         route = self._find(x, "GET" if method == "HEAD" else method)
+        if x.path in _OPEN_ELSEWHERE:
+            raise self._unknown(x)
         if route is None or route.roles:
             services = self._services
             x.principal = authenticate(

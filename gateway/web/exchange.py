@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -14,6 +15,7 @@ from gateway.errors import GatewayError, InvalidValue, TooLarge, UnsupportedType
 from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
 from gateway.wire import native, openai
 
+_AT_ONCE_BYTES = 65_536  # what a server takes without waiting for the client
 _LINGER_BYTES, _LINGER_S = 64 * 1024 * 1024, 5  # what is taken in, at most, of a body that is refused
 
 
@@ -73,10 +75,13 @@ class Exchange:
 
     async def json_body(self) -> bytes:
         """The body, which must say that it is JSON: so no web page can send it unasked. Raises TooLarge."""
+        self.require_json()
+        return await self.body()
+
+    def require_json(self) -> None:
         kind = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
         if kind != "application/json" and not kind.endswith("+json"):
             raise UnsupportedType("Send the body as Content-Type: application/json.")
-        return await self.body()
 
     async def body(self) -> bytes:
         """The whole body. Raises TooLarge beyond max_body_bytes, before reading on."""
@@ -134,9 +139,21 @@ class Exchange:
         await self.head(status, content_type, length + (extra or []))
         if self.scope["method"] == "HEAD":
             body = b""
-        await self.send({"type": "http.response.body", "body": body, "more_body": self._unread})
+        large = len(body) > _AT_ONCE_BYTES
+        await self.send({"type": "http.response.body", "body": body, "more_body": large or self._unread})
         if self._unread:
             await self._linger()
+        elif large:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        """End a large body once the client has taken most of it; cut off one that takes nothing."""
+        try:
+            async with asyncio.timeout(self.services.config.streaming.send_timeout_s):
+                await self.send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            self.abort()
+            raise ClientGone from None
 
     async def no_content(self) -> None:
         """204."""
@@ -147,7 +164,7 @@ class Exchange:
         """An error in the shape of the path's wire."""
         extra: RawHeaders = []
         if error.retry_after is not None or error.status in (429, 503):
-            seconds = max(1, round(error.retry_after if error.retry_after is not None else 1))
+            seconds = max(1, math.ceil(error.retry_after if error.retry_after is not None else 1))
             extra.append((b"retry-after", str(seconds).encode()))
         if error.status == 401:
             extra.append((b"www-authenticate", b"Bearer"))

@@ -13,7 +13,8 @@ async def rate(x: Exchange) -> None:
 
 async def rate_detailed(x: Exchange) -> None:
     """POST /detailed-feedback, by query parameters or the same as JSON."""
-    body = await x.json_body() if x.header(b"content-type") else await x.body()
+    if body := await x.body():
+        x.require_json()
     reply = await x.services.feedback.rate_detailed(x.principal, x.query(), body or None, x.header(b"idempotency-key"))
     await x.reply(reply)
 

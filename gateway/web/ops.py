@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from gateway import __version__
 from gateway.auth import authenticate
-from gateway.errors import Unauthorized, Unavailable
+from gateway.errors import StoreUnavailable, Unauthorized, Unavailable
 from gateway.observability.metrics import CONTENT_TYPE
 from gateway.web.exchange import Exchange
 
@@ -29,8 +29,11 @@ async def readyz(x: Exchange) -> None:
     """GET /readyz: a write commits, and the server is not draining."""
     if x.services.chat.runs.draining:
         raise Unavailable("The server is shutting down.")
-    async with asyncio.timeout(5):
-        await x.services.store.ping()
+    try:
+        async with asyncio.timeout(5):
+            await x.services.store.ping()
+    except TimeoutError:
+        raise StoreUnavailable("The store takes too long.") from None
     await x.reply({"status": "ready"})
 
 

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway.config import Config
+from gateway.domain.ids import new_request_id
 from gateway.errors import BadRequest, GatewayError, TooLarge
 from gateway.wire import native
 
@@ -47,12 +48,20 @@ class HttpProtocol(HttpToolsProtocol):
         self._head = None
         super().on_headers_complete()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection; one that still hasn't taken its last response would never close politely."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+
     def send_400_response(self, msg: str) -> None:
         self._refuse(BadRequest(msg))
 
     def _refuse(self, error: GatewayError) -> None:
         body = msgspec.json.encode(native.error_fields(error))
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n" % len(body)
+        head += b"x-request-id: %b\r\n\r\n" % new_request_id().encode()
         self.transport.write(STATUS_LINE[error.status] + head + body)
         self.transport.close()
 

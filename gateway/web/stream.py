@@ -51,7 +51,6 @@ async def attended(x: Exchange, reader: Reader) -> AsyncIterator[None]:
 
 async def send_events(x: Exchange, log: EventLog, reader: Reader) -> None:
     """The native stream, from the reader's cursor to the terminal event."""
-    loop = asyncio.get_running_loop()
     async with attended(x, reader):
         await x.head(200, SSE, SSE_HEADERS)
         data, more = native.CONNECTED, True
@@ -63,19 +62,12 @@ async def send_events(x: Exchange, log: EventLog, reader: Reader) -> None:
                 if await reader.wait():
                     continue
                 data = native.HEARTBEAT
-            reader.sending_since = loop.time()
-            await x.send({"type": "http.response.body", "body": data, "more_body": more})
-            reader.sending_since = None
-            reader.idle_since = loop.time()
-            reader.sent()
-            if reader.merged:
-                x.services.metrics.merged(reader.take_merged())
+            await _send(x, reader, data, more=more)
             data = b""
 
 
 async def send_raw(x: Exchange, log: EventLog, reader: Reader, end: Callable[[Terminal], bytes]) -> None:
     """OpenAI's stream: the provider's frames, then `end`. A failure before the first frame is an HTTP error."""
-    loop = asyncio.get_running_loop()
     async with attended(x, reader):
         more = True
         while more:
@@ -89,15 +81,23 @@ async def send_raw(x: Exchange, log: EventLog, reader: Reader, end: Callable[[Te
                 if await reader.wait():
                     continue
                 data = openai.HEARTBEAT
-            reader.sending_since = loop.time()
             if not x.started:
                 await x.head(200, SSE, SSE_HEADERS)
-            await x.send({"type": "http.response.body", "body": data, "more_body": more})
-            reader.sending_since = None
-            reader.idle_since = loop.time()
-            reader.sent()
-            if reader.merged:
-                x.services.metrics.merged(reader.take_merged())
+            await _send(x, reader, data, more=more)
+
+
+async def _send(x: Exchange, reader: Reader, data: bytes, *, more: bool) -> None:
+    """One write, watched by the sweep while the client doesn't take it."""
+    loop = asyncio.get_running_loop()
+    reader.sending_since = loop.time()
+    await x.send({"type": "http.response.body", "body": data, "more_body": True})
+    if not more:  # a server waits for the client before a write, not after: this one waits for the last
+        await x.send({"type": "http.response.body", "body": b""})
+    reader.sending_since = None
+    reader.idle_since = loop.time()
+    reader.sent()
+    if reader.merged:
+        x.services.metrics.merged(reader.take_merged())
 
 
 async def wait_whole(x: Exchange, log: EventLog, reader: Reader) -> tuple[Terminal, bytes]:

@@ -51,7 +51,7 @@ def _refuse(
 ) -> NoReturn:
     """Say what is wrong: that it isn't JSON, or else the problem. (Half a character in an escape is JSON.)"""
     try:
-        json.loads(body, parse_constant=lambda _: 1 / 0)
+        json.loads(body.decode(), parse_constant=lambda _: 1 / 0)
     except (ValueError, ZeroDivisionError, RecursionError):
         raise BadRequest("The body is not JSON.", code="not_json") from None
     raise InvalidValue(problem)
@@ -70,13 +70,15 @@ def convert(raw: bytes, kind: Any, field: str = "") -> Any:
         _refuse(raw)
 
 
-def check_messages(raw: msgspec.Raw) -> str:
+def check_messages(raw: msgspec.Raw, *, may_be_empty: bool = True) -> str:
     """Check `messages` and give the last user message as text, for the preview."""
     messages = convert(bytes(raw), list[Message], "messages")
     if not messages:
         raise InvalidValue("messages: must not be empty", details=[("messages", "must not be empty")])
     for message in reversed(messages):
         if message.role == "user":
+            if not message.content and not may_be_empty:
+                raise InvalidValue("messages: the question is empty", details=[("messages", "the question is empty")])
             return content_text(message.content)
     return content_text(messages[-1].content)
 

@@ -50,8 +50,8 @@ _KINDS: dict[str, Any] = {
     "session_id": Id | None,
     "user_id": Id | None,
     "client_request_id": Id | None,
-    "tags": Tags,
-    "metadata": Tags,
+    "tags": Tags | None,
+    "metadata": Tags | None,
 }
 
 
@@ -65,7 +65,7 @@ def chat_request(fields: dict[str, msgspec.Raw], route: str, traceparent: str | 
     options = {name: convert(bytes(fields.pop(name)), kind, name) for name, kind in _KINDS.items() if name in fields}
     for name in ("stream", "stream_options"):  # the route says it
         fields.pop(name, None)
-    if "n" in fields and convert(bytes(fields["n"]), int, "n") != 1:
+    if "n" in fields and convert(bytes(fields["n"]), int | None, "n") not in (1, None):
         raise InvalidValue("n: must be 1 here; /v1/chat/completions takes more", details=[("n", "must be 1")])
     message = fields.pop("message", None)
     one = None if message is None else convert(bytes(message), str | None, "message")
@@ -80,7 +80,7 @@ def chat_request(fields: dict[str, msgspec.Raw], route: str, traceparent: str | 
         fields["messages"] = msgspec.Raw(_encode([{"role": "user", "content": one}]))
         preview = one
     else:
-        preview = check_messages(fields["messages"])
+        preview = check_messages(fields["messages"], may_be_empty=False)
     return ChatRequest(
         route=route,
         model=options.pop("model", None),
@@ -88,7 +88,7 @@ def chat_request(fields: dict[str, msgspec.Raw], route: str, traceparent: str | 
         preview=preview,
         continues=one is not None and options.get("session_id") is not None,
         traceparent=traceparent,
-        **options,
+        **{name: value for name, value in options.items() if value is not None},
     )
 
 

@@ -34,16 +34,16 @@ class _Message(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
-    index: int = 0
+    index: int | None = 0
     delta: _Message | None = None
     message: _Message | None = None
     finish_reason: str | None = None
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
+    prompt_tokens: Any = None
+    completion_tokens: Any = None
+    total_tokens: Any = None
 
 
 class _Chunk(msgspec.Struct):
@@ -73,14 +73,19 @@ def _says(choice: _Choice) -> bool:
 
 
 def _usage(usage: _Usage) -> Usage:
-    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
-    return Usage(prompt, completion, usage.total_tokens or prompt + completion)
+    prompt, completion = _count(usage.prompt_tokens), _count(usage.completion_tokens)
+    return Usage(prompt, completion, _count(usage.total_tokens) or prompt + completion)
 
 
-def upstream_failure(error: Any, secret: str = "") -> ProviderError:
+def _count(value: Any) -> int:
+    """A number of tokens; what can't be one counts as none given."""
+    return value if isinstance(value, int) and 0 <= value < 2**53 else 0
+
+
+def upstream_failure(error: Any) -> ProviderError:
     """What a provider's `error` value says, as an error of ours. Its text is scrubbed."""
     fields = error if isinstance(error, dict) else {"message": error}
-    message = scrub(str(fields.get("message") or "The provider reported an error."), secret)
+    message = scrub(str(fields.get("message") or "The provider reported an error."))
     kind = f"{fields.get('code')} {fields.get('type')}"
     if "429" in kind or "rate_limit" in kind:
         return ProviderBusy(message)
@@ -98,7 +103,7 @@ class StreamDecoder:
         self, trace_id: str, *, keep_raw: bool = False, keep_usage: bool = True, max_frame_bytes: int = 16_777_216
     ) -> None:
         self.done = False  # [DONE] came
-        self.finished = False  # a finish reason came
+        self.finished = False  # a finish reason came for every choice that was seen
         self.failure: ProviderError | None = None  # what came can't be read on, or is the provider's own error
         self.model: str | None = None
         self.raw: list[bytes] = []
@@ -109,6 +114,7 @@ class StreamDecoder:
         self._prefix = b"\0"  # no frame begins so
         self._suffix = b""
         self._misses = 0
+        self._open: dict[int, bool] = {}  # whether each choice that was seen still lacks its finish reason
         self._held: dict[str, str] = {}  # first halves of surrogate pairs, by where their text goes
 
     def feed(self, data: bytes) -> list[Delta]:
@@ -210,17 +216,18 @@ class StreamDecoder:
         finishes = False
         mended = mended or bool(self._held)
         for choice in chunk.choices or ():
+            index = choice.index or 0
             said = choice.delta or choice.message or _Message()
             text = _text(said.content) or _text(said.refusal)
             reasoning = _text(said.reasoning_content) or _text(said.reasoning)
             calls: Sequence[msgspec.Raw] = said.tool_calls or ()
             if mended:
-                text = self._joined(f"text {choice.index}" if choice.index else "text", text)
+                text = self._joined(f"text {index}" if index else "text", text)
                 reasoning = self._joined("reasoning", reasoning)
                 calls = [self._joined_call(call) for call in calls]
-            if choice.index:
+            if index:
                 if text:
-                    events.append(ChoiceDelta(choice.index, text))
+                    events.append(ChoiceDelta(index, text))
             else:
                 if reasoning:
                     events.append(ReasoningDelta(_encode(reasoning)[1:-1], len(reasoning)))
@@ -228,8 +235,12 @@ class StreamDecoder:
                     events.append(TextDelta(_encode(text)[1:-1], len(text)))
                 events.extend(map(ToolCallDelta, calls))
             if choice.finish_reason:
-                finishes = self.finished = True
-                events.append(Finished(choice.index, choice.finish_reason))
+                finishes = True
+                self._open[index] = False
+                events.append(Finished(index, choice.finish_reason))
+            elif text or reasoning or calls:
+                self._open.setdefault(index, True)
+            self.finished = bool(self._open) and not any(self._open.values())
         return finishes
 
     def _joined(self, where: str, text: str) -> str:
