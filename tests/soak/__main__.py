@@ -1,0 +1,137 @@
+"""The long runs, with their figures: `scripts/soak`. See docs/soak.md for what each does and must show.
+
+Not a test runner: each part is a function that the tests call too, with smaller numbers there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.crash.drain import drain
+from tests.crash.kills import many_kills
+from tests.stress.memory import idle_streams, many_requests
+from tests.stress.streams import many_streams
+
+Figures = dict[str, float]
+
+
+class Part(NamedTuple):
+    """One long run: what it does in full and with --quick, and how long it may take."""
+
+    name: str
+    what: str
+    full: Callable[[Path], Awaitable[Figures]]
+    quick: Callable[[Path], Awaitable[Figures]]
+    at_most_s: float
+
+
+async def _requests(directory: Path, first: int, last: int, bound: float) -> Figures:
+    figures = await many_requests(directory, first, last)
+    assert figures["ratio"] <= bound, f"memory grew: {figures}"
+    return figures
+
+
+PARTS = [
+    Part(
+        "streams",
+        "many streams at once, half of the readers stall, leave and resume",
+        lambda directory: many_streams(directory, 1000),
+        lambda directory: many_streams(directory, 200),
+        300,
+    ),
+    Part(
+        "kills",
+        "kill -9 under load, restart, compare",
+        lambda directory: many_kills(directory, 100),
+        lambda directory: many_kills(directory, 10),
+        1800,
+    ),
+    Part(
+        "drain",
+        "SIGTERM with 200 open streams that may end by themselves",
+        lambda directory: drain(directory, "lorem-500-20ms", 30),
+        lambda directory: drain(directory, "lorem-250-20ms", 30),
+        120,
+    ),
+    Part(
+        "interrupt",
+        "SIGTERM with 200 open streams that may not",
+        lambda directory: drain(directory, "unicode-5000-20ms", 5),
+        lambda directory: drain(directory, "unicode-5000-20ms", 3),
+        120,
+    ),
+    Part(
+        "requests",
+        "memory after very many short requests",
+        lambda directory: _requests(directory, 20_000, 100_000, 1.1),
+        lambda directory: _requests(directory, 3_000, 9_000, 1.2),
+        1800,
+    ),
+    Part(
+        "idle",
+        "memory of an open stream that says nothing",
+        lambda directory: idle_streams(directory, 2000),
+        lambda directory: idle_streams(directory, 300),
+        300,
+    ),
+]
+
+
+def main() -> int:
+    """Run the parts that were asked for, print their figures; the exit code is 1 where a promise broke."""
+    parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__, epilog="scripts/soak --only kills")
+    names = [part.name for part in PARTS]
+    parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=f"one of: {', '.join(names)}")
+    parser.add_argument("--quick", action="store_true", help="the same with small numbers, in about two minutes")
+    options = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console.print(
+        f"{time.strftime('%Y-%m-%d %H:%M')}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"Linux {platform.release()}, load {os.getloadavg()[0]:.1f}"
+    )
+    failed = [
+        part.name for part in PARTS if part.name in (options.only or names) and not _run(part, options.quick, console)
+    ]
+    console.print(f"FAILED: {', '.join(failed)}" if failed else "all good")
+    return 1 if failed else 0
+
+
+def _run(part: Part, quick: bool, console: Console) -> bool:
+    console.print(f"\n[bold]{part.name}[/]: {part.what} …")
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="gateway-soak-") as directory:
+        try:
+            work = (part.quick if quick else part.full)(Path(directory))
+            figures = asyncio.run(_bounded(work, part.at_most_s))
+        except Exception:
+            console.print(traceback.format_exc(), markup=False)
+            return False
+    table = Table("figure", box=None, pad_edge=False)
+    table.add_column("", justify="right")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,.0f}" if value == int(value) else f"{value:,.2f}")
+    table.add_row("took, s", f"{time.monotonic() - began:,.0f}")
+    console.print(table)
+    return True
+
+
+async def _bounded(work: Awaitable[Figures], seconds: float) -> Figures:
+    async with asyncio.timeout(seconds):
+        return await work
+
+
+if __name__ == "__main__":
+    sys.exit(main())

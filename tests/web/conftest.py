@@ -1,0 +1,90 @@
+"""Servers for the tests of the edge: one process of a kind serves them all."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.server import GatewayProcess, ServerProcess
+from tests.web.client import call
+
+ORIGIN = "https://app.example"
+MAX_BODY = 200_000
+CONFIG: dict[str, Any] = {
+    "server": {"cors_origins": [ORIGIN], "max_body_bytes": MAX_BODY},
+    "streaming": {"disconnect_grace_s": 0.2},
+    "models": {
+        "default": {"targets": ["demo/lorem-3-0ms"]},
+        "slow": {"targets": ["demo/lorem-2000-10ms"]},
+        "echo": {"targets": ["demo/echo"]},
+    },
+    "feedback": {
+        "dimensions": {
+            "accuracy": {"min": 1, "max": 5},
+            "tone": {"options": ["too formal", "right"]},
+        }
+    },
+}
+
+
+class ChaosProcess(ServerProcess):
+    """`gateway chaos`."""
+
+    name = "chaos"
+    ready_path = "/stats"
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "gateway", "chaos", "--port", str(self.port)]
+
+    def last_body(self) -> Any:
+        """What the newest request had in it."""
+        with urllib.request.urlopen(self.url + "/stats", timeout=10) as reply:  # noqa: S310 - our own URL
+            return json.loads(json.load(reply)["last"][-1]["body"])
+
+
+@pytest.fixture(scope="session")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosProcess]:
+    """A provider that tells what it was sent."""
+    with ChaosProcess(tmp_path_factory.mktemp("chaos")) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A gateway that wants no key of callers on this machine."""
+    with GatewayProcess(tmp_path_factory.mktemp("edge"), CONFIG) as process:
+        yield process
+
+
+class Locked:
+    """A gateway that wants keys, and one key of each kind."""
+
+    def __init__(self, gateway: GatewayProcess, keys: dict[str, str]) -> None:
+        self.gateway, self.keys = gateway, keys
+
+
+@pytest.fixture(scope="session")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    """It has a key of each role, and one of another project."""
+    process = GatewayProcess(tmp_path_factory.mktemp("locked"), CONFIG | {"auth": {"require_keys": "always"}})
+    keys = {role: make_key(process, role) for role in ("chat", "review", "admin")}
+    keys["other"] = make_key(process, "admin", project="other")
+    with process:
+        yield Locked(process, keys)
+
+
+def make_key(gateway: GatewayProcess, role: str, project: str = "default", name: str | None = None) -> str:
+    """A fresh key, made by the command."""
+    made = gateway.run("keys", "create", "--role", role, "--project", project, "--name", name or f"{role}-{project}")
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip()
+
+
+def works(gateway: GatewayProcess, key: str | None = None) -> bool:
+    """Whether a good request gets its answer."""
+    return call(gateway, "POST", "/chat", {"message": "still there?"}, key=key).status == 200

@@ -1,0 +1,79 @@
+"""What happens when the gateway itself is at fault: by hand-made ASGI, since no request is known that does it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.auth import KeyRing
+from gateway.config import Config
+from gateway.observability.metrics import Metrics
+from gateway.web.edge import Edge
+from gateway.web.exchange import Exchange
+from gateway.web.routes import ROUTES, Handler
+from gateway.web.types import Services
+
+SECRET = "SELECT * FROM keys -- /srv/gateway.db"
+
+
+async def raises(x: Exchange) -> None:
+    raise RuntimeError(SECRET)
+
+
+async def raises_late(x: Exchange) -> None:
+    await x.head(200, b"text/plain")
+    raise RuntimeError(SECRET)
+
+
+async def ask(handler: Handler, aborted: list[str]) -> list[Any]:
+    """What the edge sends for a GET /healthz that this handler answers."""
+    settings: Any = SimpleNamespace(settings=SimpleNamespace(config=Config()))
+    nothing: Any = None
+    services = Services(settings, nothing, nothing, KeyRing(), Metrics(), nothing, "127.0.0.1", b"{}")
+    edge = Edge(services)
+    route = next(route for route in ROUTES if route.path == "/healthz")
+    edge._routes["GET", "/healthz"] = msgspec.structs.replace(route, handler=handler)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/healthz",
+        "headers": [(b"host", b"localhost")],
+        "query_string": b"",
+        "client": ("127.0.0.1", 1),
+        "extensions": {"gateway.abort": lambda: aborted.append("cut")},
+    }
+    await edge(scope, receive, send)
+    return sent
+
+
+async def test_an_error_that_nobody_foresaw(caplog: pytest.LogCaptureFixture) -> None:
+    """500 that says nothing of the inside; the log has all of it, under the request's ID."""
+    with caplog.at_level(logging.ERROR):
+        head, body = await ask(raises, [])
+    assert head["status"] == 500
+    assert json.loads(body["body"]) == {"error": "Something went wrong in the gateway.", "code": "internal_error"}
+    request_id = dict(head["headers"])[b"x-request-id"].decode()
+    assert [record.getMessage() for record in caplog.records] == [f"request {request_id} failed"]
+    assert caplog.records[0].exc_info is not None
+
+
+async def test_an_error_after_the_head(caplog: pytest.LogCaptureFixture) -> None:
+    """It is too late for a status: the connection is cut, so that nobody takes the reply for whole."""
+    aborted: list[str] = []
+    with caplog.at_level(logging.ERROR):
+        (head,) = await ask(raises_late, aborted)
+    assert head["status"] == 200
+    assert aborted == ["cut"]
