@@ -92,6 +92,7 @@ class Gateway:
         _log.info("draining: %d streams are running", len(self.runs.running))
         await self.runs.drain(self.chat.settings.config.server.drain_s)
         await asyncio.gather(*(socket.leave() for socket in list(self.app.sockets)), return_exceptions=True)
+        await self.runs.farewell()
         self.feed.close()
         server.should_exit = True
 

@@ -112,8 +112,7 @@ class Runs:
     def sweep(self, now: float) -> None:
         """Look at every run once. `now` is loop time."""
         self._leaving = {log for log in self._leaving if log.readers}
-        logs = (*(run.log for run in self.running.values()), *self._leaving)
-        for reader in (*(reader for log in logs for reader in log.readers), *self._replays):
+        for reader in self._read_on():
             self._look_at(reader, now)
         while self._kept and next(iter(self._kept.values())).ended < now - self.limits.resume_window_s:
             self._forget()
@@ -164,6 +163,22 @@ class Runs:
         for run in list(self.running.values()):
             run.task.cancel()  # its record can't be stored; the next start finds its row open
         await self._wait_all(1)
+
+    async def farewell(self) -> None:
+        """After the drain: give clients a moment to take the end of their streams, and cut off those that don't."""
+        for pause in (0.1, 0.9):
+            await asyncio.sleep(pause)
+            late = [reader for reader in self._read_on() if reader.sending_since is not None]
+            if not late:
+                return
+        for reader in late:
+            if reader.drop is not None:
+                reader.drop()
+
+    def _read_on(self) -> list[Reader]:
+        """Every reader, also those of answers that are over."""
+        logs = (*(run.log for run in self.running.values()), *self._leaving)
+        return [*(reader for log in logs for reader in log.readers), *self._replays]
 
     async def _wait_all(self, seconds: float) -> None:
         if tasks := {run.task for run in self.running.values()}:

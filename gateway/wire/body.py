@@ -22,6 +22,7 @@ Tags = Annotated[
     Meta(max_length=50),
 ]
 
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _AT = re.compile(r"(.*?)(?: - at (?:key in )?`\$(.*)`)?", re.DOTALL)
 
 
@@ -81,6 +82,11 @@ def check_messages(raw: msgspec.Raw, *, may_be_empty: bool = True) -> str:
                 raise InvalidValue("messages: the question is empty", details=[("messages", "the question is empty")])
             return content_text(message.content)
     return content_text(messages[-1].content)
+
+
+def traceparent(text: str | None) -> str | None:
+    """A W3C `traceparent`, kept as a link; what isn't one is ignored, as the recommendation says."""
+    return text if text is not None and _TRACEPARENT.fullmatch(text) else None
 
 
 def content_text(content: str | list[Any] | None) -> str:

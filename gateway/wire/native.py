@@ -14,6 +14,7 @@ from gateway.domain.events import Done, Event, Failed, ReasoningDelta, Started, 
 from gateway.domain.messages import ChatRequest, Usage
 from gateway.errors import GatewayError, InvalidValue
 from gateway.wire.body import Id, Message, Tags, check_messages, convert, decode_fields
+from gateway.wire.body import traceparent as link
 
 CONNECTED = b": connected\n\n"
 HEARTBEAT = b": heartbeat\n\n"
@@ -87,7 +88,7 @@ def chat_request(fields: dict[str, msgspec.Raw], route: str, traceparent: str | 
         fields=fields,
         preview=preview,
         continues=one is not None and options.get("session_id") is not None,
-        traceparent=traceparent,
+        traceparent=link(traceparent),
         **{name: value for name, value in options.items() if value is not None},
     )
 

@@ -6,7 +6,7 @@ what goes around them. Sans-I/O; called by web/.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from gateway.domain.answer import Part, assistant_messages
 from gateway.domain.events import Done, Failed
 from gateway.domain.messages import ChatRequest
 from gateway.errors import GatewayError, InvalidValue
-from gateway.wire.body import Id, check_messages, convert, decode_fields, header_options
+from gateway.wire.body import Id, Tags, check_messages, convert, decode_fields, header_options, traceparent
 
 HEARTBEAT = b": heartbeat\n\n"
 DONE = b"data: [DONE]\n\n"
@@ -25,11 +25,10 @@ _HEADERS = {
     b"x-session-id": "session_id",
     b"x-user-id": "user_id",
     b"x-client-request-id": "client_request_id",
-    b"traceparent": "traceparent",
 }
 
 
-def decode_chat(body: bytes, route: str, headers: Iterable[tuple[bytes, bytes]]) -> ChatRequest:
+def decode_chat(body: bytes, route: str, headers: Sequence[tuple[bytes, bytes]]) -> ChatRequest:
     """A chat completion body, checked only as far as the gateway needs. Raises BadRequest or InvalidValue."""
     fields = decode_fields(body)
     options = header_options(headers, _HEADERS)
@@ -42,6 +41,7 @@ def decode_chat(body: bytes, route: str, headers: Iterable[tuple[bytes, bytes]])
     asked = convert(bytes(stream_options or b"null"), Any, "stream_options")
     user = convert(bytes(fields.get("user", b"null")), Any, "user")
     metadata = convert(bytes(fields.get("metadata", b"null")), Any, "metadata")
+    tags = {name[4:]: value for name, value in options.items() if name.startswith("tag:")}
     if "user_id" not in options and isinstance(user, str) and 1 <= len(user) <= 250:
         options["user_id"] = user
     return ChatRequest(
@@ -56,8 +56,8 @@ def decode_chat(body: bytes, route: str, headers: Iterable[tuple[bytes, bytes]])
         session_id=options.get("session_id"),
         user_id=options.get("user_id"),
         client_request_id=options.get("client_request_id"),
-        traceparent=options.get("traceparent"),
-        tags={name[4:]: value for name, value in options.items() if name.startswith("tag:")},
+        traceparent=traceparent(next((v.decode("latin-1") for k, v in headers if k == b"traceparent"), None)),
+        tags=convert(_encode(tags), Tags, "X-Tag"),
         metadata={k: v for k, v in metadata.items() if isinstance(v, str)} if isinstance(metadata, dict) else {},
     )
 
