@@ -17,7 +17,17 @@ from gateway.domain.answer import Part
 from gateway.domain.events import Done, Failed, Started
 from gateway.domain.messages import Usage
 from gateway.domain.trace import ChatRecord, Outcome, State, Trace, TraceEnd
-from gateway.errors import InvalidValue, NotFound, StoreUnavailable, Unavailable
+from gateway.errors import (
+    AnswerTooLong,
+    GatewayError,
+    NotFound,
+    ProviderBusy,
+    ProviderError,
+    ProviderRefused,
+    ProviderTimeout,
+    StoreUnavailable,
+    Unavailable,
+)
 from gateway.providers.demo import DemoProvider
 from gateway.providers.router import Router
 from gateway.storage.base import Session
@@ -26,7 +36,7 @@ from gateway.streaming.run import Ending, Run
 from gateway.tracing.recorder import Recorder
 from gateway.wire import native
 from tests.storage.rows import a_start
-from tests.streaming.parts import FakeStore, Rig
+from tests.streaming.parts import FakeStore, Rig, Says
 
 OTHER = Principal("key-2", "chat", "default", "other")
 
@@ -58,7 +68,7 @@ def a_trace(**over: Any) -> Trace:
         "trace_id": ids.new_trace_id(), "project": "default", "route": "/chat", "state": State.OK,
         "outcome": Outcome.COMPLETE, "request_time": 1, "model": "m", "session_id": "s", "usage": Usage(1, 2, 3),
         "request": '[{"role":"user","content":"Q"}]', "response": '[{"role":"assistant","content":"A"}]',
-        "finish_reason": "stop", "duration_ms": 5, "tags": {}, "metadata": {},
+        "finish_reason": "stop", "duration_ms": 5, "end_time": ids.now_ms(), "tags": {}, "metadata": {},
     }  # fmt: skip
     return Trace(**(fields | over))
 
@@ -135,8 +145,9 @@ async def test_a_stream_is_found_by_its_owner_only() -> None:
     assert await spine.chat.find(KEYLESS, run.trace_id) is run.log
     with pytest.raises(NotFound):
         await spine.chat.find(OTHER, run.trace_id)
-    stored = a_trace()
-    keep(spine.store, stored)
+    stored, old = a_trace(), a_trace(end_time=ids.now_ms() - 301_000)
+    keep(spine.store, stored, old)
+    assert await spine.chat.find(KEYLESS, old.trace_id) is None  # resume_window_s has passed
     assert isinstance(await spine.chat.find(KEYLESS, stored.trace_id), EventLog)
     for principal, trace_id in ((OTHER, stored.trace_id), (KEYLESS, "tr-unknown")):
         with pytest.raises(NotFound):
@@ -171,59 +182,6 @@ async def test_stopping_what_was_never_recorded() -> None:
         await stop
 
 
-async def test_a_conversation_goes_on() -> None:
-    """The stored turns come before the message."""
-    spine = Spine()
-    keep(spine.store, a_trace())
-    await spine.whole(session_id="s", message="Next")
-    assert asked(spine) == [
-        {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}, {"role": "user", "content": "Next"},
-    ]  # fmt: skip
-
-
-async def test_a_turn_without_an_answer_is_left_out() -> None:
-    """Providers refuse two questions in a row; a turn that still runs is not there yet."""
-    spine = Spine()
-    failed = a_trace(response='[{"role":"assistant","content":""}]', state=State.ERROR, outcome=Outcome.TIMEOUT)
-    keep(spine.store, failed, a_trace(outcome=None))
-    await spine.whole(session_id="s", message="Next")
-    assert asked(spine) == [{"role": "user", "content": "Next"}]
-
-
-async def test_an_unknown_or_unended_conversation_starts_anew() -> None:
-    """With the message alone."""
-    spine = Spine()
-    keep(spine.store, a_trace(outcome=None, session_id="running"))
-    for session in ("new", "running"):
-        await spine.whole(session_id=session)
-        assert asked(spine) == [{"role": "user", "content": "Hi"}]
-
-
-async def test_somebody_elses_conversation_is_not_there() -> None:
-    """Neither to continue nor to read; one without a user is the project's."""
-    spine = Spine()
-    trace = a_trace()
-    keep(spine.store, trace, user="ann")
-    with pytest.raises(NotFound):
-        await spine.start(session_id="s", user_id="bob")
-    await spine.start(session_id="s", user_id="ann")
-    for user, session in (("bob", "s"), ("ann", "unknown")):
-        with pytest.raises(NotFound):
-            await spine.chat.conversation("default", user, session)
-    assert await spine.chat.conversation("default", "ann", "s") == [trace]
-    for run in list(spine.rig.runs.running.values()):
-        await run.wait()
-
-
-async def test_a_conversation_whose_content_is_not_stored() -> None:
-    """422: it can't be continued."""
-    spine = Spine()
-    keep(spine.store, a_trace(request=None))
-    with pytest.raises(InvalidValue) as caught:
-        await spine.start(session_id="s")
-    assert caught.value.code == "content_not_stored"
-
-
 def test_a_stored_answer_is_replayed_with_its_end() -> None:
     """Done, with the times and usage that it had."""
     log = replay(a_trace(first_token_ms=2))
@@ -234,15 +192,38 @@ def test_a_stored_answer_is_replayed_with_its_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "retryable"),
-    [(Outcome.INTERRUPTED, True), (Outcome.UPSTREAM_ERROR, True), (Outcome.TIMEOUT, True), (Outcome.TOO_LONG, False)],
-)
-def test_a_stored_failure_is_replayed_as_one(outcome: Outcome, retryable: bool) -> None:
-    """Its words where there are any."""
-    log = replay(a_trace(outcome=outcome, state=State.ERROR, error_code="x", error_message="Y."))
+    "error",
+    [None, ProviderError("Y."), ProviderBusy("Y."), ProviderTimeout("Y."), ProviderRefused("Y.", status=400),
+     AnswerTooLong("Y."), GatewayError("Y.")],
+)  # fmt: skip
+async def test_a_stored_failure_is_replayed_as_it_was(error: GatewayError | None) -> None:
+    """With its words, its code, and whether trying again may help."""
+    spine = Spine()
+    rig = Rig()
+    says = Says(error) if error else Says(Says.hold)
+    run = rig.run(says)
+    if error is None:
+        await says.reached.wait()
+        run.cancel(Outcome.INTERRUPTED)
+    await run.wait()
+    [end] = rig.store.ended
+    live = run.log.closed
+    stored = a_trace(outcome=end.outcome, state=State.ERROR, error_code=end.error_code, error_message=end.error_message)
+    keep(spine.store, stored)
+    log = await spine.chat.find(KEYLESS, stored.trace_id)
+    assert isinstance(log, EventLog)
+    again = log.closed
+    assert isinstance(live, Failed)
+    assert isinstance(again, Failed)
+    assert (again.code, again.error, again.retryable) == (live.code, live.error, live.retryable)
+
+
+def test_a_stored_failure_without_words() -> None:
+    """It has some all the same."""
+    log = replay(a_trace(outcome=Outcome.UPSTREAM_ERROR, state=State.ERROR))
     assert log is not None
     assert isinstance(log.closed, Failed)
-    assert (log.closed.code, log.closed.error, log.closed.retryable) == ("x", "Y.", retryable)
+    assert (log.closed.code, log.closed.error, log.closed.retryable) == ("upstream_error", "The answer failed.", True)
 
 
 @pytest.mark.parametrize("over", [{"outcome": None}, {"response": None}])

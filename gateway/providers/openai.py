@@ -187,6 +187,6 @@ def _seconds(retry_after: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(retry_after or "").timestamp() - now_ms() / 1000
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     return min(max(0.0, seconds), 604_800.0)  # in this order "nan" is 0

@@ -168,6 +168,8 @@ class Run:
             _log.exception("the end of %s failed", self.trace_id)
             self.log.close(_failed(self.trace_id, GatewayError("Something went wrong in the gateway.")))
         finally:
+            if self.log.closed is None:  # cancelled amid the final write, at the very end of a drain
+                self.log.close(_failed(self.trace_id, StoreUnavailable("The answer's record could not be stored.")))
             settled(self)
 
     async def _answer(self, answer: Callable[[], Awaitable[None]]) -> Ending:
@@ -201,11 +203,14 @@ class Run:
             write.add_done_callback(lambda w: w.cancelled() or w.exception())
             retry = asyncio.create_task(self._retry(end))
             left = (timer.when() or 0) - asyncio.get_running_loop().time()
-            await asyncio.wait({retry}, timeout=max(0, left))
-            if not retry.done():
-                late = StoreUnavailable("The answer is here, but its record could not be stored yet.")
-                self.log.close(_failed(self.trace_id, late))
-            await retry
+            try:
+                await asyncio.wait({retry}, timeout=max(0, left))
+                if not retry.done():
+                    late = StoreUnavailable("The answer is here, but its record could not be stored yet.")
+                    self.log.close(_failed(self.trace_id, late))
+                await retry
+            finally:
+                retry.cancel()  # where this was cancelled
         self.log.close(terminal)
 
     async def _retry(self, end: TraceEnd) -> None:

@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, InvalidValue, TooLarge, UnsupportedType
 from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
 from gateway.wire import native, openai
 
-_AT_ONCE_BYTES = 65_536  # what a server takes without waiting for the client
+PIECE_BYTES = 65_536  # what a client must take within send_timeout_s, so that a slow one isn't taken for a dead one
 _LINGER_BYTES, _LINGER_S = 64 * 1024 * 1024, 5  # what is taken in, at most, of a body that is refused
 
 
@@ -139,19 +139,24 @@ class Exchange:
         await self.head(status, content_type, length + (extra or []))
         if self.scope["method"] == "HEAD":
             body = b""
-        large = len(body) > _AT_ONCE_BYTES
-        await self.send({"type": "http.response.body", "body": body, "more_body": large or self._unread})
+        if len(body) > PIECE_BYTES:
+            await self._in_pieces(body)
+            return
+        await self.send({"type": "http.response.body", "body": body, "more_body": self._unread})
         if self._unread:
             await self._linger()
-        elif large:
-            await self._flush()
 
-    async def _flush(self) -> None:
-        """End a large body once the client has taken most of it; cut off one that takes nothing."""
+    async def _in_pieces(self, body: bytes) -> None:
+        """A large body. A server waits for the client before a write, so the last one is empty; a client that takes
+        nothing is cut off."""
+        seconds = self.services.config.streaming.send_timeout_s
         try:
-            async with asyncio.timeout(self.services.config.streaming.send_timeout_s):
-                await self.send({"type": "http.response.body", "body": b""})
+            for at in range(0, len(body) + PIECE_BYTES, PIECE_BYTES):
+                piece = body[at : at + PIECE_BYTES]
+                async with asyncio.timeout(seconds):
+                    await self.send({"type": "http.response.body", "body": piece, "more_body": bool(piece)})
         except TimeoutError:
+            self.services.metrics.send_timeout()
             self.abort()
             raise ClientGone from None
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from gateway.domain.events import Failed, Terminal
 from gateway.errors import GatewayError
 from gateway.streaming.log import EventLog, Reader
-from gateway.web.exchange import ClientGone, Exchange, until_gone
+from gateway.web.exchange import PIECE_BYTES, ClientGone, Exchange, until_gone
 from gateway.wire import native, openai
 
 SSE = b"text/event-stream; charset=utf-8"
@@ -87,11 +87,13 @@ async def send_raw(x: Exchange, log: EventLog, reader: Reader, end: Callable[[Te
 
 
 async def _send(x: Exchange, reader: Reader, data: bytes, *, more: bool) -> None:
-    """One write, watched by the sweep while the client doesn't take it."""
+    """All of `data`, piece by piece, each watched by the sweep while the client doesn't take it."""
     loop = asyncio.get_running_loop()
-    reader.sending_since = loop.time()
-    await x.send({"type": "http.response.body", "body": data, "more_body": True})
+    for at in range(0, len(data), PIECE_BYTES):
+        reader.sending_since = loop.time()
+        await x.send({"type": "http.response.body", "body": data[at : at + PIECE_BYTES], "more_body": True})
     if not more:  # a server waits for the client before a write, not after: this one waits for the last
+        reader.sending_since = loop.time()
         await x.send({"type": "http.response.body", "body": b""})
     reader.sending_since = None
     reader.idle_since = loop.time()

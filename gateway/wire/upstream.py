@@ -79,7 +79,7 @@ def _usage(usage: _Usage) -> Usage:
 
 def _count(value: Any) -> int:
     """A number of tokens; what can't be one counts as none given."""
-    return value if isinstance(value, int) and 0 <= value < 2**53 else 0
+    return value if type(value) is int and 0 <= value < 2**53 else 0
 
 
 def upstream_failure(error: Any) -> ProviderError:
@@ -174,7 +174,7 @@ class StreamDecoder:
             return
         if payload.strip() == b"[DONE]":
             self.done = True
-            if not self.finished:  # the trace ID rides on a finish chunk, so there has to be one
+            if all(self._open.values()):  # the trace ID rides on a finish chunk, so there has to be one
                 kept.append(
                     b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]'
                     + self._stamp

@@ -82,6 +82,8 @@ class Json:
 class Scripted:
     """A provider with one script a call: bytes are fed, numbers slept, errors raised, other things called."""
 
+    private: Sequence[str] = ("s3cret", "vllm-box")
+
     def __init__(self, *scripts: Sequence[Any]) -> None:
         self.scripts = list(scripts)
         self.calls: list[Call] = []

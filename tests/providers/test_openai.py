@@ -20,6 +20,7 @@ from gateway.providers.openai import OpenAIProvider
 from tests.providers.parts import DONE, WHOLE, chunk, document
 from tests.providers.upstream import HEAD, LAST, Raw, part, raw_server, whole
 
+WEEK = 604_800
 GOOD = [HEAD, part(b"".join(WHOLE)), LAST]
 
 
@@ -151,7 +152,7 @@ async def test_what_the_body_is(raw: Raw, provider: OpenAIProvider, kind: str, a
 @pytest.mark.parametrize(
     ("status", "body", "kind", "shown"),
     [
-        (400, b'{"error":{"message":"bad key sk-secret-key"}}', ProviderRefused, "bad key …"),
+        (400, b'{"error":{"message":"bad key sk-other-key"}}', ProviderRefused, "bad key …"),
         (404, b'{"message":"No such model."}', ProviderRefused, "No such model."),
         (422, b"[]", ProviderRefused, "The provider answered 422."),
         (400, b"", ProviderRefused, "The provider answered 400."),
@@ -175,10 +176,19 @@ async def test_refusals(
 
 
 @pytest.mark.parametrize(
-    ("said", "wait"), [("7", 7), ("0.5", 0.5), ("-1", 0), ("nan", 0), ("1e9", 86_400), ("Wed, 21 Oct 2026", None)]
-)
-async def test_a_rate_limit(raw: Raw, provider: OpenAIProvider, said: str, wait: float | None) -> None:
-    """With its Retry-After where that is a number."""
+    ("said", "wait"),
+    [
+        ("7", 7), ("0.5", 0.5), ("-1", 0), ("nan", 0), ("1e9", WEEK), ("Wed, 21 Oct 2026", None), ("soon", None),
+        ("Fri, 01 Jan 2027 00:01:30 GMT", 90), ("Fri, 01 Jan 2027 01:01:30 +0100", 90),
+        ("Thu, 31 Dec 2026 23:59:59 GMT", 0), ("Fri, 01 Jan 2100 00:00:00 GMT", WEEK),
+        ("Fri, 01 Jan 99999999999 00:00:00 GMT", None), ("Fri, 01 Jan 2027 00:01:30 +999999999999999", None),
+    ],
+)  # fmt: skip
+async def test_a_rate_limit(
+    raw: Raw, provider: OpenAIProvider, monkeypatch: pytest.MonkeyPatch, said: str, wait: float | None
+) -> None:
+    """With its Retry-After where that is a number or a date; a week at most."""
+    monkeypatch.setattr(openai, "now_ms", lambda: 1_798_761_600_000)  # when 2027 begins
     raw.replies = [[whole(429, b"{}", Retry_After=said)], [whole(429, b"{}")]]
     for expected in (wait, None):
         with pytest.raises(ProviderBusy) as caught:
@@ -251,6 +261,19 @@ async def test_embeddings(raw: Raw, provider: OpenAIProvider, monkeypatch: pytes
         await provider.embed("e", fields)
     with pytest.raises(ProviderError, match="500"):
         await provider.embed("e", fields)
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "private"),
+    [
+        ("http://LLM-Box:8000/v1", "k-1", ["k-1", "LLM-Box:8000", "llm-box"]),
+        ("https://example.com", "", ["example.com", "example.com"]),
+        ("http://ai", "k", []),
+    ],
+)
+def test_what_no_error_may_show(url: str, key: str, private: list[str]) -> None:
+    """The key, and where the provider is; what is too short to be told from words is left."""
+    assert OpenAIProvider(Provider(base_url=url, api_key=key)).private == private
 
 
 async def test_closing_what_was_never_opened() -> None:

@@ -179,6 +179,31 @@ async def test_what_the_provider_said_is_logged(caplog: pytest.LogCaptureFixture
     assert "a/one: Broken. (Incorrect API key provided: …)" in caplog.text
 
 
+@pytest.mark.parametrize("before", [(), (chunk("a"),)])
+async def test_no_error_shows_the_providers_key_or_address(
+    before: tuple[bytes, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Said in the stream, before a token or after one: it is in no error, attempt or log line."""
+    frame = b'data: {"error":{"message":"VLLM-box refused s3cret"}}\n\n'
+    rig = Rig([*before, frame])
+    with caplog.at_level(logging.DEBUG), pytest.raises(ProviderError) as caught:
+        await rig.answer()
+    assert caught.value.message == "… refused …"
+    assert rig.attempts[0].message == "… refused …"
+    assert "… refused …" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [ProviderError("s3cret is out"), ProviderRefused("s3cret is out", status=400)])
+async def test_no_error_of_embeddings_shows_them_either(error: ProviderError) -> None:
+    """Whosever fault it is."""
+    rig = Rig()
+    rig.a.embeddings = [error]
+    with pytest.raises(ProviderError) as caught:
+        await embed(rig, targets=("a/one",))
+    assert caught.value.message == "… is out"
+
+
 @pytest.mark.parametrize(
     ("models", "asked", "name"),
     [

@@ -10,13 +10,16 @@ from unittest import mock
 
 from gateway.auth import KEYLESS
 from gateway.observability.metrics import Metrics
+from gateway.streaming.run import Run
 from gateway.web.exchange import Exchange
+from gateway.web.stream import send_events
 
 
 class Client:
     """`old`: like uvicorn's ASGI 2.3, where sends to a client that left do nothing; else they raise OSError (2.4).
 
-    `stuck` makes sends wait; `aborted` says that the connection was cut.
+    `stuck` makes sends wait, `stuck_at` those of this body; `step` lets one through for each release. `aborted` says
+    that the connection was cut.
     """
 
     def __init__(self, services: Any, *, old: bool = True, body: Any = None, path: str = "/chat/stream") -> None:
@@ -24,6 +27,8 @@ class Client:
         self.sent: list[Any] = []
         self.came = asyncio.Event()
         self.stuck: asyncio.Event | None = None
+        self.stuck_at: bytes | None = None
+        self.step: asyncio.Semaphore | None = None
         self.gone = asyncio.Event()
         self.aborted = False
         self._body = None if body is None else json.dumps(body).encode()
@@ -45,6 +50,10 @@ class Client:
     async def send(self, message: Any) -> None:
         if self.stuck is not None:
             await self.stuck.wait()
+        if self.step is not None:
+            await self.step.acquire()
+        if self.stuck_at is not None and message.get("body") == self.stuck_at:
+            await asyncio.Event().wait()
         if self.gone.is_set():
             if not self.old:
                 raise OSError("the client left")
@@ -71,13 +80,23 @@ class Client:
             await self.came.wait()
 
 
-def services(chat: Any, **more: Any) -> Any:
+def services(chat: Any, *, send_timeout_s: float = 30) -> Any:
     """What handlers need: the spine, and metrics that count."""
-    found = mock.Mock(metrics=Metrics(), chat=chat, **more)
+    found = mock.Mock(metrics=Metrics(), chat=chat)
     found.config.server.max_body_bytes = 100_000
+    found.config.streaming.send_timeout_s = send_timeout_s
     return found
 
 
 def events(data: bytes) -> list[Any]:
     """The events of a native stream."""
     return [json.loads(line[6:]) for line in data.split(b"\n") if line.startswith(b"data: ")]
+
+
+async def serve(client: Client, run: Run, *, after: int = 0) -> None:
+    """As the handlers do it: attach, send, detach."""
+    reader = run.attach(after=after)
+    try:
+        await send_events(client.x, run.log, reader)
+    finally:
+        run.detach(reader)

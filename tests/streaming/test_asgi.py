@@ -12,8 +12,8 @@ from gateway.domain.trace import Outcome
 from gateway.errors import GatewayError, ProviderBusy, StoreUnavailable
 from gateway.streaming.run import Run
 from gateway.web.exchange import ClientGone
-from gateway.web.stream import send_events, send_raw, wait_whole
-from tests.streaming.asgi import Client, events, services
+from gateway.web.stream import send_raw, wait_whole
+from tests.streaming.asgi import Client, events, serve, services
 from tests.streaming.clock import jumping, ticks, until
 from tests.streaming.parts import Rig, Says, answer_of, finished, text
 
@@ -32,15 +32,6 @@ def sent_raw(*frames: bytes) -> Any:
     return answer
 
 
-async def serve(client: Client, run: Run, *, after: int = 0) -> None:
-    """As the handlers do it: attach, send, detach."""
-    reader = run.attach(after=after)
-    try:
-        await send_events(client.x, run.log, reader)
-    finally:
-        run.detach(reader)
-
-
 async def test_the_native_stream() -> None:
     """The head and a comment at once; then the events, a token that comes alone alone; then the end."""
     rig, says = Rig(), Says(Says.hold, "Hel", "lo", finished())
@@ -54,7 +45,9 @@ async def test_the_native_stream() -> None:
     assert client.head["status"] == 200
     assert dict(client.head["headers"])[b"cache-control"] == b"no-cache"
     assert [event["type"] for event in events(client.data)] == ["start", "token", "done"]
-    assert [message["more_body"] for message in client.sent[1:]][-1] is False
+    *bodies, last = client.sent[1:]
+    assert all(message["more_body"] for message in bodies)
+    assert last == {"type": "http.response.body", "body": b""}
 
 
 @pytest.mark.parametrize("old", [True, False])
@@ -107,45 +100,6 @@ async def test_a_send_that_raises_first_is_a_client_that_left() -> None:
         await serve(client, run)
     await run.wait()
     assert rig.store.outcomes == ["disconnected"]
-
-
-async def test_a_client_that_takes_nothing_is_cut_off() -> None:
-    """After `send_timeout_s` the sweep drops it, and the connection is aborted."""
-    rig, says = Rig(send_timeout_s=30), Says("a", Says.hold)
-    client = Client(services(None))
-    run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, run))
-    await client.until(lambda data: b"token" in data)
-    client.stuck = asyncio.Event()
-    run.emit([text("b")])
-    await ticks()
-    rig.runs.sweep(asyncio.get_running_loop().time() + 31)
-    rig.runs.sweep(asyncio.get_running_loop().time() + 32)
-    with pytest.raises(ClientGone):
-        await asyncio.wait_for(task, 3)
-    assert client.aborted
-    assert "send_timeouts" in rig.counts
-    await run.wait()
-    assert rig.store.outcomes == ["disconnected"]
-
-
-async def test_a_client_that_takes_nothing_at_the_end_is_cut_off_too() -> None:
-    """The run is over by then, and kept for nobody."""
-    rig = Rig(send_timeout_s=30)
-    client = Client(services(None))
-    says = Says("a", Says.hold, "b")
-    run = rig.run(says, replayable=False)
-    task = asyncio.ensure_future(serve(client, run))
-    await client.until(lambda data: b"token" in data)
-    client.stuck = asyncio.Event()
-    says.go.set()
-    await run.wait()
-    await ticks()
-    assert not task.done()
-    rig.runs.sweep(asyncio.get_running_loop().time() + 31)
-    with pytest.raises(ClientGone):
-        await asyncio.wait_for(task, 3)
-    assert client.aborted
 
 
 async def test_an_idle_stream_gets_heartbeats() -> None:

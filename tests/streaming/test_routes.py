@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.domain import ids
 from gateway.errors import GatewayError, NotFound, StoreUnavailable
 from gateway.web import chat as routes
 from tests.streaming.asgi import Client, events, services
@@ -54,13 +55,27 @@ async def test_resuming_from_the_store() -> None:
     """After a restart: the log made again."""
     spine = Spine()
     trace, gone = a_trace(), a_trace(response=None)
-    keep(spine.store, trace, gone)
+    old = a_trace(end_time=ids.now_ms() - 301_000)
+    keep(spine.store, trace, gone, old)
     client = resumed(spine, trace.trace_id)
     await routes.resume(client.x)
     assert [event.get("content") for event in events(client.data)] == [None, "A", None]
-    nothing = resumed(spine, gone.trace_id)
-    await routes.resume(nothing.x)
-    assert nothing.head["status"] == 204
+    for one in (gone, old):  # its content isn't stored, or resume_window_s has passed
+        nothing = resumed(spine, one.trace_id)
+        await routes.resume(nothing.x)
+        assert nothing.head["status"] == 204
+
+
+async def test_the_last_event_id_goes_before_the_query() -> None:
+    """An EventSource that reconnects advances only the header; an empty one is none."""
+    spine = Spine()
+    trace = a_trace()
+    keep(spine.store, trace)
+    for header, kinds in (("2", ["done"]), ("", ["start", "token", "done"])):
+        client = resumed(spine, trace.trace_id, query="after=0", header=header)
+        client.x.headers.append((b"x-last", b""))
+        await routes.resume(client.x)
+        assert [event["type"] for event in events(client.data)] == kinds
 
 
 @pytest.mark.parametrize("query", ["after=x", "after=-1", "after=" + "9" * 16, "after=%D9%A1"])

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 import pytest
 
-from gateway.domain.events import Done, Failed
+from gateway.domain.events import ChoiceDelta, Done, Failed
 from gateway.domain.trace import Outcome
 from gateway.errors import GatewayError, NotFound, ProviderBusy, ProviderError, ProviderTimeout, StoreUnavailable
-from gateway.streaming import run as run_module
 from tests.streaming.clock import jumping, ticks, until
 from tests.streaming.parts import Rig, Says, answer_of, finished
 
@@ -154,6 +152,14 @@ async def test_too_long() -> None:
     assert (run.log.closed.code, run.log.closed.retryable) == ("answer_too_long", False)
 
 
+async def test_the_text_of_other_choices_counts_too() -> None:
+    """It is no part of the log, but it is kept all the same."""
+    rig = Rig(max_answer_bytes=4)
+    run = rig.run(Says("ab", ChoiceDelta(1, "c"), ChoiceDelta(2, "de"), "never"))
+    await run.wait()
+    assert (rig.store.outcomes, answer_of(run)) == (["too_long"], "ab")
+
+
 async def test_interrupted() -> None:
     """The server shuts down: an error that may be tried again."""
     rig = Rig()
@@ -198,78 +204,6 @@ async def test_a_begin_row_that_fails(error: GatewayError, steps: tuple[Any, ...
     assert rig.settled == [run]
     assert rig.runs.get(run.trace_id) is None
     run.detach(reader)
-
-
-async def test_the_terminal_event_follows_the_commit() -> None:
-    """Not a moment before."""
-    rig = Rig()
-    run = rig.run(Says("all"))
-    reader = run.attach()
-    await run.begun
-    rig.store.gate.clear()
-    await ticks()
-    assert run.log.closed is None
-    assert reader.read()
-    rig.store.gate.set()
-    await run.wait()
-    assert isinstance(reader.read()[-1][1], Done)
-
-
-async def test_a_slow_final_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past the wait the stream ends with store_unavailable; the write is retried, and the row keeps the outcome."""
-    monkeypatch.setattr(run_module, "COMMIT_WAIT_S", 0.01)
-    rig = Rig()
-    run = rig.run(Says("all"))
-    await run.begun
-    rig.store.gate.clear()
-    await until(lambda: run.log.closed is not None)
-    assert isinstance(run.log.closed, Failed)
-    assert (run.log.closed.code, run.log.closed.status) == ("store_unavailable", 503)
-    assert rig.store.ended == []
-    assert not run.task.done()
-    rig.store.gate.set()
-    await run.wait()
-    assert set(rig.store.outcomes) == {"complete"}
-    assert run.log.closed.code == "store_unavailable"
-
-
-async def test_a_final_write_that_fails_is_retried(caplog: pytest.LogCaptureFixture) -> None:
-    """Until it is in; where that is soon enough the client never knows."""
-    rig = Rig()
-    run = rig.run(Says("all"))
-    await run.begun
-    rig.store.fail = [StoreUnavailable("Full."), StoreUnavailable("Full.")]
-    with jumping(), caplog.at_level(logging.WARNING):
-        await run.wait()
-    assert rig.store.outcomes == ["complete"]
-    assert isinstance(run.log.closed, Done)
-    assert "waits: Full." in caplog.text
-
-
-async def test_a_final_write_that_fails_for_long() -> None:
-    """The stream ends without it, the retries go on."""
-    rig = Rig()
-    run = rig.run(Says("all"))
-    await run.begun
-    rig.store.fail = [StoreUnavailable("Full.") for _ in range(12)]
-    with jumping():
-        await until(lambda: run.log.closed is not None)
-        assert isinstance(run.log.closed, Failed)
-        assert run.log.closed.code == "store_unavailable"
-        await run.task
-    assert (rig.store.outcomes, rig.store.fail) == (["complete"], [])
-
-
-async def test_a_record_that_cannot_be_written_at_all_still_ends_the_stream() -> None:
-    """One terminal event, whatever the store says."""
-    rig = Rig()
-    run = rig.run(Says("all"))
-    await run.begun
-    rig.store.fail = [ValueError("never heard of it")]
-    await run.wait()
-    assert isinstance(run.log.closed, Failed)
-    assert run.log.closed.code == "internal_error"
-    assert rig.settled == [run]
 
 
 async def test_back_pressure() -> None:

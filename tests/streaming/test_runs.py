@@ -9,14 +9,13 @@ import logging
 
 import pytest
 
-from gateway.domain.events import Failed
 from gateway.domain.trace import Outcome
-from gateway.errors import StoreUnavailable, Unavailable
+from gateway.errors import StoreUnavailable
 from gateway.streaming import runs as runs_module
 from gateway.streaming.log import Reader
 from gateway.streaming.run import Run
 from tests.streaming.clock import jumping, ticks
-from tests.streaming.parts import Rig, Says, answer_of, text
+from tests.streaming.parts import Rig, Says, text
 
 
 def now() -> float:
@@ -234,28 +233,3 @@ async def test_the_sweeps_end_takes_its_checkpoint_along() -> None:
     assert len(asyncio.all_tasks()) == 2
     rig.store.gate.set()
     await stop(run)
-
-
-async def test_drain() -> None:
-    """No new runs; those that end in time complete, the others are interrupted."""
-    rig = Rig()
-    quick, slow = Says("q", Says.hold, "!"), Says("s", Says.hold)
-    runs = [rig.run(quick), rig.run(slow)]
-    await ticks()
-    with jumping():
-        drain = asyncio.create_task(rig.runs.drain(30))
-        await ticks()
-        with pytest.raises(Unavailable) as refused:
-            rig.run(Says("new"), begin=False)
-        assert (refused.value.status, refused.value.retry_after) == (503, 1)
-        quick.go.set()
-        await drain
-    assert rig.store.outcomes == ["complete", "interrupted"]
-    assert [answer_of(run) for run in runs] == ["q!", "s"]
-    assert isinstance(runs[1].log.closed, Failed)
-    assert rig.runs.running == {}
-
-
-async def test_drain_with_nothing_running() -> None:
-    """Over at once."""
-    await Rig().runs.drain(30)

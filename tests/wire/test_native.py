@@ -23,6 +23,7 @@ EVENTS: list[tuple[int, Event]] = [
     (10, ToolCallDelta(msgspec.Raw(b'{"index":0,\n"id":"call_1","function":{"name":"f","arguments":"{}"}}'))),
     (11, Done(TRACE, "stop", Usage(1, 2, 3), 12, 34)),
 ]
+PARENT = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 FAILED = Failed(TRACE, "The provider answered 500.", "upstream_error", True)
 
 
@@ -60,7 +61,7 @@ def test_a_message_becomes_the_messages() -> None:
     request = native.decode_chat(
         b'{"message":"Hi \\u00e9","model":"m","session_id":"s","user_id":"u","client_request_id":"r","tags":{"a":"b"},'
         b'"metadata":{"c":"d"},"temperature":0.50,"tools":null,"stream":false,"stream_options":7,"n":1,"messages":null}',
-        "/chat", "00-ab",
+        "/chat", PARENT,
     )  # fmt: skip
     assert {name: bytes(raw) for name, raw in request.fields.items()} == {
         "temperature": b"0.50", "tools": b"null", "n": b"1",
@@ -68,8 +69,19 @@ def test_a_message_becomes_the_messages() -> None:
     }  # fmt: skip
     assert (request.model, request.session_id, request.user_id, request.client_request_id) == ("m", "s", "u", "r")
     assert (request.tags, request.metadata, request.preview) == ({"a": "b"}, {"c": "d"}, "Hi é")
-    assert (request.route, request.traceparent, request.continues) == ("/chat", "00-ab", True)
+    assert (request.route, request.traceparent, request.continues) == ("/chat", PARENT, True)
     assert (request.stream, request.raw) == (True, False)
+
+
+def test_null_is_the_same_as_nothing() -> None:
+    """For every option; a parameter of the provider's stays as it is."""
+    names = ("model", "session_id", "user_id", "client_request_id", "tags", "metadata", "messages", "stream", "n")
+    request = chat(message="Hi", **dict.fromkeys(names))
+    bare = chat(message="Hi")
+    assert bytes(request.fields.pop("n")) == b"null"
+    assert request == bare
+    assert (request.tags, request.metadata, request.continues) == ({}, {}, False)
+    assert native.decode_chat(b'{"message":"a"}', "/chat", "nonsense").traceparent is None
 
 
 def test_messages_continue_nothing() -> None:
@@ -100,6 +112,9 @@ def test_the_last_message_is_the_preview_where_no_user_spoke() -> None:
         ({"message": 5}, "message"),
         ({"messages": []}, "messages"),
         ({"messages": "x"}, "messages"),
+        ({"messages": [{"role": "user", "content": ""}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": []}]}, "messages"),
+        ({"messages": [{"role": "user"}, {"role": "assistant", "content": "x"}]}, "messages"),
         ({"messages": [{"role": "robot"}]}, "messages[0].role"),
         ({"messages": [{"content": "x"}]}, "messages[0]"),
         ({"message": "a", "n": 2}, "n"),

@@ -24,6 +24,7 @@ from gateway.wire import openai
 from tests.wire.golden import RECORDINGS, check
 from tests.wire.streams import TRACE, decoder
 
+PARENT = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 ASK = [{"role": "user", "content": "Hi"}]
 
 
@@ -72,14 +73,30 @@ def test_a_plain_body() -> None:
 def test_a_streaming_body_with_all_options() -> None:
     """Options ride in headers; OpenAI's own user and metadata go to the provider and onto the trace."""
     request = chat(
-        {"x-session-id": "s", "x-client-request-id": "r", "traceparent": "00-1", "x-tag-team": "t"},
+        {"x-session-id": "s", "x-client-request-id": "r", "traceparent": PARENT, "x-tag-team": "t"},
         messages=ASK, model="m", stream=True, stream_options={"include_usage": True}, user="ann",
         metadata={"a": "b", "c": 5},
     )  # fmt: skip
     assert (request.model, request.stream, request.include_usage) == ("m", True, True)
     assert sorted(request.fields) == ["messages", "metadata", "user"]
     assert (request.user_id, request.session_id, request.client_request_id) == ("ann", "s", "r")
-    assert (request.traceparent, request.tags, request.metadata) == ("00-1", {"team": "t"}, {"a": "b"})
+    assert (request.traceparent, request.tags, request.metadata) == (PARENT, {"team": "t"}, {"a": "b"})
+
+
+def test_what_is_no_traceparent_is_ignored() -> None:
+    """As W3C Trace Context says."""
+    assert chat({"traceparent": "00-1"}, messages=ASK).traceparent is None
+    assert chat(messages=ASK).traceparent is None
+
+
+@pytest.mark.parametrize(
+    "headers", [{"x-tag-a": "x" * 8_001}, {"x-tag-": "x"}, {f"x-tag-{number}": "x" for number in range(51)}]
+)
+def test_tags_have_the_native_bounds(headers: dict[str, str]) -> None:
+    """In number, name and length."""
+    with pytest.raises(InvalidValue) as caught:
+        chat(headers, messages=ASK)
+    assert caught.value.details[0][0].startswith("X-Tag")
 
 
 def test_the_header_names_the_user_before_the_body() -> None:

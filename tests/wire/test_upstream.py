@@ -35,11 +35,13 @@ def test_any_split_gives_the_same(data: st.DataObject, places: list[int], keep_r
     options = {"keep_raw": keep_raw, "keep_usage": keep_usage}
     whole = decoder(**options)
     events, raw = read(whole, [stream])
-    assert (whole.done, whole.finished, whole.failure, whole.model) == (True, True, None, "m")
+    others = any(choice["index"] and choice["delta"]["content"] for chunk in answer for choice in chunk["choices"])
+    assert (whole.done, whole.finished, whole.failure, whole.model) == (True, not others, None, "m")
     said = "".join(c["delta"].get("content") or "" for chunk in answer for c in chunk["choices"] if not c["index"])
     assert text_of(events) == said.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
     assert read(decoder(**options), cuts(stream, places)) == (events, raw)
     assert bool(raw) == keep_raw
+    assert raw.count(f'"trace_id":"{TRACE}"'.encode()) == keep_raw
 
 
 @few
@@ -91,6 +93,7 @@ def test_a_template_is_given_up_after_eight_misses() -> None:
         b'{"choices":[{"message":{"content":"b"}}]}',
         b'{"choices":[{"delta":{"content":"b"}}],"usage":{"total_tokens":5}}',
         b'{"choices":[{"delta":null}]}',
+        b'{"choices":[{"delta":{"content":"a\\nb"}}]}',
     ],
 )
 def test_frames_that_say_more_than_text_make_no_template(odd: bytes) -> None:
@@ -208,7 +211,40 @@ def test_an_error_in_the_stream_is_the_providers() -> None:
     assert stream.failure.message == "busy, key …"
     assert upstream_failure("plain words").message == "plain words"
     assert upstream_failure({"code": 429}).message == "The provider reported an error."
-    assert type(upstream_failure({"message": "the secret"}, "secret")) is ProviderError
+    assert type(upstream_failure({"message": "at http://10.0.0.1/"})) is ProviderError
+    assert upstream_failure({"message": "at http://10.0.0.1/"}).message == "at …"
+
+
+def test_an_answer_is_finished_once_every_choice_is() -> None:
+    """One choice that is over says nothing of the others; [DONE] adds no finish chunk to those that came."""
+    stream = decoder(keep_raw=True)
+    stream.feed(sse(delta(content="a"), delta(1, content="b")))
+    assert not stream.finished
+    stream.feed(sse(finish()))
+    assert not stream.finished
+    stream.feed(sse(finish("length", 1)))
+    assert stream.finished
+    stream.feed(sse(delta(2, content="c"), b"[DONE]"))
+    assert (stream.done, stream.finished) == (True, False)
+    assert b"".join(stream.raw).count(b'"trace_id"') == 2
+
+
+def test_an_index_of_null_is_the_first_choice() -> None:
+    """As some servers write it."""
+    events, _ = read(
+        decoder(), [sse({"choices": [{"index": None, "delta": {"content": "a"}, "finish_reason": "stop"}]})]
+    )
+    assert events == [("TextDelta", "a", 1), Finished(0, "stop")]
+
+
+@pytest.mark.parametrize("odd", [10**20, 2**53, -1, 1.5, "7", None, True, [1], {}, 1e300])
+def test_a_count_of_tokens_that_cannot_be_one_is_none(odd: Any) -> None:
+    """The others still count, and the answer goes on."""
+    stream = decoder()
+    usage = {"prompt_tokens": odd, "completion_tokens": 2, "total_tokens": odd}
+    events = stream.feed(sse(delta(content="a"), {"choices": [], "usage": usage}, finish()))
+    assert UsageReported(Usage(0, 2, 2)) in events
+    assert (stream.failure, stream.finished) == (None, True)
 
 
 def test_a_frame_without_end_is_a_failure() -> None:

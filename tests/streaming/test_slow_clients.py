@@ -1,0 +1,108 @@
+"""Clients that take nothing, and clients that take little: the first are cut off, the others are not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.web.exchange import ClientGone
+from gateway.web.stream import send_events
+from tests.streaming.asgi import Client, events, serve, services
+from tests.streaming.clock import jumping, ticks
+from tests.streaming.parts import Rig, Says, text
+
+
+async def test_the_end_waits_for_the_client() -> None:
+    """A server waits before a write, not after: so the last one is empty, and the sweep watches it too."""
+    rig = Rig(send_timeout_s=30)
+    client = Client(services(None))
+    run = rig.run(Says("a"))
+    client.stuck_at = b""
+    task = asyncio.ensure_future(serve(client, run))
+    await client.until(lambda data: b"done" in data)
+    await ticks()
+    assert not task.done()
+    rig.runs.sweep(asyncio.get_running_loop().time() + 31)
+    with pytest.raises(ClientGone):
+        await asyncio.wait_for(task, 3)
+    assert client.aborted
+
+
+async def test_a_slow_client_that_takes_something_stays() -> None:
+    """A long answer goes out in pieces, and each has the whole send timeout."""
+    rig = Rig(send_timeout_s=30)
+    client = Client(services(None))
+    run = rig.run(Says("x" * 300_000))
+    await run.wait()
+    client.step = asyncio.Semaphore(1)  # of the head
+    reader = run.attach()
+    task = asyncio.ensure_future(send_events(client.x, run.log, reader))
+    starts = []
+    while not task.done():
+        await ticks()
+        starts.append(reader.sending_since)
+        client.step.release()
+    await task
+    assert max(len(message.get("body", b"")) for message in client.sent) == 65_536
+    assert len(set(starts)) >= 5
+    assert [event["type"] for event in events(client.data)] == ["start", "token", "done"]
+
+
+@pytest.mark.parametrize(
+    ("size", "pieces"), [(65_536, [65_536]), (65_537, [65_536, 1, 0]), (131_072, [65_536] * 2 + [0])]
+)
+async def test_a_large_reply_goes_out_in_pieces(size: int, pieces: list[int]) -> None:
+    """A small one at once; the last of many is empty."""
+    client = Client(services(None, send_timeout_s=30))
+    await client.x.reply(b"x" * size)
+    assert [len(message["body"]) for message in client.sent[1:]] == pieces
+    assert [message["more_body"] for message in client.sent[1:]] == [True] * (len(pieces) - 1) + [False]
+
+
+async def test_a_client_that_takes_nothing_of_a_large_reply_is_cut_off() -> None:
+    """After `send_timeout_s` without a piece."""
+    client = Client(services(None, send_timeout_s=30))
+    client.step = asyncio.Semaphore(3)
+    with jumping(), pytest.raises(ClientGone):
+        await client.x.reply(b"x" * 5_000_000)
+    assert (client.aborted, len(client.data)) == (True, 2 * 65_536)
+
+
+async def test_a_client_that_takes_nothing_is_cut_off() -> None:
+    """After `send_timeout_s` the sweep drops it, and the connection is aborted."""
+    rig, says = Rig(send_timeout_s=30), Says("a", Says.hold)
+    client = Client(services(None))
+    run = rig.run(says)
+    task = asyncio.ensure_future(serve(client, run))
+    await client.until(lambda data: b"token" in data)
+    client.stuck = asyncio.Event()
+    run.emit([text("b")])
+    await ticks()
+    rig.runs.sweep(asyncio.get_running_loop().time() + 31)
+    rig.runs.sweep(asyncio.get_running_loop().time() + 32)
+    with pytest.raises(ClientGone):
+        await asyncio.wait_for(task, 3)
+    assert client.aborted
+    assert "send_timeouts" in rig.counts
+    await run.wait()
+    assert rig.store.outcomes == ["disconnected"]
+
+
+async def test_a_client_that_takes_nothing_at_the_end_is_cut_off_too() -> None:
+    """The run is over by then, and kept for nobody."""
+    rig = Rig(send_timeout_s=30)
+    client = Client(services(None))
+    says = Says("a", Says.hold, "b")
+    run = rig.run(says, replayable=False)
+    task = asyncio.ensure_future(serve(client, run))
+    await client.until(lambda data: b"token" in data)
+    client.stuck = asyncio.Event()
+    says.go.set()
+    await run.wait()
+    await ticks()
+    assert not task.done()
+    rig.runs.sweep(asyncio.get_running_loop().time() + 31)
+    with pytest.raises(ClientGone):
+        await asyncio.wait_for(task, 3)
+    assert client.aborted
