@@ -30,7 +30,7 @@ from gateway.domain.trace import Attempt, ChatRecord, RatingRecord, TraceEnd
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.feedback.capture import Feedback
 from gateway.observability.feed import Feed
-from gateway.observability.logs import Logs, local_url, startup_lines
+from gateway.observability.logs import Logs, local_url, program, startup_lines
 from gateway.observability.metrics import Metrics
 from gateway.providers.base import Provider
 from gateway.providers.demo import DemoProvider
@@ -89,7 +89,7 @@ class Gateway:
 
     async def drain(self, server: Server) -> None:
         """See the module's head."""
-        _log.info("draining: %d streams are running", len(self.runs.running))
+        _log.info("draining; streams that are running: %d", len(self.runs.running))
         await self.runs.drain(self.chat.settings.config.server.drain_s)
         await asyncio.gather(*(socket.leave() for socket in list(self.app.sockets)), return_exceptions=True)
         await self.runs.farewell()
@@ -188,7 +188,7 @@ async def opened(config: Config, logs: Logs) -> AsyncIterator[Gateway]:
         if keys_required(config.auth, host) and not len(keys):
             raise GatewayError(
                 f"keys are required on {host} and there is none yet; make one with: "
-                f"gateway keys create --role admin --store {config.store.url}"
+                f"{program()} keys create --role admin --store {config.store.url}"
             )
         gateway = Gateway(config, store, keys, logs, host)
         synchronous = await store.synchronous()
@@ -232,6 +232,7 @@ async def run(config: Config, path: Path | None, logs: Logs) -> None:
                 for task in (*tasks, *drains):
                     task.cancel()
                 await asyncio.gather(*tasks, *drains, return_exceptions=True)
+                _log.info("stopped")
 
 
 def serve(config: Config, path: Path | None) -> int:

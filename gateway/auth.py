@@ -136,7 +136,8 @@ def authenticate(
     ):
         return KEYLESS
     # What isn't a key of ours is what an OpenAI client sends for want of one: the door decides, not the word.
-    raise Unauthorized("an API key is required: Authorization: Bearer gw-sk-…")
+    said = "that is no key of this gateway's" if token else "an API key is required"
+    raise Unauthorized(f"{said}: Authorization: Bearer gw-sk-…")
 
 
 def keys_required(auth: Auth, server_host: str) -> bool:

@@ -167,6 +167,8 @@ def _check(args: argparse.Namespace) -> int:
     from gateway.config_load import masked
 
     sys.stdout.write(f"# resolved from {path or 'the defaults: there is no config.toml here'}\n{masked(config)}")
+    sys.stdout.flush()
+    sys.stderr.write("ok (providers are not called)\n")
     return 0
 
 
@@ -231,7 +233,8 @@ def _keys_create(args: argparse.Namespace) -> int:
             sys.stdout.write(json_line(shown | _key_fields(record)) + "\n")
         else:
             # The secret alone on stdout: KEY=$(gateway keys create --role chat)
-            sys.stderr.write(f"key {record.name}, role {record.role}, project {record.project}; shown only now:\n")
+            sys.stderr.write(f"key {record.name}, role {record.role}, project {record.project}; shown only now, and\n")
+            sys.stderr.write("known to a running server within 2 seconds:\n")
             sys.stdout.write(secret + "\n")
         return 0
 

@@ -6,6 +6,7 @@ calls `load` once at the start, the watcher again at each change.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import ipaddress
 import json
@@ -130,7 +131,8 @@ def _build(kind: Any, value: Any, path: str, env: Mapping[str, str]) -> Any:
     for key, item in value.items():
         member = _member(kind, key)
         if member is None:
-            raise ConfigError(f"{path}.{key}", "unknown key")
+            near = difflib.get_close_matches(key, typing.get_type_hints(kind), 1)
+            raise ConfigError(f"{path}.{key}", f"unknown key; did you mean {near[0]}?" if near else "unknown key")
         built[key] = _build(member, item, f"{path}.{key}", env)
     if typing.get_origin(kind) is dict:
         return built

@@ -73,7 +73,7 @@ def test_bad_usage_is_one_line_and_2(run: Run, argv: list[str]) -> None:
 def test_check_names_the_bad_key(run: Run, tmp_path: Path) -> None:
     """File, path, problem; exit 2."""
     (tmp_path / "config.toml").write_text("[server]\nprot = 1")
-    assert run("check") == (2, "", "gateway: config.toml: $.server.prot: unknown key\n")
+    assert run("check") == (2, "", "gateway: config.toml: $.server.prot: unknown key; did you mean port?\n")
 
 
 def test_check_shows_what_comes_of_it(run: Run, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_an_error_is_one_line_with_its_source(tmp_path: Path) -> None:
     """File, path and problem, as the CLI prints them."""
     path = tmp_path / "c.toml"
     path.write_text("[server]\nprot = 1")
-    with pytest.raises(ConfigError, match=rf"^{path}: \$\.server\.prot: unknown key$"):
+    with pytest.raises(ConfigError, match=rf"^{path}: \$\.server\.prot: unknown key; did you mean port\?$"):
         load(path, {})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -205,4 +206,11 @@ class RatingRecord(msgspec.Struct, frozen=True, kw_only=True, tag="rating", tag_
     value: Value | None  # None: retracted
     source_id: str
     project: str = "default"
+    score: str | None = None  # "4/5", where the value is a point on a scale
     comment: str | None = None  # never in the log
+
+
+def score_of(metadata: Mapping[str, str]) -> str | None:
+    """The score as the rater gave it, from a rating's metadata."""
+    score, scale = metadata.get("score"), metadata.get("scale", "")
+    return f"{score}/{scale.partition('-')[2]}" if score and "-" in scale else score

@@ -14,7 +14,7 @@ import msgspec
 from gateway.auth import Principal
 from gateway.config import Dimension
 from gateway.domain import ids
-from gateway.domain.trace import Assessment, RatingRecord
+from gateway.domain.trace import Assessment, RatingRecord, score_of
 from gateway.errors import NotFound
 from gateway.storage.base import FeedbackReceipt, FeedbackStore, FeedbackWrite
 from gateway.wire import feedback as wire
@@ -142,5 +142,6 @@ def _news(stored: Assessment) -> RatingRecord:
         value=stored.value,
         source_id=stored.source_id,
         project=stored.project,
+        score=score_of(stored.metadata),
         comment=stored.rationale,
     )

@@ -30,6 +30,8 @@ OUTCOMES = {
     Outcome.TOO_LONG: ("too long", "31"),
     Outcome.INTERRUPTED: ("interrupted", "35"),
 }
+_WIDE = 120  # columns of a terminal, from which on trace IDs are shown whole
+_MIN_TEXT = 20  # columns for what was asked, said or commented, before others find room
 _encoder = msgspec.json.Encoder()
 
 
@@ -71,6 +73,8 @@ def pretty_line(record: Record, *, width: int | None, colour: bool) -> str:
     """One aligned line. On a narrow terminal the less telling columns go; `width` None: nothing is cut."""
     if isinstance(record, ChatRecord):
         word, paint = OUTCOMES.get(record.outcome, (record.outcome, "0"))  # type: ignore[call-overload]
+        if record.attempts > 1 and len(word) <= 4:
+            word += f", {record.attempts} tries"
         subject, where = record.model, record.route
         first, took = _took(record.first_token_ms), _took(record.duration_ms)
         tokens = "" if record.tokens is None else f"{record.tokens} tok"
@@ -78,11 +82,12 @@ def pretty_line(record: Record, *, width: int | None, colour: bool) -> str:
         if record.error:
             tail = f"{record.error}: {tail}" if tail else record.error
     else:
-        word, paint = _rating(record.value), "36"
+        word, paint = record.score or _rating(record.value), "36"
         subject, where = record.name, record.source_id.partition(":tr-")[0]
         first = took = tokens = ""
         tail = record.comment or ""
     # text, cells, right-aligned, ANSI style, rank: the highest goes first where there is no room
+    narrow = width is not None and width < _WIDE
     columns = [
         (clock(record.time), 8, False, "2", 0),
         (word, 15, False, paint, 0),
@@ -91,10 +96,11 @@ def pretty_line(record: Record, *, width: int | None, colour: bool) -> str:
         (first, 8, True, "2", 4),
         (took, 8, True, "", 2),
         (tokens, 10, True, "2", 5),
-        (record.trace_id, 35, False, "2", 0),
+        (f"tr-…{record.trace_id[-8:]}" if narrow else record.trace_id, 12 if narrow else 35, False, "2", 0),
     ]
     if width is not None:
-        while _cells(columns) > width and (least := max(rank for *_, rank in columns)):
+        text = min(len(tail), _MIN_TEXT)
+        while _cells(columns) + 2 + text > width and (least := max(rank for *_, rank in columns)):
             columns = [column for column in columns if column[4] != least]
         room = width - _cells(columns) - 2
         tail = _fit(printable(tail), room).rstrip() if room >= 8 else ""

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import sys
 import threading
 import time
 from collections import deque
@@ -25,6 +26,9 @@ from gateway.domain.trace import ChatRecord
 from gateway.observability.lines import Record, clock, json_line, pretty_line, printable, rfc3339
 
 _CODE = re.compile(r"[a-z0-9_]{1,64}")  # an error's code; its text could quote the prompt
+
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 class Writer:
@@ -180,8 +184,13 @@ def _code(error: str | None) -> str | None:
 
 def local_url(host: str, port: int) -> str:
     """The address to try from this machine, for a server bound to `host`."""
-    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    host = _EVERYWHERE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def program() -> str:
+    """How to call this command from here: its name where it is on the PATH, else its file."""
+    return "gateway" if shutil.which("gateway") else os.path.relpath(sys.argv[0])
 
 
 def startup_lines(config: Config, url: str, keys_required: bool, version: str = __version__) -> list[str]:
@@ -195,13 +204,14 @@ def startup_lines(config: Config, url: str, keys_required: bool, version: str = 
         shown += "  (built in; set OPENAI_API_KEY for a real one)"
     keys = "not needed from this machine"
     if keys_required:
-        keys = "required: gateway keys create --role chat"
+        keys = f"required: {program()} keys create --role chat"
     elif config.auth.require_keys == "never":
         keys = "never required: whoever reaches this address may do anything"
+    everywhere = ", and every other address of this machine" if config.server.host in _EVERYWHERE else ""
     key = ' -H "Authorization: Bearer $GATEWAY_KEY"' if keys_required else ""
     body = """'{"message": "Hello!"}'"""
     lines = [
-        f"Feedback Gateway {version} listens on {url}",
+        f"Feedback Gateway {version} listens on {url}{everywhere}",
         f"  models  {shown}",
         f"  store   {config.store.url}",
         f"  keys    {keys}",

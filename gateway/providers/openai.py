@@ -20,7 +20,6 @@ from gateway.config import Provider as ProviderConfig
 from gateway.domain.ids import now_ms
 from gateway.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.base import Call, Sink
-from gateway.wire.scrub import scrub
 from gateway.wire.upstream import upstream_failure
 
 _LINGER_S = 0.05  # how long the end of a body may take after [DONE]
@@ -151,7 +150,6 @@ class OpenAIProvider:
         else:
             error = ProviderError(f"The provider answered {status}.", retry_after=None)
         error.upstream_status = status
-        error.__notes__ = [scrub(text, self.private, 200)]  # for the log only
         return error
 
 

@@ -165,15 +165,16 @@ class Router:
             error.message = scrub(error.message, self._providers[provider].private)
             attempt.message = error.message
             attempt.status = error.upstream_status or attempt.status
-            self._note(target, error)
+            self._note(target, output.trace_id, error)
         else:
             self._health.worked(target)
         self._attempted(target, attempt)
         return error, reply.started
 
-    def _note(self, target: str, error: ProviderError) -> None:
-        said = f" ({error.__notes__[0]})" if getattr(error, "__notes__", None) else ""
-        _log.warning("%s: %s%s", target, error.message, said)
+    def _note(self, target: str, trace_id: str, error: ProviderError) -> None:
+        # The provider's own words may quote what was asked: they are in the trace, not in the log.
+        status = f", HTTP {error.upstream_status}" if error.upstream_status else ""
+        _log.warning("%s failed for %s: %s%s", target, trace_id, error.code, status)
         if isinstance(error, (ProviderRefused, AnswerTooLong)):
             return  # no fault of the target's
         if self._health.failed(target, error, asyncio.get_running_loop().time()):

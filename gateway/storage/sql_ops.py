@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from gateway.domain.answer import Part, answer_text, assistant_messages
-from gateway.domain.trace import ChatRecord, Outcome, RatingRecord, Span, TraceEnd
+from gateway.domain.trace import ChatRecord, Outcome, RatingRecord, Span, TraceEnd, score_of
 from gateway.errors import Conflict, NotFound
 from gateway.storage.base import KeyRecord
 from gateway.storage.sql import Row, Rows, Script, finish_trace, insert_into, strings, to_json
@@ -156,7 +156,7 @@ def recent(since: int, limit: int, errors: bool) -> Script[list[ChatRecord | Rat
 
 _FAILED = " AND state = 'ERROR'"
 _RATED = (
-    "SELECT trace_id, project, name, value, source_id, rationale, create_time, retracted"
+    "SELECT trace_id, project, name, value, source_id, rationale, metadata, create_time, retracted"
     " FROM assessments WHERE kind = 'feedback' AND"
 )
 
@@ -189,6 +189,7 @@ def _rating(row: Row, *, retracted: bool = False) -> RatingRecord:
         value=None if retracted else read_value(row["value"]),
         source_id=row["source_id"],
         project=row["project"],
+        score=None if retracted else score_of(strings(row["metadata"])),
         comment=None if retracted else row["rationale"],
     )
 

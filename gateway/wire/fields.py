@@ -72,6 +72,8 @@ def take(kind: type[msgspec.Struct], fields: dict[str, Any], problems: Problems)
             problem = _limit(name, value)
         except msgspec.ValidationError as error:
             problem = _PATH.sub("", str(error))
+            if "regex" in problem:  # the one pattern there is
+                problem = "must be tr- and 32 hex digits" if name == "trace_id" else "must be 16 hex digits"
         if problem:
             problems.append((name, problem))
         else:

@@ -8,6 +8,7 @@ import unicodedata
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 from gateway.domain.trace import Value
@@ -101,11 +102,25 @@ def test_an_anonymous_rater_is_not_named_by_the_trace_twice() -> None:
 @pytest.mark.parametrize("width", [70, 80, 100, 120, 160, 200])
 @pytest.mark.parametrize("preview", ["x" * 500, "世界" * 300, HOSTILE * 20, None])
 def test_a_line_fits_the_terminal(width: int, preview: str | None) -> None:
-    """Wide characters count double; the trace stays whole."""
+    """Wide characters count double; a narrow one gets the end of the trace's ID, and still the model."""
     line = pretty_line(chat(preview=preview, model="世" * 50), width=width, colour=False)
     assert cell_len(line) <= width
-    assert TRACE in line
+    assert (TRACE if width >= 120 else f"tr-…{TRACE[-8:]}") in line
+    assert "世" in line or width < 80
     assert clean(line)
+
+
+def test_a_rating_keeps_its_name_and_comment_on_80_columns() -> None:
+    """And says the score that was given."""
+    line = pretty_line(replace(rating(0.8, comment="too long for this"), score="4/5"), width=80, colour=False)
+    assert "4/5" in line
+    assert "user_" in line
+    assert line.endswith("too long for this")
+
+
+def test_a_fallback_shows() -> None:
+    """How many providers it took."""
+    assert "ok, 2 tries" in pretty_line(replace(chat(), attempts=2), width=80, colour=False)
 
 
 def test_columns_stay_aligned() -> None:

@@ -215,7 +215,7 @@ def test_the_first_lines_with_keys_and_many_models() -> None:
     assert "m0 → openai/x, demo/echo" in text
     assert "and 2 more" in text
     assert '-H "Authorization: Bearer $GATEWAY_KEY"' in text
-    assert "gateway keys create" in text
+    assert " keys create --role chat" in text
 
 
 def test_the_first_lines_warn_of_an_open_door() -> None:
