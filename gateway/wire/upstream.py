@@ -202,7 +202,8 @@ class StreamDecoder:
         finishes = self._events(chunk, events, mended=mended)
         if chunk.usage is not None:
             events.append(UsageReported(_usage(chunk.usage)))
-            extra = not chunk.choices or (self.finished and not any(map(_says, chunk.choices)))
+            ended = False in self._open.values()  # some servers end only the first of several choices
+            extra = not chunk.choices or (ended and not any(map(_says, chunk.choices)))
             if extra and not self._keep_usage:
                 return
         if finishes:

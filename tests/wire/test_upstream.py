@@ -125,6 +125,17 @@ def test_a_usage_chunk_with_a_choice_that_says_nothing_is_left_out_too() -> None
     assert b"".join(stream.raw) == sse(speaking)
 
 
+def test_a_usage_chunk_with_a_silent_choice_after_one_of_several_ended() -> None:
+    """Some servers end only choice 0 of two: the usage nobody asked for stays back all the same."""
+    stream = decoder(keep_raw=True, keep_usage=False)
+    two = b'data: {"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}\n\n'
+    end = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+    usage = b'data: {"choices":[{"index":0,"delta":{}}],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
+    stream.feed(two + end + usage)
+    assert b"usage" not in b"".join(stream.raw)
+    assert not stream.finished
+
+
 def test_done_without_a_finish_reason_makes_a_last_chunk() -> None:
     """The trace ID rides on a finish chunk, so there has to be one."""
     stream = decoder(keep_raw=True)
