@@ -84,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("--errors", action="store_true", help="only chats that failed")
     tail.add_argument("--feedback", action="store_true", help="only ratings")
     tail.add_argument("--json", action="store_true", help="one JSON object a line")
-    tail.add_argument("--since", type=_seconds, default=3600.0, metavar="AGE", help="how far back: 30s, 10m, 1h (default), 2d")
+    tail.add_argument(
+        "--since", type=_seconds, default=3600.0, metavar="AGE", help="how far back: 30s, 10m, 1h (default), 2d"
+    )
     tail.add_argument("--url", help="live from a running gateway instead of the store")
     tail.add_argument("--key", default=os.environ.get("GATEWAY_KEY"), help="admin key for --url, else GATEWAY_KEY")
     _store_option(tail)
