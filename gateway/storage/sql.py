@@ -180,8 +180,8 @@ def get_trace(project: str, trace_id: str) -> Script[Trace | None]:
 
 
 def get_spans(trace_id: str) -> Script[list[Span]]:
-    """Parents before their children."""
-    rows = yield "SELECT * FROM spans WHERE trace_id = $1 ORDER BY start_ms, end_ms DESC, parent_id", (trace_id,)
+    """The request first, then its attempts as they followed each other, also within a millisecond."""
+    rows = yield "SELECT * FROM spans WHERE trace_id = $1 ORDER BY parent_id IS NOT NULL, start_ms, end_ms", (trace_id,)
     return [
         Span(**{name: row[name] for name in _SPAN_COLUMNS}, attributes=_ATTRIBUTES.decode(row["attributes"]))
         for row in rows

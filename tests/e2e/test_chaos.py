@@ -69,7 +69,7 @@ async def _play(here: Rig) -> Played:
             after[name] = await here.settled(before, timeout=4)
     store = here.gateway.store
     spans: dict[str, list[dict[str, Any]]] = {}
-    for span in store.rows("SELECT * FROM spans ORDER BY start_ms, end_ms DESC"):
+    for span in store.rows("SELECT * FROM spans ORDER BY parent_id IS NOT NULL, start_ms, end_ms"):
         spans.setdefault(span["trace_id"], []).append(span)
     return Played(
         here,
