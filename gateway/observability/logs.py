@@ -190,7 +190,9 @@ def local_url(host: str, port: int) -> str:
 
 def program() -> str:
     """How to call this command from here: its name where it is on the PATH, else its file."""
-    return "gateway" if shutil.which("gateway") else os.path.relpath(sys.argv[0])
+    if shutil.which("gateway"):
+        return "gateway"
+    return "python -m gateway" if sys.argv[0].endswith("__main__.py") else os.path.relpath(sys.argv[0])
 
 
 def startup_lines(config: Config, url: str, keys_required: bool, version: str = __version__) -> list[str]:

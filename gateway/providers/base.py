@@ -28,11 +28,14 @@ class Sink(Protocol):
     def head(self, *, sse: bool) -> None:
         """A good status arrived; an event stream follows, or else one JSON document."""
 
-    def feed(self, data: bytes) -> None:
-        """The next bytes of the body, cut anywhere. Raises ProviderError for what can't be an answer."""
+    def feed(self, data: bytes) -> bool:
+        """The next bytes of the body, cut anywhere. True: look at `done`, or else await `room` before feeding on.
+
+        Raises ProviderError for what can't be an answer.
+        """
 
     async def room(self) -> None:
-        """Await before each further read: it waits while the readers are too far behind."""
+        """Wait while the readers are too far behind."""
 
 
 class Provider(Protocol):

@@ -7,7 +7,7 @@ turn to another target. Used by router.py only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.config import Model
@@ -20,6 +20,7 @@ from gateway.wire.completion import CompletionDecoder, FoldingDecoder
 from gateway.wire.upstream import StreamDecoder
 
 _LINGER_S = 1.0  # after a finish reason: how long the usage chunk and [DONE] may take
+TOO_LATE = "The answer took longer than this server allows."
 _MAX_HELD_BYTES = 1_048_576  # of frames without content before the first token
 
 
@@ -29,6 +30,9 @@ class Output(Protocol):
     trace_id: str
 
     def emit(self, events: Sequence[Delta], raw: Sequence[bytes] = ()) -> None: ...
+
+    def say(self, text: bytes, chars: int, frames: int, raw: bytes) -> bool:
+        """The same for frames that are nothing but text; whether it is `crowded` now. `raw` may be empty."""
 
     @property
     def crowded(self) -> bool:
@@ -48,12 +52,16 @@ class Reply:
         model: Model,
         timer: asyncio.Timeout,
         max_answer_bytes: int,
+        deadline: float,
     ) -> None:
         self.started = False  # a token was passed on: there is no way back
+        self.too_late = False  # the whole answer's time ran out, not this attempt's
+        self._deadline = deadline  # loop time
         self._request, self._output, self._attempt, self._model = request, output, attempt, model
         self._max_bytes = max_answer_bytes
         self._decoder: StreamDecoder | CompletionDecoder | None = None
         self._held: list[Delta] = []
+        self._plain: Callable[[bytes], tuple[bytes, int, int] | None] | None = None  # once tokens flow
         self._timer = timer
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()  # when the last event came
@@ -94,8 +102,11 @@ class Reply:
             self._last = self._loop.time()
             self._arm(self._model.idle_timeout_s)
 
-    def feed(self, data: bytes) -> None:
-        """The next bytes. Raises the error that they say or are."""
+    def feed(self, data: bytes) -> bool:
+        """The next bytes; see providers.base.Sink. Raises the error that they say or are."""
+        if self._plain is not None and (said := self._plain(data)):
+            self._last = self._loop.time()
+            return self._output.say(*said, data if self._request.raw else b"")
         decoder = self._decoder
         if decoder is None:
             raise ProviderError("The provider sent a body without a head.")
@@ -111,14 +122,17 @@ class Reply:
             raise decoder.failure
         if decoder.finished and not was_finished and "n" not in self._request.fields:
             self._arm(_LINGER_S)
+        return decoder.done or self._output.crowded
 
     async def room(self) -> None:
         """See providers.base.Sink. Time spent here is the client's, so no timeout counts it."""
         if self._output.crowded:
             self._paused = True
-            await self._output.room()
-            self._paused = False
-            self._last = self._loop.time()
+            try:
+                await self._output.room()
+            finally:
+                self._paused = False
+                self._last = self._loop.time()
 
     def close(self) -> None:
         """The body ended. Raises ProviderError if that was not the answer's end."""
@@ -144,6 +158,8 @@ class Reply:
 
     def timed_out(self) -> ProviderTimeout:
         """The error of an expired timer."""
+        if self.too_late:
+            return ProviderTimeout(TOO_LATE)
         return ProviderTimeout(f"The provider took too long: the {self._waiting} did not come in time.")
 
     def _pass(self, decoder: StreamDecoder | CompletionDecoder, events: list[Delta]) -> None:
@@ -162,6 +178,8 @@ class Reply:
             if self._request.stream:
                 self._waiting = "next token"
                 self._arm(self._model.idle_timeout_s)
+            if type(decoder) is StreamDecoder:  # a FoldingDecoder has to see every frame
+                self._plain = decoder.plain
         raw, decoder.raw = decoder.raw, []
         if events or raw:
             self._output.emit(events, raw)
@@ -177,13 +195,15 @@ class Reply:
     def _arm(self, seconds: float) -> None:
         """(Re)start the clock: the attempt ends when nothing comes for so long."""
         self.disarm()
-        self._check = self._loop.call_at(self._last + seconds, self._look, seconds)
+        self._check = self._loop.call_at(min(self._last + seconds, self._deadline), self._look, seconds)
 
     def _look(self, seconds: float) -> None:
         # Tokens only note the time they came; this looks once per timeout whether one did.
+        now = self._loop.time()
         if self._paused:
-            self._last = self._loop.time()
-        if self._loop.time() - self._last >= seconds - 0.001:
-            self._timer.reschedule(self._loop.time())
+            self._last = now
+        self.too_late = now >= self._deadline - 0.001
+        if self.too_late or now - self._last >= seconds - 0.001:
+            self._timer.reschedule(now)
         else:
-            self._check = self._loop.call_at(self._last + seconds, self._look, seconds)
+            self._check = self._loop.call_at(min(self._last + seconds, self._deadline), self._look, seconds)

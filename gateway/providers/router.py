@@ -19,7 +19,7 @@ from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt
 from gateway.errors import AnswerTooLong, NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.base import Call, Provider
-from gateway.providers.reply import Output, Reply
+from gateway.providers.reply import TOO_LATE, Output, Reply
 from gateway.wire.scrub import scrub
 
 _LONGEST_WAIT_S = 2.0  # a Retry-After beyond this is somebody else's to wait for
@@ -82,15 +82,25 @@ class Router:
 
     async def answer(self, model: Model, request: ChatRequest, output: Output, attempts: list[Attempt]) -> None:
         """Get an answer from one target and pass it to `output`. Raises ProviderError when none gives a whole one."""
-        total = asyncio.timeout(model.total_timeout_s)
-        try:
-            async with total:
-                await self._answer(model, request, output, attempts)
-        except TimeoutError:
-            late = ProviderTimeout("The answer took longer than this server allows.")
-            if attempts[-1].error == "cancelled":  # by this very timeout
-                attempts[-1].error, attempts[-1].message = late.code, late.message
-            raise late from None
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + model.total_timeout_s
+        error: ProviderError | None = None
+        for target in self._order(model):
+            for attempt_number in range(model.retries + 1):
+                if attempt_number:
+                    await asyncio.sleep(min(_pause(attempt_number, error), deadline - loop.time()))
+                if loop.time() >= deadline:
+                    raise ProviderTimeout(TOO_LATE)
+                error, started = await self._attempt(target, model, request, output, attempts, deadline)
+                if error is None:
+                    return
+                if started or isinstance(error, AnswerTooLong):
+                    raise error
+                if isinstance(error, ProviderRefused) and error.status != 404:
+                    raise error
+                if not _worth_retrying(error):
+                    break
+        raise error or ProviderError("No provider answered.")
 
     async def embed(self, model: Model, fields: dict[str, msgspec.Raw]) -> bytes:
         """Embeddings from the first target that gives them."""
@@ -109,25 +119,14 @@ class Router:
                 error = failure
         raise error or ProviderError("No provider answered.")
 
-    async def _answer(self, model: Model, request: ChatRequest, output: Output, attempts: list[Attempt]) -> None:
-        error: ProviderError | None = None
-        for target in self._order(model):
-            for attempt_number in range(model.retries + 1):
-                if attempt_number:
-                    await asyncio.sleep(_pause(attempt_number, error))
-                error, started = await self._attempt(target, model, request, output, attempts)
-                if error is None:
-                    return
-                if started or isinstance(error, AnswerTooLong):
-                    raise error
-                if isinstance(error, ProviderRefused) and error.status != 404:
-                    raise error
-                if not _worth_retrying(error):
-                    break
-        raise error or ProviderError("No provider answered.")
-
     async def _attempt(
-        self, target: str, model: Model, request: ChatRequest, output: Output, attempts: list[Attempt]
+        self,
+        target: str,
+        model: Model,
+        request: ChatRequest,
+        output: Output,
+        attempts: list[Attempt],
+        deadline: float,
     ) -> tuple[ProviderError | None, bool]:
         """One call: its error if it failed, and whether tokens went out before."""
         provider, _, name = target.partition("/")
@@ -141,7 +140,7 @@ class Router:
             connect_timeout_s=model.connect_timeout_s,
         )
         timer = asyncio.timeout(None)
-        reply = Reply(request, output, attempt, model, timer, self._max_answer_bytes)
+        reply = Reply(request, output, attempt, model, timer, self._max_answer_bytes, deadline)
         error: ProviderError | None = None
         attempt.error = "cancelled"  # stays if the caller ends it
         try:
@@ -165,7 +164,8 @@ class Router:
             error.message = scrub(error.message, self._providers[provider].private)
             attempt.message = error.message
             attempt.status = error.upstream_status or attempt.status
-            self._note(target, output.trace_id, error)
+            if not reply.too_late:
+                self._note(target, output.trace_id, error)
         else:
             self._health.worked(target)
         self._attempted(target, attempt)

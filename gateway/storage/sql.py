@@ -84,10 +84,10 @@ _STARTED = (
 )
 _BEGIN = insert_into("traces", (*_STARTED, "tags", "metadata", "state"))
 
-_FINISH = """UPDATE traces SET state = $2, outcome = $3, end_time = $4, duration_ms = $5, first_token_ms = $6,
-finish_reason = $7, error_code = $8, error_message = $9, answered_model = $10, provider = $11, prompt_tokens = $12,
-completion_tokens = $13, total_tokens = $14, usage_estimated = $15, response_preview = $16, response = $17, parts = $18
-WHERE trace_id = $1"""
+_FINISH = """UPDATE traces SET state = $1, outcome = $2, end_time = $3, duration_ms = $4, first_token_ms = $5,
+finish_reason = $6, error_code = $7, error_message = $8, answered_model = $9, provider = $10, prompt_tokens = $11,
+completion_tokens = $12, total_tokens = $13, usage_estimated = $14, response_preview = $15, response = $16, parts = $17
+WHERE trace_id = $18"""
 
 _SPAN_COLUMNS = ("span_id", "parent_id", "name", "kind", "start_ms", "end_ms", "status", "message")
 _SPAN = insert_into("spans", ("trace_id", *_SPAN_COLUMNS, "attributes"))
@@ -126,7 +126,6 @@ def finish_trace(end: TraceEnd) -> Script[None]:
     yield (
         _FINISH,
         (
-            end.trace_id,
             end.outcome.state.value,
             end.outcome.value,
             end.end_time,
@@ -144,6 +143,7 @@ def finish_trace(end: TraceEnd) -> Script[None]:
             end.response_preview,
             end.response,
             end.parts,
+            end.trace_id,
         ),
     )
     for span in end.spans:

@@ -199,7 +199,7 @@ async def _open_reader(path: Path) -> aiosqlite.Connection:
 
 async def _fetch(reader: aiosqlite.Connection, statement: str, params: Params) -> Rows:
     try:
-        return list(await reader.execute_fetchall(statement, bind(params)))
+        return list(await reader.execute_fetchall(*bind(statement, params)))
     except UnicodeEncodeError as error:
         raise InvalidValue("A value can't be stored.") from error
     except (sqlite3.Error, ValueError) as error:  # ValueError: it is closed

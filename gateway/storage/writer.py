@@ -8,9 +8,11 @@ the commit of the batch.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import queue
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -26,14 +28,20 @@ from gateway.storage.sql import Params, Script, drive
 P = ParamSpec("P")
 T = TypeVar("T")
 _log = logging.getLogger("gateway.storage")
-_NAMES = tuple(str(i) for i in range(1, 33))
+_PLACE = re.compile(r"\$(\d+)")
 
 
-def bind(params: Params) -> dict[str, object]:
-    """`$1` is a named parameter to SQLite, its name being "1"."""
-    if len(params) <= len(_NAMES):
-        return dict(zip(_NAMES, params, strict=False))
-    return {str(i): value for i, value in enumerate(params, 1)}
+@functools.lru_cache(maxsize=1024)
+def _in_order(sql: str) -> str | None:
+    """The statement with `?` for `$1, $2, …`, where each stands once and in this order; else None."""
+    places = _PLACE.findall(sql)
+    return _PLACE.sub("?", sql) if places == [str(i + 1) for i in range(len(places))] else None
+
+
+def bind(sql: str, params: Params) -> tuple[str, Params | dict[str, object]]:
+    """A statement as SQLite takes it. Parameters by place cost half of those by name: to it `$1` is named "1"."""
+    plain = _in_order(sql)
+    return (plain, params) if plain is not None else (sql, {str(i): value for i, value in enumerate(params, 1)})
 
 
 class WriterStats(msgspec.Struct):
@@ -176,7 +184,7 @@ class Writer:
             self._connection.execute("ROLLBACK" if again else "COMMIT")
 
     def _execute(self, sql: str, params: Params) -> list[sqlite3.Row]:
-        return self._connection.execute(sql, bind(params)).fetchall()
+        return self._connection.execute(*bind(sql, params)).fetchall()
 
     def _roll_back(self) -> None:
         with suppress(sqlite3.Error):

@@ -88,6 +88,23 @@ class EventLog:
         for reader in self.readers:
             reader.notify(raw)
 
+    def say(self, text: bytes, chars: int, raw: bytes) -> bool:
+        """Add the text of frames, `raw`: `append` for most of what comes. True: a reader hasn't taken it yet."""
+        last = self._stretches[-1] if self._stretches else None
+        if last is not None and last.kind == "text":
+            last.data += text
+            last.chars += chars
+            self.position += chars
+            self.size += len(text)
+        else:
+            self._grow("text", text, chars)
+        self.appends += 1
+        late = False
+        for reader in self.readers:
+            if not reader.offer(text, raw):
+                late = True
+        return late
+
     def close(self, terminal: Terminal) -> None:
         """The end. The readers get it after all else."""
         if self.closed is None:
@@ -172,6 +189,12 @@ class EventLog:
             cursor.offset = len(stretch.data)
         return cursor
 
+    def to_end(self, cursor: Cursor) -> None:
+        """The cursor has had everything."""
+        cursor.position = self.position
+        cursor.stretch = len(self._stretches) - 1
+        cursor.offset = len(self._stretches[-1].data)
+
     def _grow(self, kind: Kind, data: bytes, chars: int) -> None:
         if not chars:
             return
@@ -196,6 +219,9 @@ class Cursor:
         self.offset = 0
 
 
+Push = Callable[[bytes, bytes, int], bool]  # text, raw frames, position: hand it to the client at once, if it can be
+
+
 class Reader:
     """A client's place in the log, with what it takes to wake and measure it. Made by Run.attach.
 
@@ -204,7 +230,7 @@ class Reader:
 
     __slots__ = (
         "_appends", "_cursor", "_had", "_in_flight", "_log", "_pending", "_took", "_waiter",
-        "drop", "idle_since", "merged", "raw", "sending_since",
+        "drop", "idle_since", "merged", "push", "pushed", "raw", "sending_since",
     )  # fmt: skip
 
     def __init__(self, log: EventLog, *, raw: bool, after: int, now: float) -> None:
@@ -212,6 +238,8 @@ class Reader:
         self.idle_since = now  # loop time when something was last sent
         self.sending_since: float | None = None
         self.drop: Callable[[], None] | None = None  # ends the client's loop; called when a send takes too long
+        self.push: Push | None = None
+        self.pushed = False  # something was, since the sweep looked last
         self._log = log
         self._cursor = log.seek(after)
         self._pending: list[bytes] = []
@@ -234,6 +262,19 @@ class Reader:
         if self.raw:
             self._pending.extend(raw)
         self._wake(news=True)
+
+    def offer(self, text: bytes, raw: bytes) -> bool:
+        """The text of some frames was appended: push it to a client that has had all before it; else notify."""
+        log, waiter = self._log, self._waiter
+        if self.push is None or waiter is None or waiter.done() or not self.push(text, raw, log.position):
+            self.notify((raw,))
+            return False
+        if not self.raw:
+            log.to_end(self._cursor)
+        self._had = self._took = log.size
+        self._appends = log.appends
+        self.pushed = True
+        return True
 
     def nudge(self) -> None:
         """The reader has been idle for long: wake it, so that it sends a heartbeat."""

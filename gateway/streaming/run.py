@@ -51,7 +51,8 @@ class Recorder(Protocol):
     def checkpoint(self, parts: list[Part]) -> str | None:
         """The parts as the store keeps them; None where content isn't stored."""
 
-    def end(self, ending: Ending, parts: list[Part]) -> TraceEnd: ...
+    def end(self, ending: Ending, parts: list[Part], said: int) -> TraceEnd:
+        """`said` is how many frames came that `tap` has not seen."""
 
 
 class Run:
@@ -81,6 +82,7 @@ class Run:
         self._limits = limits
         self._grace_s = grace_s
         self._grace: asyncio.TimerHandle | None = None
+        self._said = 0  # frames that came by `say`
         self._others = 0  # characters of choices after the first, which are not in the log
         self._ending: Ending | None = None
         self._cancelled: Outcome | None = None
@@ -107,6 +109,17 @@ class Run:
         self._others += sum(len(event.text) for event in events if isinstance(event, ChoiceDelta))
         if self.log.size + self._others > self._limits.max_answer_bytes:
             raise AnswerTooLong("The answer is longer than this server allows.")
+
+    def say(self, text: bytes, chars: int, frames: int, raw: bytes) -> bool:
+        """The text of some frames, `raw`: most of what `emit` gets, for less; it comes after the first token only.
+
+        Whether it is crowded now. Raises AnswerTooLong.
+        """
+        self._said += frames
+        late = self.log.say(text, chars, raw)
+        if self.log.size + self._others > self._limits.max_answer_bytes:
+            raise AnswerTooLong("The answer is longer than this server allows.")
+        return late and self.crowded
 
     @property
     def crowded(self) -> bool:
@@ -193,21 +206,20 @@ class Run:
 
     async def _settle(self, ending: Ending) -> None:
         """Commit the final record, then close the log; past COMMIT_WAIT_S, the other way round."""
-        self.end = end = self.recorder.end(ending, self.log.parts())
+        self.end = end = self.recorder.end(ending, self.log.parts(), self._said)
         terminal = _terminal(end, ending.error)
         write = asyncio.ensure_future(self._store.finish_trace(end))
-        try:
-            async with asyncio.timeout(COMMIT_WAIT_S) as timer:
-                await asyncio.shield(write)
-        except Exception:  # of the store, whatever it is: the record must get in
+        loop = asyncio.get_running_loop()
+        late = loop.time() + COMMIT_WAIT_S
+        await asyncio.wait({write}, timeout=COMMIT_WAIT_S)
+        if not write.done() or write.cancelled() or write.exception() is not None:  # the record must get in
             write.add_done_callback(lambda w: w.cancelled() or w.exception())
             retry = asyncio.create_task(self._retry(end))
-            left = (timer.when() or 0) - asyncio.get_running_loop().time()
             try:
-                await asyncio.wait({retry}, timeout=max(0, left))
+                await asyncio.wait({retry}, timeout=max(0, late - loop.time()))
                 if not retry.done():
-                    late = StoreUnavailable("The answer is here, but its record could not be stored yet.")
-                    self.log.close(_failed(self.trace_id, late))
+                    unsaved = StoreUnavailable("The answer is here, but its record could not be stored yet.")
+                    self.log.close(_failed(self.trace_id, unsaved))
                 await retry
             finally:
                 retry.cancel()  # where this was cancelled

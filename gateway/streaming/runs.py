@@ -125,6 +125,8 @@ class Runs:
             if reader.sending_since < now - self.limits.send_timeout_s and reader.drop is not None:
                 self._count("send_timeouts")
                 reader.drop()
+        elif reader.pushed:
+            reader.pushed, reader.idle_since = False, now
         elif reader.waiting and reader.idle_since < now - self.limits.heartbeat_s:
             self._count("heartbeats")
             reader.idle_since = now  # not every reader sends something when it is nudged

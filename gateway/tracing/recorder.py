@@ -74,8 +74,10 @@ class Recorder:
             self._preview_left -= len(parts[0][1])
         return msgspec.json.encode(parts).decode()
 
-    def end(self, ending: Ending, parts: list[Part]) -> TraceEnd:
-        """The final record. The clock may have been set back, so no duration is negative."""
+    def end(self, ending: Ending, parts: list[Part], said: int = 0) -> TraceEnd:
+        """The final record; `said` frames more came than `tap` has seen. The clock may have been set back, so no
+        duration is negative."""
+        self._frames += said
         start, outcome = self._start, ending.outcome
         end_time = max(ids.now_ms(), start.request_time)
         last = self._attempts[-1] if self._attempts else None

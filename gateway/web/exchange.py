@@ -191,9 +191,13 @@ class Exchange:
                     message = await self.receive()
         await self.send({"type": "http.response.body", "body": b""})
 
+    def extension(self, name: str) -> Any:
+        """What our server gives beyond ASGI, see server.py; None on another server."""
+        return self.scope.get("extensions", {}).get(name)
+
     def abort(self) -> None:
         """Cut the connection: the client takes nothing, so there is no other way to be rid of it."""
-        abort = self.scope.get("extensions", {}).get("gateway.abort")
+        abort = self.extension("gateway.abort")
         if abort is not None:
             abort()
 

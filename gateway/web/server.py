@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 import msgspec
 import uvicorn
 from sse_starlette.sse import AppStatus
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway.config import Config
@@ -24,12 +25,26 @@ _LINGER_S = 5  # after a frame that is too large: how long the rest of it is tak
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Hands the application `gateway.abort`: ASGI itself can only close politely, which waits for the client.
+    """Hands the application what ASGI lacks, as extensions of the scope:
+
+    `gateway.abort()` cuts the connection, where ASGI can only close politely, which waits for the client;
+    `gateway.gone`, a set of functions, is called when the client has left, so that no task need wait for it;
+    `gateway.push(data)` writes a piece of a chunked body at once, or says False where `send` would have to wait.
 
     It also bounds a request's head, and refuses what is no HTTP in the native shape.
     """
 
     _head: int | None = None  # bytes of a head that goes on from one read to the next
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._gone = Gone()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._gone.happened = True
+        for callback in tuple(self._gone):
+            callback()
 
     def data_received(self, data: bytes) -> None:
         scope = self.scope  # a new one for each request
@@ -42,11 +57,13 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head = 0
-        self.scope["extensions"] = {"gateway.abort": self.transport.abort}  # type: ignore[dict-item]
+        self.scope["extensions"] = {"gateway.abort": self.transport.abort, "gateway.gone": self._gone}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:
         self._head = None
         super().on_headers_complete()
+        if self.cycle is not None:  # not a WebSocket's
+            self.scope["extensions"]["gateway.push"] = partial(_push, self.cycle)  # type: ignore[assignment]
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection; one that still hasn't taken its last response would never close politely."""
@@ -64,6 +81,20 @@ class HttpProtocol(HttpToolsProtocol):
         head += b"x-request-id: %b\r\n\r\n" % new_request_id().encode()
         self.transport.write(STATUS_LINE[error.status] + head + body)
         self.transport.close()
+
+
+class Gone(set[Callable[[], None]]):
+    """Who wants to know that the client has left."""
+
+    happened = False
+
+
+def _push(cycle: RequestResponseCycle, data: bytes) -> bool:
+    """What `cycle.send` does with a piece of a body, where it can do it without waiting."""
+    if cycle.flow.write_paused or cycle.disconnected or not cycle.chunked_encoding or cycle.response_complete:
+        return False
+    cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+    return True
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):

@@ -6,8 +6,9 @@ A client that leaves, or takes nothing for `send_timeout_s`, ends the loop from 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
 
 from gateway.domain.events import Failed, Terminal
 from gateway.errors import GatewayError
@@ -19,40 +20,58 @@ SSE = b"text/event-stream; charset=utf-8"
 SSE_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 
-@contextlib.asynccontextmanager
-async def attended(x: Exchange, reader: Reader) -> AsyncIterator[None]:
+class attended:
     """While the client is there. Raises ClientGone when it leaves or is dropped; a dropped one is cut off."""
-    loop = asyncio.get_running_loop()
-    watch = asyncio.ensure_future(until_gone(x.receive))
-    try:
-        async with asyncio.timeout(None) as timer:
 
-            def end(_: object = None) -> None:
-                if timer.when() is None and not done:
-                    timer.reschedule(loop.time())
+    def __init__(self, x: Exchange, reader: Reader) -> None:
+        self._x, self._reader = x, reader
+        self._left: Any = x.extension("gateway.gone")
+        self._watch: asyncio.Future[None] | None = None  # on a server that can't call
+        self._timer = asyncio.timeout(None)  # ends the loop from outside
 
-            done = False
-            reader.drop = end
-            watch.add_done_callback(end)
-            try:
-                yield
-            finally:
-                done = True
-    except OSError:  # TimeoutError is one; the others are how an ASGI 2.4 server says that the client left
-        if not watch.done():
-            x.abort()
-            await asyncio.sleep(0)  # lets the server see that the connection is gone
-        raise ClientGone from None
-    finally:
-        reader.drop = None
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+    async def __aenter__(self) -> None:
+        await self._timer.__aenter__()
+        self._reader.drop = self._end
+        if self._left is None:
+            self._watch = asyncio.ensure_future(until_gone(self._x.receive))
+            self._watch.add_done_callback(self._end)
+        else:
+            self._left.add(self._end)
+            if self._left.happened:
+                self._end()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.drop = self._reader.push = None
+        try:
+            await self._timer.__aexit__(kind, error, trace)
+        except TimeoutError as expired:
+            error = expired
+        finally:
+            if self._left is not None:
+                self._left.discard(self._end)
+            gone = self._watch.done() if self._watch is not None else self._left.happened
+            if self._watch is not None:
+                self._watch.cancel()
+                await asyncio.gather(self._watch, return_exceptions=True)
+        if isinstance(error, OSError):  # TimeoutError is one; else it is how an ASGI 2.4 server says that it left
+            if not gone:
+                self._x.abort()
+                await asyncio.sleep(0)  # lets the server see that the connection is gone
+            raise ClientGone from None
+
+    def _end(self, _: object = None) -> None:
+        if self._timer.when() is None and self._reader.drop is not None:
+            self._timer.reschedule(asyncio.get_running_loop().time())
 
 
 async def send_events(x: Exchange, log: EventLog, reader: Reader) -> None:
     """The native stream, from the reader's cursor to the terminal event."""
     async with attended(x, reader):
         await x.head(200, SSE, SSE_HEADERS)
+        if write := x.extension("gateway.push"):
+            reader.push = lambda text, _, position: write(native.TOKEN % (position, text))
         data, more = native.CONNECTED, True
         while more:
             if events := reader.read():
@@ -69,6 +88,8 @@ async def send_events(x: Exchange, log: EventLog, reader: Reader) -> None:
 async def send_raw(x: Exchange, log: EventLog, reader: Reader, end: Callable[[Terminal], bytes]) -> None:
     """OpenAI's stream: the provider's frames, then `end`. A failure before the first frame is an HTTP error."""
     async with attended(x, reader):
+        if write := x.extension("gateway.push"):
+            reader.push = lambda _, raw, __: write(raw)
         more = True
         while more:
             data = reader.read_raw()

@@ -33,6 +33,10 @@ class Message(msgspec.Struct):
     content: str | list[Any] | None = None
 
 
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_messages = msgspec.json.Decoder(list[Message])
+
+
 def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
     """A JSON object, its values still raw. Raises BadRequest for what isn't JSON, InvalidValue for what isn't ours."""
     try:
@@ -40,7 +44,7 @@ def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
     except UnicodeDecodeError:
         raise BadRequest("The body is not valid UTF-8.", code="not_json") from None
     try:
-        return msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        return _fields(body)
     except msgspec.ValidationError:  # said at the first character, whatever follows
         _refuse(body, "The body must be a JSON object.")
     except (msgspec.DecodeError, RecursionError):
@@ -59,9 +63,10 @@ def _refuse(
 
 
 def convert(raw: bytes, kind: Any, field: str = "") -> Any:
-    """Decode one value strictly; InvalidValue names the field."""
+    """Decode one value strictly; InvalidValue names the field. `kind` is a type, or, where it is asked often, a
+    decoder: msgspec prepares one anew for each call with a type."""
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return kind.decode(raw) if isinstance(kind, msgspec.json.Decoder) else msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         match = _AT.fullmatch(str(error))
         problem, path = (match[1], match[2] or "") if match else (str(error), "")
@@ -73,7 +78,7 @@ def convert(raw: bytes, kind: Any, field: str = "") -> Any:
 
 def check_messages(raw: msgspec.Raw, *, may_be_empty: bool = True) -> str:
     """Check `messages` and give the last user message as text, for the preview."""
-    messages = convert(bytes(raw), list[Message], "messages")
+    messages = convert(bytes(raw), _messages, "messages")
     if not messages:
         raise InvalidValue("messages: must not be empty", details=[("messages", "must not be empty")])
     for message in reversed(messages):

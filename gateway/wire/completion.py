@@ -50,10 +50,8 @@ class CompletionDecoder:
         if self.failure:
             return []
         body = b"".join(self._body).strip().decode("utf-8", "replace").encode()
-        # A completion reads like one chunk whose `message` is its delta, so one decoder serves both.
-        stream = StreamDecoder(self._trace_id, max_frame_bytes=self._max + 16)
-        events = stream.feed(b"data: " + body.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n\n") if body else []
-        events += stream.close()
+        stream = StreamDecoder(self._trace_id)
+        events = stream.document(body)
         self.model, self.finished, self.failure = stream.model, stream.finished, stream.failure
         if not self.failure and all(isinstance(event, UsageReported) for event in events):
             self.failure = ProviderError(_UNREADABLE)

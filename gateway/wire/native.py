@@ -128,6 +128,10 @@ def event_json(event: Event) -> bytes:
             )
 
 
+# What `sse` makes of a TextDelta, of its position and text.
+TOKEN = b'id: %d\ndata: {"type":"token","content":"%b"}\n\n'
+
+
 def sse(events: Iterable[tuple[int, Event]]) -> bytes:
     """Events with their positions as server-sent events."""
     out = []

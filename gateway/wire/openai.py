@@ -21,6 +21,7 @@ HEARTBEAT = b": heartbeat\n\n"
 DONE = b"data: [DONE]\n\n"
 
 _encode = msgspec.json.encode
+_MODEL, _STREAM = msgspec.json.Decoder(Id | None), msgspec.json.Decoder(bool | None)
 _HEADERS = {
     b"x-session-id": "session_id",
     b"x-user-id": "user_id",
@@ -32,15 +33,20 @@ def decode_chat(body: bytes, route: str, headers: Sequence[tuple[bytes, bytes]])
     """A chat completion body, checked only as far as the gateway needs. Raises BadRequest or InvalidValue."""
     fields = decode_fields(body)
     options = header_options(headers, _HEADERS)
-    model = convert(bytes(fields.pop("model", b"null")), Id | None, "model")
-    stream = convert(bytes(fields.pop("stream", b"null")), bool | None, "stream") or False
+    model = convert(bytes(fields.pop("model", b"null")), _MODEL, "model")
+    stream = convert(bytes(fields.pop("stream", b"null")), _STREAM, "stream") or False
     stream_options = fields.pop("stream_options", None)
     if "messages" not in fields:
         raise InvalidValue("messages: is required", details=[("messages", "is required")])
     preview = check_messages(fields["messages"])
-    asked = convert(bytes(stream_options or b"null"), Any, "stream_options")
-    user = convert(bytes(fields.get("user", b"null")), Any, "user")
-    metadata = convert(bytes(fields.get("metadata", b"null")), Any, "metadata")
+    asked, user, metadata = (
+        convert(bytes(value), Any, name) if value else None
+        for name, value in (
+            ("stream_options", stream_options),
+            ("user", fields.get("user")),
+            ("metadata", fields.get("metadata")),
+        )
+    )
     tags = {name[4:]: value for name, value in options.items() if name.startswith("tag:")}
     if "user_id" not in options and isinstance(user, str) and 1 <= len(user) <= 250:
         options["user_id"] = user
@@ -57,7 +63,7 @@ def decode_chat(body: bytes, route: str, headers: Sequence[tuple[bytes, bytes]])
         user_id=options.get("user_id"),
         client_request_id=options.get("client_request_id"),
         traceparent=traceparent(next((v.decode("latin-1") for k, v in headers if k == b"traceparent"), None)),
-        tags=convert(_encode(tags), Tags, "X-Tag"),
+        tags=convert(_encode(tags), Tags, "X-Tag") if tags else {},
         metadata={k: v for k, v in metadata.items() if isinstance(v, str)} if isinstance(metadata, dict) else {},
     )
 

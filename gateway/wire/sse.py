@@ -18,7 +18,7 @@ class FrameSplitter:
 
     def __init__(self, max_frame_bytes: int) -> None:
         self._max = max_frame_bytes
-        self._tail: list[bytes] = []  # of the unfinished frame; joined once, when its end arrives
+        self.tail: list[bytes] = []  # of the unfinished frame; joined once, when its end arrives
         self._tail_size = 0
         self._skip_lf = False  # the last byte was a CR, taken as a line end at once
         self._first = True
@@ -34,13 +34,13 @@ class FrameSplitter:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if not data:
             return ()
-        if self._tail:
-            seam = data.startswith(b"\n") and self._tail[-1].endswith(b"\n")
+        if self.tail:
+            seam = data.startswith(b"\n") and self.tail[-1].endswith(b"\n")
             if not seam and b"\n\n" not in data:
                 self._hold(data)
                 return ()
-            data = b"".join((*self._tail, data))
-            self._tail.clear()
+            data = b"".join((*self.tail, data))
+            self.tail.clear()
             self._tail_size = 0
         if self._first and len(data) >= 3:
             self._first = False
@@ -56,13 +56,13 @@ class FrameSplitter:
 
     def close(self) -> Sequence[bytes]:
         """The last frame, if the stream ended without its blank line."""
-        return self.feed(b"\n\n") if self._tail else ()
+        return self.feed(b"\n\n") if self.tail else ()
 
     def _hold(self, data: bytes) -> None:
         self._tail_size += len(data)
         if self._tail_size > self._max:
             raise FrameTooLong
-        self._tail.append(data)
+        self.tail.append(data)
 
 
 def frame_data(frame: bytes) -> bytes | None:

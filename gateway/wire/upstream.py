@@ -113,9 +113,26 @@ class StreamDecoder:
         self._splitter = FrameSplitter(max_frame_bytes)
         self._prefix = b"\0"  # no frame begins so
         self._suffix = b""
+        self._end = b"\0"  # the suffix with the blank line after it
+        self._seam = b"\0"  # between the texts of two frames
         self._misses = 0
         self._open: dict[int, bool] = {}  # whether each choice that was seen still lacks its finish reason
         self._held: dict[str, str] = {}  # first halves of surrogate pairs, by where their text goes
+
+    def plain(self, data: bytes) -> tuple[bytes, int, int] | None:
+        """Where these bytes are whole frames that differ from the one before in nothing but their text: that text, its
+        length in characters, and the number of frames. None, and nothing taken: `feed` it."""
+        prefix, end = self._prefix, self._end
+        if not (data.startswith(prefix) and data.endswith(end)) or self._splitter.tail or self.done or self.failure:
+            return None
+        texts = data[len(prefix) : len(data) - len(end)].split(self._seam)
+        text = texts[0] if len(texts) == 1 else b"".join(texts)
+        if not text or len(text.translate(None, _NOT_PLAIN)) != len(text):
+            return None
+        try:
+            return text, len(text) if text.isascii() else sum(len(piece.decode()) for piece in texts), len(texts)
+        except UnicodeDecodeError:
+            return None
 
     def feed(self, data: bytes) -> list[Delta]:
         """The events in these bytes, adjacent text merged. After `done` or `failure` nothing more is read."""
@@ -126,6 +143,12 @@ class StreamDecoder:
         except FrameTooLong:
             self.failure = AnswerTooLong("The answer is longer than this server allows.")
             return []
+
+    def document(self, body: bytes) -> list[Delta]:
+        """The events of a whole completion, which reads like one chunk whose `message` is its delta."""
+        events: list[Delta] = []
+        self._whole(b"data: " + body.replace(b"\r", b" ").replace(b"\n", b" "), events, [], last=False)
+        return events + self.close()
 
     def close(self) -> list[Delta]:
         """The stream ended: what an unfinished last frame and a held half character still give."""
@@ -284,3 +307,5 @@ class StreamDecoder:
         text = said.content.encode()
         if frame.startswith(text, start) and frame[start + len(text) : start + len(text) + 1] == b'"':
             self._prefix, self._suffix = frame[:start], frame[start + len(text) :]
+            self._end = self._suffix + b"\n\n"
+            self._seam = self._end + self._prefix

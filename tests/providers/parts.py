@@ -61,6 +61,10 @@ class Output:
         self.events += events
         self.raw += raw
 
+    def say(self, text: bytes, chars: int, frames: int, raw: bytes) -> bool:
+        self.emit([TextDelta(text, chars, frames)], [raw] if raw else [])
+        return self.crowded
+
     @property
     def crowded(self) -> bool:
         return self.full is not None and not self.full.is_set()

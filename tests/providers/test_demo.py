@@ -34,10 +34,11 @@ class Recorder:
         assert self.sse is None
         self.sse = sse
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> bool:
         assert not self.done
         assert self.rooms == len(self.fed) + 1  # asked for before each feed
         self.fed.append(data)
+        return False
 
     async def room(self) -> None:
         self.rooms += 1

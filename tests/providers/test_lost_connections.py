@@ -27,9 +27,10 @@ class Sink:
     def head(self, *, sse: bool) -> None:
         assert sse
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> bool:
         self.data += data
         self.fed.set()
+        return not self.free.is_set()
 
     async def room(self) -> None:
         await self.free.wait()
@@ -92,8 +93,10 @@ async def test_a_kept_connection_that_ends_is_forgotten(server: chaos.ChaosServe
     sink.free.set()
     for _ in range(3):
         await provider.chat(_call("lorem-3-5ms"), sink)
-    assert len(provider._bodies) == server.stats.connections == 1
+    client = provider._client
+    assert len(client._idle) == len(client._every) == server.stats.connections == 1
     await provider.close()
     await _gone(server)
     await asyncio.sleep(0.02)
-    assert provider._bodies == {}
+    assert not client._idle
+    assert not client._every

@@ -173,7 +173,7 @@ def test_any_order_leaves_one_valid_and_the_whole_history(steps: list[tuple[str 
     migrate(connection)
 
     def execute(sql: str, params: Params) -> list[sqlite3.Row]:
-        return connection.execute(sql, bind(params)).fetchall()
+        return connection.execute(*bind(sql, params)).fetchall()
 
     start = a_start()
     trace_id = start.trace_id

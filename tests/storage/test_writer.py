@@ -216,7 +216,10 @@ def test_a_loop_that_closed_first_is_no_trouble(tmp_path: Path) -> None:
     reading.close()
 
 
-def test_parameters_are_named_by_number() -> None:
-    """However many there are."""
-    assert bind(("a", "b")) == {"1": "a", "2": "b"}
-    assert bind(range(40))["40"] == 39
+def test_parameters_are_bound_by_place_or_by_number() -> None:
+    """By place where each stands once and in order; however many there are."""
+    assert bind("VALUES ($1, $2)", ("a", "b")) == ("VALUES (?, ?)", ("a", "b"))
+    for sql in ("$2, $1", "$1, $1"):
+        assert bind(sql, ("a", "b")) == (sql, {"1": "a", "2": "b"})
+    many = ", ".join(f"${i}" for i in range(1, 41))
+    assert bind(many, range(40))[0].count("?") == 40
