@@ -226,6 +226,7 @@ async def run(config: Config, path: Path | None, logs: Logs) -> None:
                 logs.plain(line)
             gc.collect()
             gc.freeze()  # what is here now stays; the collector need not look at it again
+            gc.set_threshold(20_000, 20, 20)  # a chat leaves hardly a cycle behind: looking less often costs no memory
             try:
                 await http.serve(sockets=[listener])
             finally:

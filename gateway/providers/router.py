@@ -182,6 +182,8 @@ class Router:
 
     def _order(self, model: Model) -> list[str]:
         """Targets in the order to try: those that cool down last, since a bad chance beats none."""
+        if len(model.targets) == 1 and isinstance(only := model.targets[0], str):
+            return [only]
         targets = [t if isinstance(t, Target) else Target(target=t) for t in model.targets]
         if model.strategy == "weighted":  # Efraimidis and Spirakis: sorting by u^(1/w) draws by weight
             targets.sort(key=lambda t: random.random() ** (1 / t.weight), reverse=True)

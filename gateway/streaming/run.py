@@ -23,7 +23,8 @@ from gateway.domain.events import ChoiceDelta, Delta, Done, Failed, Started, Ter
 from gateway.domain.trace import Outcome, State, TraceEnd
 from gateway.errors import AnswerTooLong, GatewayError, ProviderTimeout, StoreUnavailable
 from gateway.storage.base import TraceStore
-from gateway.streaming.log import EventLog, Reader
+from gateway.streaming.log import EventLog
+from gateway.streaming.reader import Reader
 
 COMMIT_WAIT_S = 5.0  # a final record that takes longer ends the stream without it, and is retried
 _log = logging.getLogger("gateway.run")
@@ -48,8 +49,8 @@ class Recorder(Protocol):
 
     def tap(self, events: Sequence[Delta]) -> None: ...
 
-    def checkpoint(self, parts: list[Part]) -> str | None:
-        """The parts as the store keeps them; None where content isn't stored."""
+    def checkpoint(self, parts: str) -> str | None:
+        """The parts, JSON, as the store keeps them; None where content isn't stored."""
 
     def end(self, ending: Ending, parts: list[Part], said: int) -> TraceEnd:
         """`said` is how many frames came that `tap` has not seen."""
@@ -77,6 +78,7 @@ class Run:
         self.end: TraceEnd | None = None  # the final record, once it is written or on its way
         self.saved = (0, 0)  # mark of the last checkpoint
         self.checkpoints = 0
+        self.turn = 0  # of which sweep it is stored in, see Runs
         self.begun: asyncio.Future[None]
         self._store = store
         self._limits = limits

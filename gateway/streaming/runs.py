@@ -18,11 +18,12 @@ from gateway.config import Streaming
 from gateway.domain.trace import Checkpoint, Outcome
 from gateway.errors import GatewayError, Unavailable
 from gateway.storage.base import TraceStore
-from gateway.streaming.log import EventLog, Reader
+from gateway.streaming.log import EventLog
+from gateway.streaming.reader import Reader
 from gateway.streaming.run import Owner, Run
 
 SWEEP_S = 0.25
-CHECKPOINT_S = 1.0
+_TURNS = 4  # sweeps in which each running answer is stored once, a part of them at a time: a second
 _KEPT_BYTES = 2048  # of a kept log beside its text, about
 _log = logging.getLogger("gateway.runs")
 
@@ -53,13 +54,14 @@ class Runs:
         self._leaving: set[EventLog] = set()  # their run is over, but a client still has to take the rest
         self._replays: set[Reader] = set()  # of logs whose run is over
         self._saving: asyncio.Task[None] | None = None
-        self._saved_at = 0.0
+        self._turn = self._added = 0
 
     def add(self, run: Run) -> None:
         """Raises Unavailable while the server drains."""
         if self.draining:
             raise Unavailable("The server is shutting down. Please try again.", retry_after=1)
         self.running[run.trace_id] = run
+        run.turn = self._added = (self._added + 1) % _TURNS
 
     def settled(self, run: Run) -> None:
         """The run is over: keep it for a while if somebody may come back for it."""
@@ -116,8 +118,8 @@ class Runs:
             self._look_at(reader, now)
         while self._kept and next(iter(self._kept.values())).ended < now - self.limits.resume_window_s:
             self._forget()
-        if now - self._saved_at >= CHECKPOINT_S and (self._saving is None or self._saving.done()):
-            self._saved_at = now
+        if self._saving is None or self._saving.done():
+            self._turn = (self._turn + 1) % _TURNS
             self._saving = asyncio.create_task(self._checkpoint())
 
     def _look_at(self, reader: Reader, now: float) -> None:
@@ -136,10 +138,12 @@ class Runs:
         """Store what the running answers have said since the last time, all in one transaction."""
         batch: list[Checkpoint] = []
         marks: list[tuple[Run, tuple[int, int]]] = []
-        for run in list(self.running.values()):
+        for run in self.running.values():
+            if run.turn != self._turn:
+                continue
             mark = run.log.mark()
             if mark != run.saved and not run.over and run.begun.done():
-                parts = run.recorder.checkpoint(run.log.parts(run.saved))
+                parts = run.recorder.checkpoint(run.log.parts_json(run.saved))
                 if parts is not None:
                     batch.append(Checkpoint(run.trace_id, run.checkpoints, parts))
                     marks.append((run, mark))

@@ -65,14 +65,15 @@ class Recorder:
             if self._first_ms is None:
                 self._first_ms = max(0, ids.now_ms() - self._start.request_time)
 
-    def checkpoint(self, parts: list[Part]) -> str | None:
-        """The new parts as JSON; only as many as a preview needs, or None, where content isn't stored."""
+    def checkpoint(self, parts: str) -> str | None:
+        """The new parts, JSON, as the store keeps them: as much as a preview needs, or None, where content isn't."""
         if self._content == "none" or not self._preview_left:
             return None
-        if self._content == "preview":
-            parts = [("text", answer_text(parts)[: self._preview_left])]
-            self._preview_left -= len(parts[0][1])
-        return msgspec.json.encode(parts).decode()
+        if self._content == "full":
+            return parts
+        text = answer_text(msgspec.json.decode(parts))[: self._preview_left]
+        self._preview_left -= len(text)
+        return msgspec.json.encode([("text", text)]).decode()
 
     def end(self, ending: Ending, parts: list[Part], said: int = 0) -> TraceEnd:
         """The final record; `said` frames more came than `tap` has seen. The clock may have been set back, so no
@@ -107,7 +108,8 @@ class Recorder:
             response=msgspec.json.encode(messages).decode() if full else None,
             parts=msgspec.json.encode(parts).decode() if full and not simple else None,
         )
-        return msgspec.structs.replace(record, spans=self._spans(record))
+        msgspec.structs.force_setattr(record, "spans", self._spans(record))  # nobody else has seen it yet
+        return record
 
     def _reason(self, outcome: Outcome) -> str | None:
         if outcome in (Outcome.STOPPED, Outcome.DISCONNECTED):

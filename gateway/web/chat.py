@@ -13,7 +13,7 @@ from gateway.domain.answer import answer_text
 from gateway.domain.events import Done, Terminal
 from gateway.domain.messages import ChatRequest
 from gateway.errors import InvalidValue
-from gateway.streaming.log import Reader
+from gateway.streaming.reader import Reader
 from gateway.streaming.run import Run
 from gateway.web.exchange import Exchange
 from gateway.web.stream import send_events, send_raw, wait_whole

@@ -17,7 +17,8 @@ from gateway.auth import Principal, authenticate, origin_allowed, require
 from gateway.domain.events import Done, Failed
 from gateway.domain.trace import Outcome
 from gateway.errors import BadRequest, Conflict, Forbidden, GatewayError, InvalidValue, NotFound
-from gateway.streaming.log import EventLog, Reader
+from gateway.streaming.log import EventLog
+from gateway.streaming.reader import Reader
 from gateway.streaming.run import Run
 from gateway.web.chat import trace_id_of
 from gateway.web.types import Receive, Scope, Send, Services

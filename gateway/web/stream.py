@@ -12,7 +12,8 @@ from typing import Any
 
 from gateway.domain.events import Failed, Terminal
 from gateway.errors import GatewayError
-from gateway.streaming.log import EventLog, Reader
+from gateway.streaming.log import EventLog
+from gateway.streaming.reader import Reader
 from gateway.web.exchange import PIECE_BYTES, ClientGone, Exchange, until_gone
 from gateway.wire import native, openai
 

@@ -24,7 +24,8 @@ from gateway.domain.events import (
     TextDelta,
     ToolCallDelta,
 )
-from gateway.streaming.log import EventLog, Reader
+from gateway.streaming.log import EventLog
+from gateway.streaming.reader import Reader
 
 STARTED = Started("tr-1", "s-1", "m")
 DONE = Done("tr-1", "stop", None, 1, 2)

@@ -12,7 +12,7 @@ import pytest
 from gateway.domain.trace import Outcome
 from gateway.errors import StoreUnavailable
 from gateway.streaming import runs as runs_module
-from gateway.streaming.log import Reader
+from gateway.streaming.reader import Reader
 from gateway.streaming.run import Run
 from tests.streaming.clock import jumping, ticks
 from tests.streaming.parts import Rig, Says, text
@@ -141,24 +141,38 @@ async def test_the_oldest_replays_go_first_where_memory_is_short() -> None:
     assert rig.runs.kept == 0
 
 
+async def second(rig: Rig) -> None:
+    """A second's sweeps."""
+    for _ in range(4):
+        rig.runs.sweep(now())
+        await ticks()
+
+
 async def test_checkpoints_bring_what_is_new() -> None:
-    """All runs in one write, once a second; runs that said nothing are left out; together they are the text."""
+    """Each run once in a second's sweeps; runs that said nothing are left out; together they are the text."""
     rig = Rig()
     talks, other, silent = Says("He", Says.hold), Says("x", Says.hold), Says(Says.hold)
     runs = [rig.run(talks), rig.run(other), rig.run(silent)]
     await ticks()
-    rig.runs.sweep(start := now() + 10)
-    rig.runs.sweep(start + 0.5)
-    await ticks()
-    first = [(c.seq, json.loads(c.parts)) for c in rig.store.checkpoints]
+    await second(rig)
+    first = sorted((c.seq, json.loads(c.parts)) for c in rig.store.checkpoints)
     assert first == [(0, [["text", "He"]]), (0, [["text", "x"]])]
     runs[0].emit([text("llo")])
-    rig.runs.sweep(start + 1.1)
-    await ticks()
-    rig.runs.sweep(start + 2.2)
-    await ticks()
+    await second(rig)
+    await second(rig)
     assert [(c.seq, json.loads(c.parts)) for c in rig.store.checkpoints[2:]] == [(1, [["text", "llo"]])]
-    assert rig.counts.count("checkpoints") == 2
+    assert rig.counts.count("checkpoints") == 3
+    await stop(*runs)
+
+
+async def test_a_sweep_takes_a_quarter_of_the_runs() -> None:
+    """So that a thousand streams don't stand still together while they are stored."""
+    rig = Rig()
+    runs = [rig.run(Says(str(i), Says.hold)) for i in range(8)]
+    await ticks()
+    rig.runs.sweep(now())
+    await ticks()
+    assert len(rig.store.checkpoints) == 2
     await stop(*runs)
 
 
@@ -170,13 +184,11 @@ async def test_a_checkpoint_that_fails_keeps_the_marks(caplog: pytest.LogCapture
     await ticks()
     rig.store.fail = [StoreUnavailable("Full.")]
     with caplog.at_level(logging.WARNING):
-        rig.runs.sweep(now() + 10)
-        await ticks()
+        await second(rig)
     assert "a checkpoint waits: Full." in caplog.text
     rig.store.gate.clear()
-    rig.runs.sweep(now() + 20)
-    await ticks()
-    rig.runs.sweep(now() + 30)
+    await second(rig)
+    await second(rig)
     rig.store.gate.set()
     await ticks()
     assert [(c.seq, c.parts) for c in rig.store.checkpoints] == [(0, '[["text","a"]]')]
