@@ -14,72 +14,16 @@ from typing import Any
 import msgspec
 
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
-from gateway.domain.messages import Usage
 from gateway.errors import AnswerTooLong, ProviderBusy, ProviderError
+from gateway.wire.chunk import Chunk, Message, content_text, decode_chunk, says, usage_of
 from gateway.wire.mend import is_first_half, join_halves, mend
 from gateway.wire.scrub import scrub
 from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
 
+_encode = msgspec.json.encode
 _NOT_PLAIN = bytes(range(32)) + b'"\\'  # what can't stand unescaped in a JSON string
 _CONTENT = re.compile(rb'"content"\s*:\s*"')
 _MAX_LEARN = 8  # frames in a row that fit no template, after which none is sought any more
-
-
-class _Message(msgspec.Struct):
-    content: Any = None
-    refusal: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    tool_calls: list[msgspec.Raw] | None = None
-
-
-class _Choice(msgspec.Struct):
-    index: int | None = 0
-    delta: _Message | None = None
-    message: _Message | None = None
-    finish_reason: str | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: Any = None
-    completion_tokens: Any = None
-    total_tokens: Any = None
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    model: str | None = None
-    error: Any = None
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
-_encode = msgspec.json.encode
-
-
-def _text(value: Any) -> str:
-    """The text of a `content`, which some servers send as a list of parts."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
-    return ""
-
-
-def _says(choice: _Choice) -> bool:
-    """Whether a choice has content: some servers send the usage, after the end, with one that has none."""
-    said = choice.delta or choice.message
-    return bool(choice.finish_reason or (said and any(getattr(said, name) for name in said.__struct_fields__)))
-
-
-def _usage(usage: _Usage) -> Usage:
-    prompt, completion = _count(usage.prompt_tokens), _count(usage.completion_tokens)
-    return Usage(prompt, completion, _count(usage.total_tokens) or prompt + completion)
-
-
-def _count(value: Any) -> int:
-    """A number of tokens; what can't be one counts as none given."""
-    return value if type(value) is int and 0 <= value < 2**53 else 0
 
 
 def upstream_failure(error: Any) -> ProviderError:
@@ -207,12 +151,12 @@ class StreamDecoder:
         try:
             try:
                 payload.decode()  # msgspec doesn't look into what stays raw
-                chunk = _decode(payload)
+                chunk = decode_chunk(payload)
             except (UnicodeDecodeError, msgspec.DecodeError):
                 mended = True
                 # What goes on as it came must at least be text to those who read it.
                 payload, frame = (part.decode("utf-8", "replace").encode() for part in (payload, frame))
-                chunk = _decode(mend(payload))
+                chunk = decode_chunk(mend(payload))
         except (msgspec.DecodeError, RecursionError):
             if not last:  # a last frame that was cut off says nothing
                 self.failure = ProviderError("The provider sent something that can't be read.")
@@ -224,9 +168,9 @@ class StreamDecoder:
         self.model = chunk.model or self.model
         finishes = self._events(chunk, events, mended=mended)
         if chunk.usage is not None:
-            events.append(UsageReported(_usage(chunk.usage)))
+            events.append(UsageReported(usage_of(chunk.usage)))
             ended = False in self._open.values()  # some servers end only the first of several choices
-            extra = not chunk.choices or (ended and not any(map(_says, chunk.choices)))
+            extra = not chunk.choices or (ended and not any(map(says, chunk.choices)))
             if extra and not self._keep_usage:
                 return
         if finishes:
@@ -235,15 +179,15 @@ class StreamDecoder:
         if not finishes and not mended and not self._held and self._misses < _MAX_LEARN:
             self._learn(frame, chunk)
 
-    def _events(self, chunk: _Chunk, events: list[Delta], *, mended: bool) -> bool:
+    def _events(self, chunk: Chunk, events: list[Delta], *, mended: bool) -> bool:
         """Append what a chunk says; whether it ends a choice."""
         finishes = False
         mended = mended or bool(self._held)
         for choice in chunk.choices or ():
             index = choice.index or 0
-            said = choice.delta or choice.message or _Message()
-            text = _text(said.content) or _text(said.refusal)
-            reasoning = _text(said.reasoning_content) or _text(said.reasoning)
+            said = choice.delta or choice.message or Message()
+            text = content_text(said.content) or content_text(said.refusal)
+            reasoning = content_text(said.reasoning_content) or content_text(said.reasoning)
             calls: Sequence[msgspec.Raw] = said.tool_calls or ()
             if mended:
                 text = self._joined(f"text {index}" if index else "text", text)
@@ -289,7 +233,7 @@ class StreamDecoder:
             function["arguments"] = self._joined(f"call {piece.get('index')}", function["arguments"])
         return msgspec.Raw(join_halves(_encode(piece).decode()).encode())
 
-    def _learn(self, frame: bytes, chunk: _Chunk) -> None:
+    def _learn(self, frame: bytes, chunk: Chunk) -> None:
         """Keep the bytes around the text, if this frame is nothing but text and the text is found in one place."""
         self._misses += 1
         choice = chunk.choices[0] if chunk.choices and len(chunk.choices) == 1 else None
