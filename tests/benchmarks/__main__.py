@@ -1,4 +1,4 @@
-"""`scripts/bench`: measures direct, nginx and this gateway in one run and prints them side by side."""
+"""`scripts/bench`: measures direct, nginx, this gateway and its peers in one run and prints them side by side."""
 
 from __future__ import annotations
 
@@ -8,20 +8,44 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .machine import BenchError, facts, need
-from .phases import PHASES, Bench
-from .report import as_data, table
+from . import capacity, phases
+from .goals import NATIVE, V1, goal_table, goals_as_data, verdicts
+from .machine import BenchError, Steal, facts, need
+from .peers import PEERS, Peer, install, node_version, run_peer
+from .phases import Bench
+from .report import summary, table
 from .systems import System, Yard
+
+PHASES: dict[str, Callable[[Bench], None]] = {
+    "start": capacity.start,
+    "idle": capacity.idle,
+    "plain": phases.plain,
+    "burst": phases.burst,
+    "first": phases.first,
+    "paced": phases.paced,
+    "paced-20": phases.paced_20,
+    "ratings": capacity.ratings,
+    "streams": capacity.most_streams,
+    "memory": capacity.memory,
+}
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="Measures this gateway beside nginx and the bare upstream. Example: scripts/bench --quick",
+    )
+    parser.add_argument(
+        "--peers",
+        choices=PEERS,
+        nargs="*",
+        metavar="PEER",
+        help=f"also installs and measures {', '.join(PEERS)}, or those named (all: twelve minutes, 1.3 GB)",
     )
     parser.add_argument("--only", choices=PHASES, action="append", metavar="PHASE", help=f"of {', '.join(PHASES)}")
     parser.add_argument(
@@ -38,36 +62,74 @@ def _arguments() -> argparse.Namespace:
 def _phases(arguments: argparse.Namespace) -> list[str]:
     if arguments.only:
         return [phase for phase in PHASES if phase in arguments.only]
-    return [phase for phase in PHASES if phase != "memory" or arguments.memory]
+    left_out = {"memory": not arguments.memory, "paced-20": arguments.peers is None}
+    return [phase for phase in PHASES if not left_out.get(phase)]
+
+
+def _peers(arguments: argparse.Namespace) -> list[Peer]:
+    if arguments.peers is None:
+        return []
+    return [peer for name, peer in PEERS.items() if name in (arguments.peers or PEERS)]
 
 
 def _run(arguments: argparse.Namespace, work: Path) -> int:
-    machine = facts()
-    yard = Yard(arguments.tools.resolve(), arguments.gateway.absolute(), work)
-    began = time.monotonic()
+    yard, peers = Yard(arguments.tools.resolve(), arguments.gateway.absolute(), work), _peers(arguments)
+    for peer in peers:
+        install(peer, yard.tools)
+    machine = facts(work) | {peer.name: peer.version for peer in peers}
+    if any(peer.npm for peer in peers):
+        machine["node"] = node_version()
+    began, steal = time.monotonic(), Steal()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - began:4.0f} s  {text}", file=sys.stderr, flush=True)
+
     with ExitStack() as stack:
         mock = stack.enter_context(yard.mock())
         nginx = stack.enter_context(yard.nginx(mock))
         gateway = stack.enter_context(yard.serve(mock))
         systems = [
-            System("direct", mock, measured=False),
-            System("nginx", nginx),
-            System("gateway /v1", gateway),
-            System("gateway /chat/stream", gateway, native=True),
+            System("direct", mock, measured=False, most=1600),
+            System("nginx", nginx, most=1600),
+            System(V1, gateway),
+            System(NATIVE, gateway, native=True),
         ]
+        for peer in peers:
+            say(f"start {peer.name}")
+            server = stack.enter_context(run_peer(peer, yard, mock))
+            systems.append(System(peer.name, server, peer=True, paced=peer.paced, most=peer.most))
         bench = Bench(yard, mock, systems, arguments.quick)
         for phase in _phases(arguments):
-            print(f"{time.monotonic() - began:4.0f} s  {phase}", file=sys.stderr, flush=True)
+            say(phase)
             PHASES[phase](bench)
-    print(f"{time.monotonic() - began:4.0f} s  done", file=sys.stderr, flush=True)
+    say("done")
+    machine["stolen"] = steal.text()
+    _print(arguments, machine, bench)
+    return 1 if bench.faults else 0
+
+
+def _print(arguments: argparse.Namespace, machine: dict[str, str], bench: Bench) -> None:
+    data = summary(bench.figures)
+    found = verdicts(data)
     print("; ".join(f"{name} {value}" for name, value in machine.items()))
     print()
-    print(table(bench.figures, [system.name for system in systems], arguments.markdown))
+    print(table(data, [system.name for system in bench.systems], arguments.markdown))
+    print()
+    print(goal_table(found, arguments.markdown))
+    for remark in bench.remarks:
+        print(f"remark: {remark}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(as_data(machine, bench.figures, bench.faults), indent=1) + "\n")
+        everything = {
+            "machine": machine,
+            "metrics": data,
+            "raw": bench.figures,
+            "goals": goals_as_data(found),
+            "faults": bench.faults,
+            "remarks": bench.remarks,
+        }
+        arguments.json.write_text(json.dumps(everything, indent=1) + "\n")
     for fault in bench.faults:
         print(f"FAULT  {fault}", file=sys.stderr)
-    return 1 if bench.faults else 0
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 
 GATEWAY_CORE, LOAD_CORE = 0, 1
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -55,16 +56,17 @@ def spawn(core: int, command: list[str], log: Path, env: dict[str, str] | None =
 
 
 def stop(process: subprocess.Popen[bytes], grace_s: float = 5) -> None:
+    """Ends the process and all it started, which need not have ended with it."""
     if process.poll() is None:
         tree = _tree(process.pid)
         process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            for pid in tree:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            process.wait()
+        process.kill()
+        for pid in tree[1:]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
 
 
 def free_port() -> int:
@@ -143,12 +145,44 @@ def resident_kb(pid: int) -> float:
     return float(total)
 
 
-def facts() -> dict[str, str]:
+def _fsync_ms(directory: Path) -> float:
+    """Median time to write 4 kB to a file and have it on disk: what a commit can't go below."""
+    times = []
+    with (directory / "fsync").open("wb", buffering=0) as file:
+        for _ in range(50):
+            began = time.perf_counter()
+            file.write(bytes(4096))
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - began)
+    return median(times) * 1e3
+
+
+class Steal:
+    """The share of the machine's time that its host gave to others since this was made."""
+
+    def __init__(self) -> None:
+        self._before = self._read()
+
+    def text(self) -> str:
+        stolen, total = (after - before for after, before in zip(self._read(), self._before, strict=True))
+        return f"{100 * stolen / max(1, total):.1f} %"
+
+    @staticmethod
+    def _read() -> tuple[int, int]:
+        fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return fields[7], sum(fields)
+
+
+def facts(disk: Path) -> dict[str, str]:
+    """What the machine is. `disk`: a directory where the store will be."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     nginx = subprocess.run([need("nginx", "nginx-light"), "-v"], capture_output=True, text=True, check=True).stderr
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": f"{os.cpu_count()} x {cpu[1].strip() if cpu else platform.machine()}",
+        "memory": f"{memory / 2**30:.0f} GB",
         "kernel": platform.release(),
+        "fdatasync": f"{_fsync_ms(disk):.2f} ms",
         "python": platform.python_version(),
         "nginx": nginx.strip().rsplit("/", 1)[-1],
         "load before": f"{os.getloadavg()[0]:.2f}",

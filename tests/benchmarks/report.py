@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import Any
 
 Figures = dict[str, dict[str, list[float]]]
+Summary = dict[str, dict[str, dict[str, float]]]
 
 # metric, label, decimals, ratio to nginx
 _ROWS = (
     ("paced_us", "CPU per token, 100 streams, one per 20 ms, µs", 1, True),
+    ("paced_20_us", "CPU per token, 20 streams, one per 20 ms, µs", 1, True),
     ("burst_us", "CPU per token in a burst, µs", 2, True),
     ("plain_us", "CPU per non-stream request, µs", 0, True),
+    ("chat_us", "CPU per POST /chat, a stream of 256 tokens read for it, µs", 0, False),
     ("first_p50_ms", "added time to first token p50, ms", 2, True),
     ("first_p99_ms", "added time to first token p99, ms", 2, True),
     ("one_way_p99_ms", "upstream to client p99, 100 streams, ms", 2, False),
+    ("one_way_20_p99_ms", "upstream to client p99, 20 streams, ms", 2, False),
     ("streams", "most streams on one core", 0, True),
     ("idle_kb", "memory per open idle stream, kB", 1, True),
-    ("ratings_per_s", "durable ratings per second", 0, False),
-    ("ratings_p99_ms", "rating p99, 32 at a time, ms", 2, False),
-    ("ratings_us", "CPU per rating, µs", 0, False),
+    ("ratings_32_per_s", "durable ratings per second, 32 connections", 0, False),
+    ("ratings_32_p99_ms", "rating p99, 32 connections, ms", 2, False),
+    ("ratings_128_per_s", "durable ratings per second, 128 connections", 0, False),
+    ("ratings_128_p99_ms", "rating p99, 128 connections, ms", 2, False),
+    ("ratings_us", "CPU per rating, 32 connections, µs", 0, False),
     ("start_ms", "start to ready, ms", 0, False),
     ("start_rss_mb", "RSS when ready, MB", 1, False),
     ("rss_20k_mb", "RSS after 20,000 requests, MB", 1, False),
@@ -27,9 +32,9 @@ _ROWS = (
 )
 
 
-def summary(figures: Figures) -> dict[str, dict[str, dict[str, float]]]:
+def summary(figures: Figures) -> Summary:
     """Metric → system → median, min, max. First-token times of all but `direct` become what is added to it."""
-    out: dict[str, dict[str, dict[str, float]]] = {}
+    out: Summary = {}
     for metric, by_system in figures.items():
         direct = by_system.get("direct") if metric.startswith("first_") else None
         for system, values in by_system.items():
@@ -50,28 +55,24 @@ def _cell(data: dict[str, dict[str, float]], system: str, decimals: int, ratio: 
     return f"{text} ({value / nginx:.1f}x)"
 
 
-def _rows(figures: Figures, systems: list[str], every_row: bool) -> list[list[str]]:
-    data = summary(figures)
+def table(data: Summary, systems: list[str], markdown: bool) -> str:
     rows = [["", *systems]]
     for metric, label, decimals, ratio in _ROWS:
-        if metric in data or every_row:
-            cells = data.get(metric, {})
-            rows.append([label, *(_cell(cells, system, decimals, ratio) for system in systems)])
-    return rows
+        if metric in data:
+            rows.append([label, *(_cell(data[metric], system, decimals, ratio) for system in systems)])
+    return aligned(rows, "-" + "r" * len(systems), markdown)
 
 
-def table(figures: Figures, systems: list[str], markdown: bool) -> str:
-    rows = _rows(figures, systems, every_row=markdown)
+def aligned(rows: list[list[str]], sides: str, markdown: bool) -> str:
+    """Rows, the first of them the head, with columns to the left (`-`) or the right (`r`)."""
     if markdown:
-        rows.insert(1, ["---", *("---:" for _ in systems)])
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(systems) + 1)]
+        rules = ["---:" if side == "r" else "---" for side in sides]
+        return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], rules, *rows[1:]])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(sides))]
     return "\n".join(
-        row[0].ljust(widths[0])
-        + "".join(f"  {cell.rjust(width)}" for cell, width in zip(row[1:], widths[1:], strict=True))
+        "  ".join(
+            cell.rjust(width) if side == "r" else cell.ljust(width)
+            for cell, width, side in zip(row, widths, sides, strict=True)
+        ).rstrip()
         for row in rows
     )
-
-
-def as_data(facts: dict[str, str], figures: Figures, faults: list[str]) -> dict[str, Any]:
-    return {"machine": facts, "metrics": summary(figures), "raw": figures, "faults": faults}

@@ -1,6 +1,6 @@
 """What is measured: the mock upstream by itself, nginx in front of it, and this gateway, started the same way.
 
-Peers would be further servers here, each with its own path, headers and start function.
+Other gateways are further servers, which `peers.py` starts.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Server:
     port: int
     start_s: float = 0
     headers: tuple[str, ...] = ()
+    path: str = "/v1/chat/completions"
+    prefix: str = ""  # of the names of models
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class System:
     server: Server
     native: bool = False
     measured: bool = field(default=True)  # False for the mock itself: it isn't the price of a gateway
+    peer: bool = False
+    paced: tuple[int, ...] = ()  # of a peer, the numbers of paced streams it is measured at
+    most: int = 400  # where the search for its most streams begins
 
     @property
     def pid(self) -> int:
@@ -60,16 +65,16 @@ class System:
 
     def stream(self, model: str) -> Request:
         tokens = int(model.split("-")[1])
-        body: dict[str, object] = {"model": model, "messages": _MESSAGES}
+        body: dict[str, object] = {"model": self.server.prefix + model, "messages": _MESSAGES}
         if self.native:
             return Request("/chat/stream", json.dumps(body), '"type":"done"', tokens)
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return Request("/v1/chat/completions", json.dumps(body), "[DONE]", tokens)
+        return Request(self.server.path, json.dumps(body), "[DONE]", tokens)
 
     def plain(self, model: str) -> Request:
-        """Not streamed to the client; what a gateway asks of the upstream for it is its own affair."""
-        body = json.dumps({"model": model, "messages": _MESSAGES})
-        return Request("/chat", body, '"trace_id"') if self.native else Request("/v1/chat/completions", body, "~END~")
+        """Not streamed to the client. For `/v1` the upstream isn't asked for a stream either, for `/chat` it may be."""
+        body = json.dumps({"model": self.server.prefix + model, "messages": _MESSAGES})
+        return Request("/chat", body, '"trace_id"') if self.native else Request(self.server.path, body, "~END~")
 
 
 @dataclass(frozen=True)
@@ -80,13 +85,13 @@ class Yard:
     gateway: Path
     work: Path
 
-    def _directory(self, name: str) -> Path:
+    def directory(self, name: str) -> Path:
         return Path(mkdtemp(prefix=f"{name}-", dir=self.work))
 
     @contextmanager
     def mock(self) -> Iterator[Server]:
         port = free_port()
-        process = spawn(LOAD_CORE, [str(self.tools / "mock"), str(port)], self._directory("mock") / "log")
+        process = spawn(LOAD_CORE, [str(self.tools / "mock"), str(port)], self.directory("mock") / "log")
         try:
             wait_for_port(port, process)
             yield Server(process, port)
@@ -95,7 +100,7 @@ class Yard:
 
     @contextmanager
     def nginx(self, mock: Server) -> Iterator[Server]:
-        port, home = free_port(), self._directory("nginx")
+        port, home = free_port(), self.directory("nginx")
         (home / "nginx.conf").write_text(_nginx_config(home, port, mock.port))
         command = [need("nginx", "nginx-light"), "-e", "error.log", "-p", str(home), "-c", "nginx.conf"]
         process = spawn(GATEWAY_CORE, command, home / "log")
@@ -108,7 +113,7 @@ class Yard:
     @contextmanager
     def serve(self, mock: Server, streaming: str = "") -> Iterator[Server]:
         """This gateway with its default settings, a key on each request, and a store of its own."""
-        port, home = free_port(), self._directory("gateway")
+        port, home = free_port(), self.directory("gateway")
         config = home / "config.toml"
         config.write_text(_gateway_config(home, port, mock.port, streaming))
         env = {"BENCH_PROVIDER_KEY": "sk-bench"}
