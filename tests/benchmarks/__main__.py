@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from . import capacity, phases
 from .goals import NATIVE, V1, goal_table, goals_as_data, verdicts
-from .machine import BenchError, Steal, facts, need
+from .machine import BenchError, Steal, facts, freeze, need
 from .peers import PEERS, Peer, install, node_version, run_peer
 from .phases import Bench
 from .report import summary, table
@@ -97,10 +98,12 @@ def _run(arguments: argparse.Namespace, work: Path) -> int:
         for peer in peers:
             say(f"start {peer.name}")
             server = stack.enter_context(run_peer(peer, yard, mock))
+            freeze(server.process.pid, frozen=True)
             systems.append(System(peer.name, server, peer=True, paced=peer.paced, most=peer.most))
         bench = Bench(yard, mock, systems, arguments.quick)
         for phase in _phases(arguments):
             say(phase)
+            bench.alone(None)
             PHASES[phase](bench)
     say("done")
     machine["stolen"] = steal.text()
@@ -116,8 +119,8 @@ def _print(arguments: argparse.Namespace, machine: dict[str, str], bench: Bench)
     print(table(data, [system.name for system in bench.systems], arguments.markdown))
     print()
     print(goal_table(found, arguments.markdown))
-    for remark in bench.remarks:
-        print(f"remark: {remark}")
+    for remark, times in Counter(bench.remarks).items():
+        print(f"remark: {remark}{f' ({times} times)' if times > 1 else ''}")
     if arguments.json:
         everything = {
             "machine": machine,

@@ -76,15 +76,16 @@ def ratings(bench: Bench) -> None:
         request = Request(path, '{"is_correct":true,"comment":"To the point."}', "assessment_id")
         return bench.checked("ratings", system, request, connections, requests, "-t", "20")
 
+    bench.alone(system)
     trace_id = _chat(system)
     warm = rate(32, 400)
     requests = max(400, int(warm["requests"] / warm["seconds"] * (0.5 if bench.quick else 1)))
     for _ in range(bench.reps):
         for connections in (32, 128):
-            before = settled_cpu_seconds(system.pid)
+            before = bench.settled(system)
             report = rate(connections, requests)
             if connections == 32:
-                bench.note("ratings_us", system, (settled_cpu_seconds(system.pid) - before) * 1e6 / requests)
+                bench.note("ratings_us", system, (bench.settled(system) - before) * 1e6 / requests)
             bench.note(f"ratings_{connections}_per_s", system, report["requests"] / report["seconds"])
             if "total" in report:
                 bench.note(f"ratings_{connections}_p99_ms", system, report["total"]["p99"] / 1e3)
@@ -119,7 +120,7 @@ def most_streams(bench: Bench) -> None:
             return time.monotonic() < give_up
 
         def load(streams: int, system: System = system) -> float:
-            settled_cpu_seconds(system.pid)
+            bench.settled(system)
             report = bench.load(system, system.stream("mock-100-20ms"), streams, streams, "-r", "1000", "-t", "5")
             return pace(report) if "gap" in report and not spoiled(report) else inf
 
@@ -130,12 +131,15 @@ def most_streams(bench: Bench) -> None:
 
 def decided(load: Callable[[], float], in_time: Callable[[], bool]) -> bool:
     """Whether loads stay below 1: the first one says so if it is clear, else two of three do. The machine is noisy."""
-    results: list[float] = []
-    while len(results) < 3 and (not results or in_time()):
-        results.append(load())
-        if len(results) == 1 and not _CLEAR[0] < results[0] < _CLEAR[1]:
-            return results[0] < 1
-    return sum(result < 1 for result in results) > 1
+    result = load()
+    if not _CLEAR[0] < result < _CLEAR[1]:
+        return result < 1
+    kept = missed = 0
+    while True:
+        kept, missed = (kept + 1, missed) if result < 1 else (kept, missed + 1)
+        if kept == 2 or missed == 2 or not in_time():
+            return kept == 2
+        result = load()
 
 
 def memory(bench: Bench) -> None:

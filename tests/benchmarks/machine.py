@@ -59,6 +59,7 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = 5) -> None:
     """Ends the process and all it started, which need not have ended with it."""
     if process.poll() is None:
         tree = _tree(process.pid)
+        freeze(process.pid, frozen=False)
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(grace_s)
@@ -67,6 +68,13 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = 5) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
+
+
+def freeze(pid: int, *, frozen: bool) -> None:
+    """Stops the process and all it started from running, or lets them go on."""
+    for one in _tree(pid):
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGSTOP if frozen else signal.SIGCONT)
 
 
 def free_port() -> int:

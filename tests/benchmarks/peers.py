@@ -28,7 +28,7 @@ _KEY = "sk-bench-0123456789abcdef"
 
 @dataclass(frozen=True)
 class Launch:
-    """How to start a peer. `port` 0: it prints `port N` to say which it took. `prefix` goes before a model's name."""
+    """How to start a peer, and how to ask it. `port` 0: it prints `port N` to say which it took."""
 
     command: list[str]
     env: dict[str, str]
@@ -36,6 +36,10 @@ class Launch:
     path: str = "/v1/chat/completions"
     prefix: str = ""
     headers: tuple[str, ...] = ()
+    mark: str = "[DONE]"
+
+    def server(self, process: subprocess.Popen[bytes], port: int, start_s: float) -> Server:
+        return Server(process, port, start_s, self.headers, self.path, self.prefix, self.mark)
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,9 @@ def _mlflow(folder: Path, home: Path, mock: int) -> Launch:
     (home / "mlflow.yaml").write_text(json.dumps({"endpoints": endpoints}))
     port = free_port()
     command = [str(folder / "bin/mlflow"), "gateway", "start", "--config-path", "mlflow.yaml", "--workers", "1"]
-    return Launch([*command, "--port", str(port)], {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}, port)
+    env = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    # Its streams have no [DONE].
+    return Launch([*command, "--port", str(port)], env, port, mark='"finish_reason":"stop"')
 
 
 PEERS = {
@@ -208,7 +214,7 @@ def run_peer(peer: Peer, yard: Yard, mock: Server) -> Iterator[Server]:
     try:
         while time.monotonic() - began < _START_S and process.poll() is None:
             port = launch.port or _printed_port(home / "log")
-            server = Server(process, port, time.monotonic() - began, launch.headers, launch.path, launch.prefix)
+            server = launch.server(process, port, time.monotonic() - began)
             if port and _answers(System(peer.name, server, peer=True)):
                 break
             time.sleep(0.1)

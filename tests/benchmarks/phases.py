@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .machine import LOAD_CORE, BenchError, pinned, settled_cpu_seconds
+from .machine import LOAD_CORE, BenchError, freeze, pinned, settled_cpu_seconds
 from .systems import Request, Server, System, Yard
 
 Report = dict[str, Any]
@@ -57,7 +57,18 @@ class Bench:
             options += ["-H", header]
         return pinned(LOAD_CORE, [str(self.yard.tools / "load"), *options, *more])
 
+    def alone(self, system: System | None) -> None:
+        """Lets only this system run (None: not even one): even idle ones take time on the core they share."""
+        for pid in {other.pid for other in self.measured}:
+            freeze(pid, frozen=system is None or pid != system.pid)
+
+    def settled(self, system: System) -> float:
+        """CPU seconds of the system, alone and idle. What it has to catch up on after a pause is done before."""
+        self.alone(system)
+        return settled_cpu_seconds(system.pid)
+
     def load(self, system: System, request: Request, conns: int, requests: int, *more: str) -> Report:
+        self.alone(system)
         done = subprocess.run(self.command(system, request, conns, requests, *more), capture_output=True, text=True)
         if done.returncode:
             raise BenchError(f"load: {done.stderr.strip()}")
@@ -102,10 +113,10 @@ def _paced(bench: Bench, streams: int, cost: str, delay: str) -> None:
     systems = [system for system in bench.systems if not system.peer or streams in system.paced]
 
     def measure(system: System) -> None:
-        before = settled_cpu_seconds(system.pid)
+        before = bench.settled(system)
         model = system.stream("mock-100-20ms")
         report = bench.checked(cost, system, model, streams, streams, "-r", "500", "-t", "20")
-        spent = settled_cpu_seconds(system.pid) - before
+        spent = bench.settled(system) - before
         if system.peer and spoiled(report):
             return
         if system.measured:
@@ -129,9 +140,9 @@ def _flat_out(
         sizes[system.name] = _in_seconds(warm, seconds)
 
     def measure(system: System) -> None:
-        before = settled_cpu_seconds(system.pid)
+        before = bench.settled(system)
         report = bench.checked(metric, system, request(system), 16, sizes[system.name], "-t", "20")
-        spent = settled_cpu_seconds(system.pid) - before
+        spent = bench.settled(system) - before
         if system.peer and spoiled(report):
             return
         bench.note(metric, system, spent * 1e6 / max(1, report[unit]))
@@ -162,6 +173,7 @@ def first(bench: Bench) -> None:
     requests = 60 if bench.quick else 200
 
     def measure(system: System) -> None:
+        bench.settled(system)
         asked = requests // 2 if system.peer else requests  # peers are slow, and nothing hangs on their percentiles
         report = bench.checked("first", system, system.stream("mock-4-0ms-w10"), 1, asked, "-t", "20")
         if "first_token" in report:
@@ -169,5 +181,6 @@ def first(bench: Bench) -> None:
             bench.note("first_p99_ms", system, report["first_token"]["p99"] / 1e3)
 
     for system in bench.systems:
+        bench.settled(system)
         bench.load(system, system.stream("mock-4-0ms-w10"), 1, 10, "-t", "20")
     bench.round(bench.systems, measure)

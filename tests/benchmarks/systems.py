@@ -35,6 +35,7 @@ class Server:
     headers: tuple[str, ...] = ()
     path: str = "/v1/chat/completions"
     prefix: str = ""  # of the names of models
+    mark: str = "[DONE]"  # what ends its streams
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class System:
         if self.native:
             return Request("/chat/stream", json.dumps(body), '"type":"done"', tokens)
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return Request(self.server.path, json.dumps(body), "[DONE]", tokens)
+        return Request(self.server.path, json.dumps(body), self.server.mark, tokens)
 
     def plain(self, model: str) -> Request:
         """Not streamed to the client. For `/v1` the upstream isn't asked for a stream either, for `/chat` it may be."""
