@@ -1,0 +1,296 @@
+"""How the HTTP client keeps, loses and gives up connections, against a socket that does what a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.errors import ProviderBusy, ProviderError
+from gateway.providers import connection as connections
+from gateway.providers.connection import Connection, Idle
+from gateway.providers.http import Client
+from tests.providers.http_parts import OK, Taker, post, served
+from tests.providers.upstream import HEAD, LAST, Raw, part, raw_server, whole
+from tests.streaming.clock import until
+
+UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+
+
+@pytest.fixture
+async def raw() -> AsyncIterator[Raw]:
+    async with raw_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def client(raw: Raw) -> AsyncIterator[Client]:
+    made = Client(raw.url, {"X-Of": "test"})
+    yield made
+    await made.close()
+    await asyncio.sleep(0.005)
+    assert not made._idle
+    assert not made._every
+
+
+@pytest.mark.parametrize("ending", ["close", "reset"])
+async def test_a_kept_connection_that_fails_at_once_is_replaced(raw: Raw, client: Client, ending: str) -> None:
+    """The server had closed it, so the request goes out again; on a new connection it would not."""
+    raw.replies = [[OK], [ending], [OK]]
+    await post(client)
+    assert (await post(client)).data == b"ok"
+    assert [number for number, _, _ in raw.seen] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("ending", ["close", "reset"])
+async def test_only_once(raw: Raw, client: Client, ending: str) -> None:
+    """The new connection's failure is the caller's."""
+    raw.replies = [[OK], [ending], [ending]]
+    await post(client)
+    with pytest.raises(ProviderError, match="broke"):
+        await post(client)
+    assert len(raw.seen) == 3
+
+
+async def test_not_after_the_first_byte(raw: Raw, client: Client) -> None:
+    """Then the server was at work."""
+    raw.replies = [[OK], [b"H", "close"]]
+    await post(client)
+    with pytest.raises(ProviderError, match="broke"):
+        await post(client)
+    assert len(raw.seen) == 2
+
+
+@pytest.mark.parametrize("ending", ["close", "reset", b"HTTP/1.1 408 Timeout\r\n\r\n"])
+async def test_an_idle_connection_that_ends(raw: Raw, client: Client, ending: Any) -> None:
+    """It is noticed at once, also where the server says something first."""
+    end = asyncio.Event()
+    raw.replies = [[OK, end, ending], [OK]]
+    await post(client)
+    assert len(client._idle) == 1
+    end.set()
+    await until(lambda: not client._every)
+    assert await served(raw, client) == [1, 2]
+
+
+async def test_connections_idle_for_long_are_closed(raw: Raw, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the next request looks for one: it takes a new one."""
+    raw.replies = [[OK], [OK]]
+    await post(client)
+    monkeypatch.setattr(connections, "_MAX_IDLE_S", -1.0)
+    assert await served(raw, client) == [1, 2]
+    await until(lambda: len(client._every) == 1)
+
+
+async def test_the_number_of_idle_connections_is_bounded(
+    raw: Raw, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of those in use."""
+    monkeypatch.setattr(connections, "_MAX_IDLE", 1)
+    wait = asyncio.Event()
+    raw.replies = [[wait, OK], [wait, OK]]
+    both = asyncio.gather(post(client), post(client))
+    await until(lambda: len(raw.seen) == 2)
+    wait.set()
+    await both
+    await until(lambda: len(client._every) == 1)
+    assert len(client._idle) == 1
+
+
+async def test_back_pressure(raw: Raw, client: Client) -> None:
+    """While there is no room nothing is read, so that the server has to wait; then all comes."""
+    block = b"x" * 1_000_000
+    raw.replies = [[HEAD, *[part(block)] * 30, LAST], [OK]]
+    taker = Taker()
+    taker.free.clear()
+    task = asyncio.ensure_future(post(client, taker))
+    await taker.came.wait()
+    for _ in range(5):
+        await asyncio.sleep(0.01)
+    assert taker.pieces == 1
+    taker.free.set()
+    await task
+    assert taker.data == block * 30
+    assert await served(raw, client) == [1, 1]
+
+
+async def test_a_client_that_is_closed_while_there_is_no_room(raw: Raw, client: Client) -> None:
+    """The caller hears of it."""
+    raw.replies = [[HEAD, part(b"a"), "gone"]]
+    taker = Taker()
+    taker.free.clear()
+    task = asyncio.ensure_future(post(client, taker))
+    await taker.came.wait()
+    await client.close()
+    taker.free.set()
+    with pytest.raises(ProviderError, match="broke"):
+        await task
+    with pytest.raises(ProviderError, match="broke"):
+        await post(client)
+    assert len(raw.seen) == 1
+
+
+@pytest.mark.parametrize("when", ["head", "body", "room"])
+async def test_cancel(raw: Raw, client: Client, when: str) -> None:
+    """The connection is closed at once, wherever the caller waits."""
+    raw.replies = [["gone"] if when == "head" else [HEAD, part(b"a"), "gone"]]
+    taker = Taker()
+    if when == "room":
+        taker.free.clear()
+    task = asyncio.ensure_future(post(client, taker))
+    await until(lambda: raw.seen) if when == "head" else await taker.came.wait()
+    await asyncio.sleep(0.005)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await raw.gone.wait()
+    await until(lambda: not client._every)
+
+
+async def test_what_feed_raises_reaches_the_caller(raw: Raw, client: Client) -> None:
+    """And closes the connection."""
+    raw.replies = [[HEAD, part(b"a"), "gone"]]
+    with pytest.raises(ProviderBusy, match="so it is"):
+        await post(client, Taker(refuse=ProviderBusy("so it is")))
+    await raw.gone.wait()
+
+
+async def test_enough_of_a_body(raw: Raw, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller does not wait for the rest, which is dropped; the connection serves again once it is there."""
+    monkeypatch.setattr(connections, "_LINGER_S", 10)
+    late = asyncio.Event()
+    raw.replies = [[HEAD, part(b"all"), late, part(b"more"), part(b"more") + LAST], [OK]]
+    taker = await post(client, Taker(b"all"))
+    assert not client._idle
+    late.set()
+    await until(lambda: client._idle)
+    assert await served(raw, client) == [1, 1]
+    assert taker.data == b"all"
+
+
+@pytest.mark.parametrize("rest", [b"zz\r\n", "close", "reset", None])
+async def test_enough_of_a_body_that_never_ends(raw: Raw, client: Client, rest: Any) -> None:
+    """It costs its connection, whatever else is the matter with it."""
+    raw.replies = [[HEAD, part(b"all"), *([rest] if rest else []), "gone"]]
+    await post(client, Taker(b"all"))
+    await until(lambda: not client._every)
+    raw.replies = [[HEAD + part(b"all") + b"zz\r\n", "gone"]]
+    await post(client, Taker(b"all"))
+    await until(lambda: not client._every)
+
+
+async def test_a_reply_before_the_request_is_read(raw: Raw, client: Client) -> None:
+    """The connection can't serve again with half a request in it."""
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(413, b"no"))
+        await until(lambda: not hasty._every)
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    hasty = Client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {})
+    taker = await post(hasty, body=b"x" * 20_000_000)
+    assert (taker.status, taker.data) == (413, b"no")
+    assert not hasty._idle
+    await hasty.close()
+    server.close()
+
+
+async def test_no_header_is_smuggled() -> None:
+    """A key with a line's end in it is no key."""
+    client = Client("http://127.0.0.1:1", {"A": "b\r\nC: d"})
+    with pytest.raises(ProviderError, match="can't be sent"):
+        await post(client)
+
+
+def connected() -> tuple[Connection, Idle]:
+    """A connection whose other end the test plays."""
+    idle = Idle()
+    connection = Connection(idle, set())
+    connection.connection_made(Wire())
+    return connection, idle
+
+
+class Wire(asyncio.Transport):
+    """A transport for replies that a test cuts where it likes."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None: ...
+    def abort(self) -> None: ...
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+BODY = b"data: a\n\ndata: b\r\n\r\n0\r\n\r\nHTTP/1.1 "
+REPLIES = [
+    whole(200, BODY),
+    HEAD + part(BODY[:7]) + part(BODY[7:]) + b"0\r\nT: x\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + part(BODY) + LAST,
+    whole(200, gzip.compress(BODY), Content_Encoding="gzip"),
+    UNTIL_CLOSE + BODY,
+]
+
+
+async def test_a_reset_is_no_end() -> None:
+    """Not even of a body that has no other end than the connection's."""
+    connection, _ = connected()
+    taker = Taker()
+    task = asyncio.ensure_future(connection.exchange(b"", taker.answered))
+    await asyncio.sleep(0)
+    connection.data_received(UNTIL_CLOSE + b"abc")
+    connection.connection_lost(ConnectionResetError())
+    with pytest.raises(ProviderError, match="broke"):
+        await task
+    assert taker.data == b"abc"
+
+
+async def test_a_connection_that_ends_before_it_is_used() -> None:
+    """Nothing is sent, and nobody waits."""
+    connection, _ = connected()
+    connection.eof_received()
+    with pytest.raises(ProviderError, match="broke"):
+        await connection.exchange(b"", Taker().answered)
+
+
+async def test_a_caller_that_is_cancelled_at_the_end() -> None:
+    """The connection that somebody else has by then stays open."""
+    connection, idle = connected()
+    first = asyncio.ensure_future(connection.exchange(b"", Taker().answered))
+    await asyncio.sleep(0)
+    connection.data_received(OK)
+    first.cancel()
+    assert idle.take() is connection
+    second = asyncio.ensure_future(connection.exchange(b"", (taker := Taker()).answered))
+    await asyncio.sleep(0)
+    assert first.cancelled()
+    connection.data_received(OK)
+    await second
+    assert taker.data == b"ok"
+
+
+@settings(max_examples=150, deadline=None)
+@given(reply=st.sampled_from(REPLIES), cuts=st.lists(st.integers(1, 250), max_size=12))
+def test_any_split_gives_the_same_body(reply: bytes, cuts: list[int]) -> None:
+    """Wherever the network cuts a reply."""
+
+    async def run() -> tuple[Taker, bool]:
+        connection, idle = connected()
+        taker = Taker()
+        task = asyncio.ensure_future(connection.exchange(b"", taker.answered))
+        await asyncio.sleep(0)
+        at = 0
+        for cut in [*sorted({cut for cut in cuts if cut < len(reply)}), len(reply)]:
+            connection.data_received(reply[at:cut])
+            at = cut
+        kept = connection in idle
+        connection.eof_received()
+        await task
+        return taker, kept
+
+    taker, kept = asyncio.run(run())
+    assert (taker.data, taker.status) == (BODY, 200)
+    assert kept is not reply.startswith(UNTIL_CLOSE)
