@@ -14,8 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from . import capacity, phases
+from . import capacity, growth, phases
 from .goals import NATIVE, V1, goal_table, goals_as_data, verdicts
+from .growth_svg import draw
 from .machine import BenchError, Steal, facts, freeze, need
 from .peers import PEERS, Peer, install, node_version, run_peer
 from .phases import Bench
@@ -53,6 +54,12 @@ def _arguments() -> argparse.Namespace:
         "--memory", action="store_true", help="also the memory after 100,000 requests (a minute or two)"
     )
     parser.add_argument("--quick", action="store_true", help="one repetition, shorter: a rough look")
+    parser.add_argument(
+        "--growth",
+        type=Path,
+        metavar="SVG",
+        help="instead: how the cost grows with streams, tokens, prompts and stored traces; draws it (six minutes)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures as JSON")
     parser.add_argument("--markdown", action="store_true", help="print the table as docs/benchmarks.md has it")
     parser.add_argument("--gateway", type=Path, default=Path(".venv/bin/gateway"), help="the command to measure")
@@ -111,6 +118,27 @@ def _run(arguments: argparse.Namespace, work: Path) -> int:
     return 1 if bench.faults else 0
 
 
+def _grow(arguments: argparse.Namespace, work: Path) -> int:
+    """Measure how costs grow; 1 where one grows faster than linearly."""
+    yard, began = Yard(arguments.tools.resolve(), arguments.gateway.absolute(), work), time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - began:4.0f} s  {text}", file=sys.stderr, flush=True)
+
+    machine = facts(work)
+    with yard.mock() as mock:
+        panels = growth.measure(Bench(yard, mock, []), say)
+    say("done")
+    print("; ".join(f"{name} {value}" for name, value in machine.items()))
+    for panel in panels:
+        print(f"\n{panel.title}")
+        for series in panel.series:
+            costs = ", ".join(f"{cost:,.4g}" for _, cost in series.points)
+            print(f"  {series.sentence()} ({costs} µs) {'linear or less' if series.linear else 'MORE THAN LINEAR'}")
+    arguments.growth.write_text(draw(panels))
+    return 0 if all(series.linear for panel in panels for series in panel.series) else 1
+
+
 def _print(arguments: argparse.Namespace, machine: dict[str, str], bench: Bench) -> None:
     data = summary(bench.figures)
     found = verdicts(data)
@@ -146,7 +174,7 @@ def main() -> int:
             raise BenchError(f"{arguments.gateway} is missing: scripts/setup makes it")
         # On the same disk as the tools, not in /tmp, which may be memory: a commit must be a real one.
         with TemporaryDirectory(dir=arguments.tools, prefix="run-") as work:
-            return _run(arguments, Path(work))
+            return (_grow if arguments.growth else _run)(arguments, Path(work))
     except BenchError as error:
         print(f"scripts/bench: {error}", file=sys.stderr)
         return 2

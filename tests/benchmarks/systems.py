@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,15 @@ from tempfile import mkdtemp
 
 from .machine import GATEWAY_CORE, LOAD_CORE, BenchError, free_port, need, spawn, stop, wait_for_port
 
-MODELS = ("mock-256-0ms", "mock-4-0ms", "mock-4-0ms-w10", "mock-100-20ms", "mock-2-600000ms")
+MODELS = (
+    "mock-16-0ms",
+    "mock-4096-0ms",
+    "mock-256-0ms",
+    "mock-4-0ms",
+    "mock-4-0ms-w10",
+    "mock-100-20ms",
+    "mock-2-600000ms",
+)
 _MESSAGES = [
     {"role": "system", "content": "You are a helpful assistant."},
     {"role": "user", "content": "Tell me in a few words how a streaming gateway works, and why feedback matters."},
@@ -112,8 +120,8 @@ class Yard:
             stop(process, 1)
 
     @contextmanager
-    def serve(self, mock: Server, streaming: str = "") -> Iterator[Server]:
-        """This gateway with its default settings, a key on each request, and a store of its own."""
+    def serve(self, mock: Server, streaming: str = "", fill: Callable[[Path], None] | None = None) -> Iterator[Server]:
+        """This gateway with its default settings, a key on each request, and a store of its own, perhaps filled."""
         port, home = free_port(), self.directory("gateway")
         config = home / "config.toml"
         config.write_text(_gateway_config(home, port, mock.port, streaming))
@@ -123,6 +131,8 @@ class Yard:
         if made.returncode:
             raise BenchError(f"gateway keys create: {made.stderr.strip() or made.stdout.strip()}")
         headers = (f"Authorization: Bearer {json.loads(made.stdout)['key']}",)
+        if fill is not None:
+            fill(home / "gateway.db")
         began = time.monotonic()
         process = spawn(GATEWAY_CORE, [str(self.gateway), "serve", "--config", str(config)], home / "log", env)
         try:
