@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import log
@@ -128,7 +129,7 @@ def _traces(bench: Bench, say: Callable[[str], None]) -> Panel:
                 lambda n: ("POST", "/v1/chat/completions", chat),  # noqa: B023
                 lambda n: ("POST", f"/feedback?trace_id={trace[n % 200]}&user_id=new-{n}", '{"is_correct":true}'),  # noqa: B023
                 lambda n: ("GET", f"/feedback?trace_id={trace[n % 200]}&user_id=user-{n % 200}", ""),  # noqa: B023
-                lambda n: ("GET", f"/sessions/s-{n * count // 200 // 4}", ""),  # noqa: B023
+                lambda n: ("GET", f"/sessions/s-{n % 200 * count // 200 // 4}", ""),  # noqa: B023
             ]
             for series, request in zip(found, requests, strict=True):
                 series.points.append((count, _asked(server, 200, request)))
@@ -136,12 +137,14 @@ def _traces(bench: Bench, say: Callable[[str], None]) -> Panel:
 
 
 def trace_id(number: int) -> str:
-    return f"tr-{1_700_000_000_000 + number:012x}{number:020x}"
+    """In the order of the numbers, as they are in life."""
+    return f"tr-{number:032x}"
 
 
 def fill(path: Path, count: int) -> None:
-    """Traces of a year, four to a session, each third one rated, straight into the file that the gateway made."""
-    start, step = 1_700_000_000_000, 31_000_000_000 // count
+    """Traces of twenty days, which none is old enough to be forgotten, straight into the file that the gateway made:
+    four to a session, each third one rated."""
+    start, step = int((time.time() - 20 * 86_400) * 1000), 20 * 86_400_000 // count
     answer = json.dumps([{"role": "assistant", "content": "Because it is so. " * 12}])
     asked = json.dumps([{"role": "user", "content": "Why is it so, and what follows from it? " * 4}])
     numbers = range(count)
