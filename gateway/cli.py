@@ -1,4 +1,4 @@
-"""The command line: `gateway serve | check | tail | keys | chaos`.
+"""The command line: `gateway serve | check | tail | keys | chaos | conformance`.
 
 It parses, and calls what does the work; that is imported late, so that `--help` is quick. Errors are one line on
 stderr; the exit code is 2 for bad usage or a bad configuration, 1 for a failure.
@@ -111,6 +111,23 @@ def _parser() -> argparse.ArgumentParser:
     chaos = _command(commands, "chaos", _chaos, "run an upstream that misbehaves", "gateway chaos --port 9100")
     chaos.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     chaos.add_argument("--port", type=_port, default=8001, help="port to listen on (8001); 0 takes a free one")
+
+    example = "gateway conformance --target http://127.0.0.1:8000"
+    conformance = _command(commands, "conformance", _conformance, "try the chaos cases on any gateway", example)
+    conformance.description = "Runs the chaos upstream, which the gateway must have as its provider, and tries it."
+    conformance.add_argument("--target", metavar="URL", help="where the gateway listens")
+    conformance.add_argument("--key", default=os.environ.get("GATEWAY_KEY"), help="the gateway's key, else GATEWAY_KEY")
+    conformance.add_argument("--model-prefix", default="", metavar="P", help="before the models' names, as in chaos/ok")
+    conformance.add_argument("--host", default="127.0.0.1", help="address of the upstream (127.0.0.1)")
+    conformance.add_argument("--port", type=_port, default=8001, help="its port (8001): base_url http://HOST:PORT/v1")
+    conformance.add_argument(
+        "--timeout", type=float, default=90.0, metavar="S", help="how long one answer may take (90)"
+    )
+    conformance.add_argument(
+        "--only", action="append", default=[], metavar="CASE", help="just this one; may come twice"
+    )
+    conformance.add_argument("--json", action="store_true", help="one JSON object a line")
+    conformance.add_argument("--print-config", action="store_true", help="a config for this gateway, and nothing else")
     return top
 
 
@@ -150,7 +167,7 @@ def _config(args: argparse.Namespace) -> tuple[Config, Path | None]:
 
     # Options become the environment overrides that they stand for, so that a reload finds them too.
     for key, value in {"SERVER__HOST": "host", "SERVER__PORT": "port", "STORE__URL": "store"}.items():
-        if args.run is not _chaos and (given := getattr(args, value, None)) is not None:
+        if args.run not in (_chaos, _conformance) and (given := getattr(args, value, None)) is not None:
             text = f"sqlite:///{given}" if value == "store" and "://" not in given else str(given)
             os.environ[f"GATEWAY_{key}"] = text
     path = find_config(args.config)
@@ -178,6 +195,12 @@ def _chaos(args: argparse.Namespace) -> int:
     from gateway.chaos import main as chaos
 
     return chaos(args.host, args.port)
+
+
+def _conformance(args: argparse.Namespace) -> int:
+    from gateway.chaos import conformance
+
+    return conformance.command(args)
 
 
 def _with_store(
