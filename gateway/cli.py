@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gateway import __version__
+from gateway import __version__, conformance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,21 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     chaos.add_argument("--port", type=_port, default=8001, help="port to listen on (8001); 0 takes a free one")
 
     example = "gateway conformance --target http://127.0.0.1:8000"
-    conformance = _command(commands, "conformance", _conformance, "try the chaos cases on any gateway", example)
-    conformance.description = "Runs the chaos upstream, which the gateway must have as its provider, and tries it."
-    conformance.add_argument("--target", metavar="URL", help="where the gateway listens")
-    conformance.add_argument("--key", default=os.environ.get("GATEWAY_KEY"), help="the gateway's key, else GATEWAY_KEY")
-    conformance.add_argument("--model-prefix", default="", metavar="P", help="before the models' names, as in chaos/ok")
-    conformance.add_argument("--host", default="127.0.0.1", help="address of the upstream (127.0.0.1)")
-    conformance.add_argument("--port", type=_port, default=8001, help="its port (8001): base_url http://HOST:PORT/v1")
-    conformance.add_argument(
-        "--timeout", type=float, default=90.0, metavar="S", help="how long one answer may take (90)"
-    )
-    conformance.add_argument(
-        "--only", action="append", default=[], metavar="CASE", help="just this one; may come twice"
-    )
-    conformance.add_argument("--json", action="store_true", help="one JSON object a line")
-    conformance.add_argument("--print-config", action="store_true", help="a config for this gateway, and nothing else")
+    conformance.add_options(_command(commands, "conformance", _conformance, "try any gateway", example), _port)
     return top
 
 
@@ -198,8 +184,6 @@ def _chaos(args: argparse.Namespace) -> int:
 
 
 def _conformance(args: argparse.Namespace) -> int:
-    from gateway.chaos import conformance
-
     return conformance.command(args)
 
 

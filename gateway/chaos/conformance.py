@@ -1,4 +1,4 @@
-"""`gateway conformance`: the chaos cases against any gateway that speaks OpenAI's API. Called by the CLI.
+"""`gateway conformance`: the chaos cases against any gateway that speaks OpenAI's API. Called by gateway/conformance.py.
 
 It starts the chaos upstream, which the gateway must have as its provider, asks for every model in every form (stream
 and plain, to the end and leaving), and prints what passes and what doesn't. What is looked at is what any gateway
@@ -12,8 +12,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator
 
 import aiohttp
 import msgspec
@@ -57,61 +56,51 @@ class Verdict(msgspec.Struct, frozen=True):
     problems: list[str]
 
 
-def command(args: Any) -> int:
-    """The command with its parsed words."""
-    base_url = f"http://{args.host}:{args.port}/v1"
-    if args.print_config:
-        sys.stdout.write(example_config(base_url))
-        return 0
-    if not args.target:
-        sys.stderr.write("gateway conformance: --target is needed (see gateway conformance --help)\n")
-        return 2
-    return main(
-        Options(
-            args.target, args.key, args.model_prefix, args.host, args.port, args.timeout, tuple(args.only), args.json
-        )
-    )
-
-
 def main(options: Options) -> int:
     """The exit code: 1 where a case failed or the gateway can't be tried, 2 for an unknown case. Raises OSError."""
     cases = [CASES.get(name) or case_for(name) for name in options.only or CASES]
     if None in cases:
         sys.stderr.write("gateway conformance: no such case (gateway chaos lists them)\n")
         return 2
-    return asyncio.run(_main(options, [case for case in cases if case is not None]))
+    return asyncio.run(run_and_print(options, [case for case in cases if case is not None]))
 
 
-def example_config(base_url: str, cases: Sequence[str] = tuple(CASES)) -> str:
+def example_config(base_url: str, seconds: float = 2) -> str:
     """A config.toml for this gateway: every chaos model, with timeouts that make it a matter of a minute."""
-    parts = [f'[providers.chaos]\nbase_url = "{base_url}"\n']
-    for name in cases:
-        limits = "connect_timeout_s = 2\nfirst_token_timeout_s = 2\nidle_timeout_s = 2\ntotal_timeout_s = 8\n"
-        parts.append(f'[models.{name}]\ntargets = ["chaos/{name}"]\n{limits}')
-    return "\n".join(parts)
+    limits = f"connect_timeout_s = 2\nfirst_token_timeout_s = {seconds}\nidle_timeout_s = {seconds}\n"
+    limits += f"total_timeout_s = {4 * seconds}\n"
+    models = (f'[models.{name}]\ntargets = ["chaos/{name}"]\n{limits}' for name in CASES)
+    return "\n".join([f'[providers.chaos]\nbase_url = "{base_url}"\napi_key = "sk-for-chaos-only"\n', *models])
 
 
-async def _main(options: Options, cases: list[Case]) -> int:
-    upstream = await server.start(options.host, options.port)
-    out, notes = Console(highlight=False, soft_wrap=False), Console(stderr=True, highlight=False, soft_wrap=True)
-    try:
-        _explain(upstream, options, notes)
-        async with _session(options) as session:
-            trial = _Trial(session, upstream, options)
-            if problem := await trial.unfit():
-                notes.print(f"gateway conformance: {problem}", markup=False)
-                return 1
-            verdicts = await _all(trial, cases, notes)
-    finally:
-        await upstream.close()
+async def run_and_print(options: Options, cases: list[Case]) -> int:
+    """All of it; the exit code."""
+    notes = Console(stderr=True, highlight=False, soft_wrap=True)
+    verdicts = await run(options, cases, notes)
+    if isinstance(verdicts, str):
+        notes.print(f"gateway conformance: {verdicts}", markup=False)
+        return 1
     if options.as_json:
         for verdict in verdicts:
             sys.stdout.write(msgspec.json.encode(verdict).decode() + "\n")
     else:
-        _print(verdicts, cases, out)
+        _print(verdicts, cases, Console(highlight=False))
     failed = sum(not verdict.good for verdict in verdicts)
     notes.print(f"{len(verdicts) - failed} passed, {failed} failed")
     return 1 if failed else 0
+
+
+async def run(options: Options, cases: list[Case], notes: Console | None = None) -> list[Verdict] | str:
+    """The verdicts, or why there are none."""
+    upstream = await server.start(options.host, options.port)
+    notes = notes or Console(stderr=True, quiet=True)
+    try:
+        _explain(upstream, options, notes)
+        async with _session(options) as session:
+            trial = _Trial(session, upstream, options)
+            return await trial.unfit() or await _all(trial, cases, notes)
+    finally:
+        await upstream.close()
 
 
 def _explain(upstream: server.ChaosServer, options: Options, notes: Console) -> None:
@@ -156,8 +145,10 @@ class _Trial:
         stream, leaves = form.startswith("stream"), form.endswith("left")
         seen = await self._visit(case.name, stream=stream, leaves=leaves)
         expect = self._expected(case, stream)
-        found = [] if leaves else judge.problems(seen, expect, name=case.name, stream=stream)
-        found += judge.leaks(seen, self._upstream.port, self._keys())
+        found = []
+        if not leaves:
+            found = judge.problems(seen, expect, name=case.name, stream=stream)
+            found += judge.leaks(seen, self._upstream.port, self._keys())
         if not await self._let_go(case.name):
             found.append(f"the provider's reply was still read {GRACE_S:g} s after the client's end")
         if self._traced and seen.status:
