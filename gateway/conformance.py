@@ -1,4 +1,4 @@
-"""The words of `gateway conformance`. What it does is in gateway/chaos/conformance.py, imported late. Called by the CLI."""
+"""The words of `gateway conformance`; its work is in gateway/chaos/conformance.py, imported late. Called by the CLI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gateway conformance`: the chaos cases against any gateway that speaks OpenAI's API. Called by gateway/conformance.py.
+"""`gateway conformance`: the chaos cases against any gateway that speaks OpenAI's API. Called by the CLI.
 
 It starts the chaos upstream, which the gateway must have as its provider, asks for every model in every form (stream
 and plain, to the end and leaving), and prints what passes and what doesn't. What is looked at is what any gateway
