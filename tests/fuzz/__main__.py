@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import atheris
+import atheris  # type: ignore[import-untyped, unused-ignore]
 
 with atheris.instrument_imports(include=["gateway.wire"]):
     from tests.fuzz import oracles

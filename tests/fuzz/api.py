@@ -15,6 +15,7 @@ from typing import Any
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -98,7 +99,9 @@ def _fuzz(
                     place[name] = known[name]
         _ask(case, session, url, statuses)
 
-    with contextlib.suppress(schemathesis.errors.SchemathesisError):  # a route without input has none that breaks it
+    with contextlib.suppress(
+        schemathesis.errors.SchemathesisError, Unsatisfiable
+    ):  # a route without input has none that breaks it
         one()
 
 
