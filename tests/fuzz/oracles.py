@@ -187,11 +187,10 @@ def _said_is_meant(said: str, chunks: Sequence[Any], *, whole: bool) -> None:
 
 def socket_frame(data: bytes) -> None:
     """What web/socket.py does with a frame before a service is called: it is taken, or refused by an error of ours."""
-    raw = data.decode("utf-8", "surrogatepass" if data[:1] == b"\xed" else "replace").encode("utf-8", "surrogatepass")
     answers: dict[str, Any] = {}
     refused: GatewayError | None = None
     try:
-        _frame(raw, answers)
+        _frame(data, answers)
     except GatewayError as error:
         refused = error
     if refused is not None:
