@@ -23,6 +23,7 @@ from rich.table import Table
 
 from tests.crash.drain import drain
 from tests.crash.kills import many_kills
+from tests.fuzz.api import many
 from tests.stress.memory import idle_streams, many_requests
 from tests.stress.streams import many_streams
 
@@ -71,6 +72,13 @@ PARTS = [
         lambda d: _fuzz(d, 3600),
         lambda d: _fuzz(d, 20),
         24 * 3600,
+    ),
+    Part(
+        "api",
+        "random requests for every route of /openapi.json",
+        lambda directory: asyncio.to_thread(many, directory, 20_000),
+        lambda directory: asyncio.to_thread(many, directory, 1_000),
+        3600,
     ),
     Part(
         "streams",
