@@ -1,4 +1,4 @@
-"""The command line: `gateway serve | check | tail | keys | chaos`.
+"""The command line: `gateway serve | check | tail | keys | chaos | conformance`.
 
 It parses, and calls what does the work; that is imported late, so that `--help` is quick. Errors are one line on
 stderr; the exit code is 2 for bad usage or a bad configuration, 1 for a failure.
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gateway import __version__
+from gateway import __version__, conformance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     chaos = _command(commands, "chaos", _chaos, "run an upstream that misbehaves", "gateway chaos --port 9100")
     chaos.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     chaos.add_argument("--port", type=_port, default=8001, help="port to listen on (8001); 0 takes a free one")
+
+    example = "gateway conformance --target http://127.0.0.1:8000"
+    conformance.add_options(_command(commands, "conformance", _conformance, "try any gateway", example), _port)
     return top
 
 
@@ -150,7 +153,7 @@ def _config(args: argparse.Namespace) -> tuple[Config, Path | None]:
 
     # Options become the environment overrides that they stand for, so that a reload finds them too.
     for key, value in {"SERVER__HOST": "host", "SERVER__PORT": "port", "STORE__URL": "store"}.items():
-        if args.run is not _chaos and (given := getattr(args, value, None)) is not None:
+        if args.run not in (_chaos, _conformance) and (given := getattr(args, value, None)) is not None:
             text = f"sqlite:///{given}" if value == "store" and "://" not in given else str(given)
             os.environ[f"GATEWAY_{key}"] = text
     path = find_config(args.config)
@@ -178,6 +181,10 @@ def _chaos(args: argparse.Namespace) -> int:
     from gateway.chaos import main as chaos
 
     return chaos(args.host, args.port)
+
+
+def _conformance(args: argparse.Namespace) -> int:
+    return conformance.command(args)
 
 
 def _with_store(

@@ -31,6 +31,7 @@ LAYERS = {
     "gateway.web": 4,
     "gateway.chaos": 4,
     "gateway.app": 5,
+    "gateway.conformance": 5,
     "gateway.cli": 6,
     "gateway.__main__": 7,
 }

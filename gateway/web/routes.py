@@ -141,7 +141,7 @@ ROUTES: tuple[Route, ...] = (
         roles=RATE,
         summary="The turns of a conversation, with this rater's ratings",
         query={"user_id": "Whose session"},
-        errors=(404,),
+        errors=(404, 422),
     ),
     Route(method="GET", path="/v1/models", handler=chat.models, roles=CHAT, summary="The declared models"),
     Route(

@@ -150,7 +150,7 @@ class StreamDecoder:
         mended = False
         try:
             try:
-                payload.decode()  # msgspec doesn't look into what stays raw
+                frame.decode()  # msgspec doesn't look into what stays raw, nor anybody into the other lines
                 chunk = decode_chunk(payload)
             except (UnicodeDecodeError, msgspec.DecodeError):
                 mended = True

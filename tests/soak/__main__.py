@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import os
 import platform
+import re
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from rich.table import Table
 
 from tests.crash.drain import drain
 from tests.crash.kills import many_kills
+from tests.fuzz.api import many
 from tests.stress.memory import idle_streams, many_requests
 from tests.stress.streams import many_streams
 
@@ -44,7 +46,40 @@ async def _requests(directory: Path, first: int, last: int, bound: float) -> Fig
     return figures
 
 
+async def _fuzz(directory: Path, seconds: int) -> Figures:
+    """Both targets, one after the other, half of the time each. GATEWAY_FUZZ_S is the time instead of an hour."""
+    seconds = int(os.environ.get("GATEWAY_FUZZ_S", seconds))
+    figures: Figures = {}
+    for target in ("upstream", "frames"):
+        command = (sys.executable, "-m", "tests.fuzz", target, "--seconds", str(seconds // 2), "--corpus", directory)
+        process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+        try:
+            _, said = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        text = said.decode(errors="replace")
+        assert process.returncode == 0, text[-4000:]
+        for name, pattern in {"inputs": r"executed_units:\s+(\d+)", "branches": r"cov: (\d+)"}.items():
+            figures[f"{target}: {name}"] = float(re.findall(pattern, text)[-1])
+    return figures
+
+
 PARTS = [
+    Part(
+        "fuzz",
+        "bytes made up to break the readers, guided by coverage",
+        lambda d: _fuzz(d, 3600),
+        lambda d: _fuzz(d, 20),
+        24 * 3600,
+    ),
+    Part(
+        "api",
+        "random requests for every route of /openapi.json",
+        lambda directory: asyncio.to_thread(many, directory, 20_000),
+        lambda directory: asyncio.to_thread(many, directory, 1_000),
+        3600,
+    ),
     Part(
         "streams",
         "many streams at once, half of the readers stall, leave and resume",

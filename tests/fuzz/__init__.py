@@ -1,0 +1,1 @@
+"""A coverage-guided fuzz of what reads other people's bytes."""
