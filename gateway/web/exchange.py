@@ -31,6 +31,7 @@ class Exchange:
         self.services = services
         self.request_id = request_id
         self.principal: Principal = KEYLESS
+        self.address = ""  # the caller's, where a limit asks for it
         self.trace_id: str | None = None
         self.path_params: dict[str, str] = {}
         self.started = False  # the response's head went out
