@@ -133,6 +133,7 @@ class Limits(_Section, frozen=True):
     max_messages: Count = 5_000
     socket_messages_per_s: Count = 100
     socket_frame_bytes: Count = 0
+    max_memory_mb: Count = 0
 
 
 class Config(_Section, frozen=True):

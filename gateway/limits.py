@@ -63,6 +63,7 @@ class Limits:
         self._streams: Counter[str] = Counter()  # open ones, by key or caller's address
         self._streams_at: Counter[str] = Counter()  # by address
         self.open = 0
+        self.resident_mb = 0.0  # of this process, as the server last saw it
         self.configure(config or Config())
 
     def configure(self, config: Config) -> None:
@@ -97,7 +98,7 @@ class Limits:
     def stream(self, key_id: str | None, address: str) -> Release:
         """One more open stream; call what this returns, once, when it is over.
 
-        Raises Unavailable where all together have max_streams, TooManyRequests where the caller has its share.
+        Raises Unavailable where all together have max_streams or max_memory_mb, TooManyRequests where the caller has its share.
         """
         limits, caller = self.config, key_id or address
         if self.full:
@@ -114,7 +115,8 @@ class Limits:
     @property
     def full(self) -> bool:
         """Whether no more streams are taken, from whomever."""
-        return 0 < self.config.max_streams <= self.open
+        limits = self.config
+        return 0 < limits.max_streams <= self.open or 0 < limits.max_memory_mb <= self.resident_mb
 
     def _release(self, caller: str, address: str) -> None:
         self.open -= 1

@@ -27,7 +27,7 @@ from gateway.wire.body import Id, convert, decode_fields
 
 NORMAL, GOING_AWAY, POLICY, BUSY, TOO_FAST = 1000, 1001, 1008, 1013, 4429
 MAX_CHATS = 100  # at once on one socket
-_CLOSE_S = 2  # how long a close may take
+_CLOSE_S, _CUT_S = 2, 5  # how long a close may take, and the client's answer to it
 _log = logging.getLogger("gateway.socket")
 
 
@@ -83,6 +83,8 @@ class Socket:
             self._closed = True
             short = reason.encode()[:120].decode(errors="ignore")  # a close frame holds 123 bytes
             await self._patiently({"type": "websocket.close", "code": code, "reason": short}, _CLOSE_S)
+            # A client that neither reads nor closes would hold the connection for ever.
+            asyncio.get_running_loop().call_later(_CUT_S, self._abort)
 
     async def leave(self) -> None:
         """The server shuts down: let the chats' last frames out, then close."""

@@ -79,7 +79,7 @@ async def drop(port: int, count: int, key: str) -> dict[str, float]:
     """So many streams, one after the other on each of a few dozen connections, dropped at their first bytes."""
     seen: Counter[str] = Counter()
     left = count
-    headers = {"Authorization": f"Bearer {key}"}
+    headers = {"Authorization": f"Bearer {key}", "Connection": "keep-alive"}
 
     async def one() -> None:
         nonlocal left

@@ -153,7 +153,7 @@ async def deaf_readers(directory: Path, count: int, *, timeout_s: float = 30, bu
         await _calm_again(gateway)
         timeouts = (await metrics(gateway.port))["gateway_send_timeouts_total"]
     assert found["cut off"] == count
-    return _checked(found | {"send timeouts": timeouts} | figures, count * (buffer * 3 / 1024 + 100))
+    return _checked(found | {"send timeouts": timeouts} | figures, count * (buffer * 4 / 1024 + 1500))
 
 
 async def dropped_streams(directory: Path, count: int) -> Figures:

@@ -151,6 +151,15 @@ def test_streams_of_all(start_gateway: StartGateway) -> None:
     eventually(lambda: chat(gateway).status == 200)
 
 
+def test_the_memory_of_all(start_gateway: StartGateway) -> None:
+    """While the process takes more, nobody gets a new stream; a reload gives room at once."""
+    gateway = limited(start_gateway, max_memory_mb=1)
+    eventually(lambda: chat(gateway).status == 503)
+    assert_native(chat(gateway), 503, "too_busy")
+    gateway.write_config(CONFIG | {"limits": {"max_memory_mb": 100_000}})
+    eventually(lambda: chat(gateway).status == 200)
+
+
 def test_messages_of_a_chat(start_gateway: StartGateway) -> None:
     """Too many are refused by name: 422, or 400 on OpenAI's wire."""
     gateway = limited(start_gateway, max_messages=10)
@@ -196,6 +205,17 @@ async def test_a_flood_of_frames(start_gateway: StartGateway) -> None:
                 for _ in range(60):
                     await ws.send(frame)
             assert (await close_code(ws))[0] == 4429
+
+
+def test_a_flood_from_a_client_that_never_reads(start_gateway: StartGateway) -> None:
+    """It can't hold its connection by not taking the close."""
+    gateway = limited(start_gateway, {"streaming": {"send_timeout_s": 60}}, socket_messages_per_s=5)
+    ping = json.dumps({"type": "ping", "id": "x" * 200}).encode()
+    frame = b"\x81\xfe" + len(ping).to_bytes(2, "big") + bytes(4) + ping
+    with shaken(gateway) as connection, contextlib.suppress(ConnectionError):
+        while True:  # the socket's own timeout is the guard
+            connection.sendall(frame * 100)
+    assert chat(gateway).status == 200
 
 
 async def test_the_largest_frame(start_gateway: StartGateway) -> None:

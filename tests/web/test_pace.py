@@ -157,19 +157,19 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__({"peername": ("192.0.2.1", 1), "sockname": ("127.0.0.1", 2)})
         self.written = b""
-        self.end = ""
+        self.ends: list[str] = []
 
     def write(self, data: Any) -> None:
         self.written += bytes(data)
 
     def is_closing(self) -> bool:
-        return bool(self.end)
+        return bool(self.ends)
 
     def close(self) -> None:
-        self.end = self.end or "closed"
+        self.ends.append("closed")
 
     def abort(self) -> None:
-        self.end = self.end or "cut"
+        self.ends.append("cut")
 
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
@@ -219,9 +219,9 @@ async def test_an_idle_connection() -> None:
     for _ in range(KEEP_ALIVE_S):
         client.wait(1)
         protocol.data_received(b"\r\n")
-    assert not wire.end
+    assert not wire.ends
     client.wait(1)
-    assert wire.end == "cut"
+    assert wire.ends == ["cut"]
 
 
 async def test_a_slow_body_that_comes_fast_enough() -> None:
@@ -234,12 +234,12 @@ async def test_a_slow_body_that_comes_fast_enough() -> None:
         protocol.data_received(b"x" * 10_000)
         await settled()
         client.wait(1)
-    assert not wire.end
+    assert not wire.ends
     client.wait(30)
-    assert not wire.end
+    assert not wire.ends
     client.wait(1)
     assert wire.written.startswith(b"HTTP/1.1 408")
-    assert wire.end == "closed"
+    assert wire.ends[0] == "closed"
     protocol.data_received(b"x")
     await settled()
     assert not client.bodies
@@ -256,9 +256,9 @@ async def test_an_answer_takes_its_time() -> None:
     await settled()
     assert wire.written.startswith(b"HTTP/1.1 204")
     client.wait(KEEP_ALIVE_S)
-    assert not wire.end
+    assert not wire.ends
     client.wait(1)
-    assert wire.end
+    assert wire.ends
     protocol.connection_lost(None)
 
 
@@ -269,10 +269,10 @@ async def test_requests_in_a_row() -> None:
     request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     protocol.data_received(request * (MAX_PIPELINED + 1))
     client.wait(1000)
-    assert not wire.end
+    assert not wire.ends
     protocol.data_received(request)
     assert wire.written.startswith(b"HTTP/1.1 400")
-    assert wire.end == "closed"
+    assert wire.ends[0] == "closed"
 
 
 def test_no_more_connections_than_files() -> None:
