@@ -133,6 +133,7 @@ class Limits(_Section, frozen=True):
     max_messages: Count = 5_000
     socket_messages_per_s: Count = 100
     socket_frame_bytes: Count = 0
+    max_bodies_bytes: Count = 536_870_912
     max_memory_mb: Count = 0
 
 

@@ -63,6 +63,7 @@ class Limits:
         self._streams: Counter[str] = Counter()  # open ones, by key or caller's address
         self._streams_at: Counter[str] = Counter()  # by address
         self.open = 0
+        self.bodies = 0  # bytes of bodies that are still coming
         self.resident_mb = 0.0  # of this process, as the server last saw it
         self.configure(config or Config())
 
@@ -98,7 +99,8 @@ class Limits:
     def stream(self, key_id: str | None, address: str) -> Release:
         """One more open stream; call what this returns, once, when it is over.
 
-        Raises Unavailable where all together have max_streams or max_memory_mb, TooManyRequests where the caller has its share.
+        Raises Unavailable where all together have max_streams or max_memory_mb, TooManyRequests where the caller has
+        its share.
         """
         limits, caller = self.config, key_id or address
         if self.full:

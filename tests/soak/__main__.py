@@ -117,7 +117,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__, epilog="scripts/soak --only kills")
     names = [part.name for part in PARTS]
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=f"one of: {', '.join(names)}")
-    parser.add_argument("--quick", action="store_true", help="the same with small numbers, in about two minutes")
+    parser.add_argument("--quick", action="store_true", help="the same with small numbers, in about three minutes")
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(

@@ -160,6 +160,19 @@ def test_the_memory_of_all(start_gateway: StartGateway) -> None:
     eventually(lambda: chat(gateway).status == 200)
 
 
+def test_the_bodies_of_all(start_gateway: StartGateway) -> None:
+    """What is still coming takes so much together; whole small bodies, and others once it is over, are taken."""
+    gateway = limited(start_gateway, max_bodies_bytes=300_000)
+    head = b"POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 199000\r\n\r\n"
+    large = {"message": "x" * 150_000}
+    with dialled(gateway) as connection:
+        connection.sendall(head + b" " * 190_000)
+        eventually(lambda: call(gateway, "POST", "/chat", large).status == 503)
+        assert_native(call(gateway, "POST", "/chat", large), 503, "too_busy")
+        assert chat(gateway).status == 200
+    eventually(lambda: call(gateway, "POST", "/chat", large).status == 200)
+
+
 def test_messages_of_a_chat(start_gateway: StartGateway) -> None:
     """Too many are refused by name: 422, or 400 on OpenAI's wire."""
     gateway = limited(start_gateway, max_messages=10)
