@@ -132,7 +132,7 @@ async def slow_senders(directory: Path, count: int, seconds: float, timeout_s: f
     assert found["opened"] >= count
     assert found["ended with 408"] >= count * 0.9
     assert found["longest held, s"] <= timeout_s + 5
-    return _checked(found | figures, count * 40)
+    return _checked(found | figures, count * 20)
 
 
 async def deaf_readers(directory: Path, count: int, *, timeout_s: float = 30, buffer: int = 1_048_576) -> Figures:
@@ -153,7 +153,7 @@ async def deaf_readers(directory: Path, count: int, *, timeout_s: float = 30, bu
         await _calm_again(gateway)
         timeouts = (await metrics(gateway.port))["gateway_send_timeouts_total"]
     assert found["cut off"] == count
-    return _checked(found | {"send timeouts": timeouts} | figures, count * (buffer * 4 / 1024 + 1500))
+    return _checked(found | {"send timeouts": timeouts} | figures, count * (buffer * 3 / 1024 + 1500))
 
 
 async def dropped_streams(directory: Path, count: int) -> Figures:
