@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -60,15 +60,15 @@ class Limits:
         self._clock = clock
         self._by_key, self._by_caller = Buckets(clock), Buckets(clock)
         self._by_address, self._by_token = Buckets(clock), Buckets(clock)
-        self._streams: Counter[str] = Counter()  # open ones, by key or caller's address
-        self._streams_at: Counter[str] = Counter()  # by address
+        self._streams: dict[str, int] = {}  # open ones, by key or caller's address
+        self._streams_at: dict[str, int] = {}  # by address
         self.open = 0
         self.bodies = 0  # bytes of bodies that are still coming
         self.resident_mb = 0.0  # of this process, as the server last saw it
         self.configure(config or Config())
 
     def configure(self, config: Config) -> None:
-        """Take another configuration; what was used so far counts on."""
+        """Take another configuration. What was used so far counts on, but for streams that began without a limit."""
         self.config, self.server = config.limits, config.server
         self._trusted = tuple(ipaddress.ip_network(proxy, strict=False) for proxy in config.server.trusted_proxies)
         each = config.limits
@@ -102,16 +102,19 @@ class Limits:
         Raises Unavailable where all together have max_streams or max_memory_mb, TooManyRequests where the caller has
         its share.
         """
-        limits, caller = self.config, key_id or address
         if self.full:
             raise Unavailable("The server is busy. Please try again.", code="too_busy", retry_after=1)
-        if 0 < limits.streams_per_key <= self._streams[caller]:
+        if not self._addressed:
+            self.open += 1
+            return self._over
+        limits, caller = self.config, key_id or address
+        of_caller, of_address = self._streams.get(caller, 0), self._streams_at.get(address, 0)
+        if 0 < limits.streams_per_key <= of_caller:
             raise _too_many(f"At most {limits.streams_per_key} streams at once with one key.")
-        if 0 < limits.streams_per_address <= self._streams_at[address]:
+        if 0 < limits.streams_per_address <= of_address:
             raise _too_many(f"At most {limits.streams_per_address} streams at once from one address.")
         self.open += 1
-        self._streams[caller] += 1
-        self._streams_at[address] += 1
+        self._streams[caller], self._streams_at[address] = of_caller + 1, of_address + 1
         return functools.partial(self._release, caller, address)
 
     @property
@@ -120,8 +123,11 @@ class Limits:
         limits = self.config
         return 0 < limits.max_streams <= self.open or 0 < limits.max_memory_mb <= self.resident_mb
 
-    def _release(self, caller: str, address: str) -> None:
+    def _over(self) -> None:
         self.open -= 1
+
+    def _release(self, caller: str, address: str) -> None:
+        self._over()
         for counter, name in ((self._streams, caller), (self._streams_at, address)):
             counter[name] -= 1
             if not counter[name]:
