@@ -29,6 +29,7 @@ from gateway.domain import ids
 from gateway.domain.trace import Attempt, ChatRecord, RatingRecord, TraceEnd
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.feedback.capture import Feedback
+from gateway.limits import Limits
 from gateway.observability.feed import Feed
 from gateway.observability.logs import Logs, local_url, program, startup_lines
 from gateway.observability.metrics import Metrics
@@ -65,7 +66,7 @@ class Gateway:
             "checkpoints": self.metrics.checkpoint,
         }
         self.runs = Runs(store, config.streaming, lambda what: counters[what]())
-        self.chat = Chat(self._settings(config), store, self.runs, self._finished)
+        self.chat = Chat(self._settings(config), store, self.runs, self._finished, Limits(config))
         feedback = Feedback(store, lambda: self.chat.settings.config.feedback.dimensions, self._rated)
         self.app = Edge(Services(self.chat, feedback, store, keys, self.metrics, self.feed, host, document(ROUTES)))
         self._watch_values()
@@ -76,6 +77,7 @@ class Gateway:
         config = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=old.store.url))
         self.chat.settings = self._settings(config)
         self.runs.limits = config.streaming
+        self.chat.limits.configure(config)
         self.metrics.configure(*_labels(config))
 
     def background(self, config: Config, path: Path | None) -> list[Coroutine[Any, Any, None]]:
@@ -208,7 +210,7 @@ async def run(config: Config, path: Path | None, logs: Logs) -> None:
     """Serve until SIGTERM or SIGINT; a second signal ends the drain."""
     with contextlib.closing(listen(config.server.host, config.server.port)) as listener:
         async with opened(config, logs) as gateway:
-            http = server(gateway.app, config)
+            http = server(gateway.app, config, gateway.chat.limits)
             loop = asyncio.get_running_loop()
             tasks = [asyncio.create_task(work) for work in gateway.background(config, path)]
             drains: list[asyncio.Task[None]] = []

@@ -19,6 +19,7 @@ from gateway.domain.events import Done, Failed, Started, Terminal
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt, ChatRecord, Outcome, State, Trace, TraceEnd, TraceStart
 from gateway.errors import AnswerTooLong, GatewayError, InvalidValue, NotFound, ProviderRefused
+from gateway.limits import Limits
 from gateway.providers.router import Router
 from gateway.storage.base import Store
 from gateway.streaming.log import EventLog
@@ -48,20 +49,24 @@ class Chat:
         store: Store,
         runs: Runs,
         finished: Callable[[ChatRecord, TraceEnd], None],
+        limits: Limits | None = None,
     ) -> None:
         self.settings = settings
         self.runs = runs
+        self.limits = limits or Limits(settings.config)
         self._store = store
         self._finished = finished
 
-    async def start(self, principal: Principal, request: ChatRequest, *, resumable: bool) -> Run:
-        """Begin. Await `run.begun` before anything goes to the client.
+    async def start(self, principal: Principal, request: ChatRequest, *, resumable: bool, address: str = "") -> Run:
+        """Begin. Await `run.begun` before anything goes to the client. `address`: the caller's, for its limits.
 
         Raises NotFound for an unknown model or somebody else's session, InvalidValue where a conversation's content
-        isn't stored, Unavailable while the server drains.
+        isn't stored or has too many messages, TooManyRequests where the caller has its share of streams, Unavailable
+        where all together have theirs, and while the server drains.
         """
         settings = self.settings
         name, model = settings.router.model(request.model)
+        self.limits.messages(request.fields["messages"])
         if request.continues:
             request = await self._continue(principal, request)
         content = settings.config.capture.content
@@ -93,9 +98,15 @@ class Chat:
             grace_s=settings.config.streaming.disconnect_grace_s if resumable else 0,
             replayable=resumable,
         )
-        self.runs.add(run)
+        release = self.limits.stream(principal.key_id, address)
+        try:
+            self.runs.add(run)
+        except GatewayError:
+            release()
+            raise
 
         def settled(run: Run) -> None:
+            release()
             self.runs.settled(run)
             if run.end is not None:
                 self._finished(_record(start, run.end, len(attempts)), run.end)

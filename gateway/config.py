@@ -55,6 +55,9 @@ class Server(_Section, frozen=True):
     max_body_bytes: Bytes = 20_971_520
     drain_s: Seconds = 30
     trusted_proxies: tuple[str, ...] = ()
+    head_timeout_s: PositiveSeconds = 20
+    body_timeout_s: PositiveSeconds = 30
+    max_connections: Count = 20_000
 
 
 class StoreConfig(_Section, frozen=True):
@@ -125,6 +128,13 @@ class Limits(_Section, frozen=True):
     streams_per_key: Count = 0
     max_streams: Count = 5_000
     ratings_per_token: Count = 100
+    requests_per_minute_per_address: Count = 0
+    streams_per_address: Count = 0
+    max_messages: Count = 5_000
+    socket_messages_per_s: Count = 1_000
+    socket_frame_bytes: Count = 0
+    max_bodies_bytes: Count = 536_870_912
+    max_memory_mb: Count = 0
 
 
 class Config(_Section, frozen=True):

@@ -6,6 +6,7 @@
     ├── Forbidden             403  a good key, of the wrong role
     ├── NotFound              404  unknown trace, session, route
     ├── MethodNotAllowed      405
+    ├── TooSlow               408  the request didn't come in time
     ├── Conflict              409
     ├── TooLarge              413
     ├── UnsupportedType       415
@@ -68,6 +69,10 @@ class NotFound(GatewayError):
 
 class MethodNotAllowed(GatewayError):
     status, code = 405, "method_not_allowed"
+
+
+class TooSlow(GatewayError):
+    status, code, retryable = 408, "request_timeout", True
 
 
 class Conflict(GatewayError):

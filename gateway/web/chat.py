@@ -23,7 +23,7 @@ from gateway.wire.body import convert, decode_fields
 
 async def begin(x: Exchange, request: ChatRequest, *, resumable: bool = False) -> tuple[Run, Reader]:
     """Start a chat with its reader. Once this returns the trace's row is committed."""
-    run = await x.services.chat.start(x.principal, request, resumable=resumable)
+    run = await x.services.chat.start(x.principal, request, resumable=resumable, address=x.address)
     reader = run.attach(raw=request.raw)
     try:
         await asyncio.shield(run.begun)

@@ -80,9 +80,11 @@ class Edge:
             raise self._unknown(x)
         if route is None or route.roles:
             services = self._services
+            x.address = services.limits.arrive(x.headers, x.client_host)
             x.principal = authenticate(
                 services.keys, services.config.auth, services.server_host, x.headers, x.client_host
             )
+            services.limits.request(x.principal.key_id, x.address)
             if route is not None:
                 require(x.principal, *route.roles)
         if route is None:

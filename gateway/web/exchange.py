@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from gateway.auth import KEYLESS, Principal
-from gateway.errors import GatewayError, InvalidValue, TooLarge, UnsupportedType
+from gateway.errors import GatewayError, InvalidValue, TooLarge, Unavailable, UnsupportedType
 from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
 from gateway.wire import native, openai
 
@@ -31,6 +31,7 @@ class Exchange:
         self.services = services
         self.request_id = request_id
         self.principal: Principal = KEYLESS
+        self.address = ""  # the caller's, where a limit asks for it
         self.trace_id: str | None = None
         self.path_params: dict[str, str] = {}
         self.started = False  # the response's head went out
@@ -97,18 +98,25 @@ class Exchange:
                 return data
         chunks: list[bytes] = []
         size = 0
-        while True:
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > limit:
+        limits = self.services.limits
+        try:
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                limits.bodies += len(chunk)
                 self._unread = bool(message.get("more_body"))
-                raise TooLarge(f"The body is larger than {limit} bytes.")
-            chunks.append(chunk)
-            if not message.get("more_body"):
-                return b"".join(chunks)
-            message = await self.receive()
+                if size > limit:
+                    raise TooLarge(f"The body is larger than {limit} bytes.")
+                if 0 < limits.config.max_bodies_bytes < limits.bodies:
+                    raise Unavailable("The server is busy. Please try again.", code="too_busy", retry_after=1)
+                chunks.append(chunk)
+                if not self._unread:
+                    return b"".join(chunks)
+                message = await self.receive()
+        finally:
+            limits.bodies -= size
 
     def response_headers(self, content_type: bytes | None) -> RawHeaders:
         """What every response carries."""

@@ -71,7 +71,7 @@ def _operation(route: Route, body: Any, reply: Any) -> dict[str, Any]:
     ]
     error = "OpenAIError" if route.path.startswith("/v1/") else "Error"
     refused = {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{error}"}}}}
-    statuses = [*route.errors, *((401, 403) if route.roles else ())]
+    statuses = [*route.errors, *((401, 403, 429) if route.roles else ())]
     responses: dict[str, Any] = {
         "200": {"description": "Success", "content": {route.media: {"schema": reply or {}}}},
         **{str(status): {"description": "Refused", **refused} for status in sorted(statuses)},

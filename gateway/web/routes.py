@@ -43,8 +43,8 @@ _SUBJECT = {
     "client_request_id": "In place of trace_id: the newest trace with it",
     "user_id": "Who rates",
 }
-_CHAT_ERRORS = (400, 404, 413, 415, 422, 429, 502, 503, 504)
-_RATE_ERRORS = (400, 404, 413, 415, 422, 503)
+_CHAT_ERRORS = (400, 404, 408, 413, 415, 422, 502, 503, 504)
+_RATE_ERRORS = (400, 404, 408, 413, 415, 422, 503)
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -8,23 +8,25 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
-import msgspec
 import uvicorn
 from sse_starlette.sse import AppStatus
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway.config import Config
-from gateway.domain.ids import new_request_id
 from gateway.errors import BadRequest, GatewayError, TooLarge
-from gateway.wire import native
+from gateway.limits import Limits
+from gateway.web.pace import KEEP_ALIVE_S, SWEEP_S, LimitedConfig, PacedProtocol, resident_mb, sweep
 
 _MAX_HEAD = 65_536
 _EXIT_S = 5  # after the drain: how long responses may still take to reach their clients
 _LINGER_S = 5  # after a frame that is too large: how long the rest of it is taken in
+_TICKS = round(SWEEP_S * 10)  # of uvicorn's, in a sweep
+_MAX_FRAGMENTS = 1000  # of one WebSocket message: an empty one takes memory, too
+_MAX_PONGS = 65_536  # bytes of answers to pings that wait for a client
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(PacedProtocol):
     """Hands the application what ASGI lacks, as extensions of the scope:
 
     `gateway.abort()` cuts the connection, where ASGI can only close politely, which waits for the client;
@@ -52,7 +54,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head is not None and self.scope is scope:
             self._head += len(data)
             if self._head > _MAX_HEAD:
-                self._refuse(TooLarge(f"The request's head is larger than {_MAX_HEAD} bytes."))
+                self.refuse(TooLarge(f"The request's head is larger than {_MAX_HEAD} bytes."))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -73,14 +75,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(BadRequest(msg))
-
-    def _refuse(self, error: GatewayError) -> None:
-        body = msgspec.json.encode(native.error_fields(error))
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n" % len(body)
-        head += b"x-request-id: %b\r\n\r\n" % new_request_id().encode()
-        self.transport.write(STATUS_LINE[error.status] + head + body)
-        self.transport.close()
+        self.refuse(BadRequest(msg))
 
 
 class Gone(set[Callable[[], None]]):
@@ -105,6 +100,18 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if scope := getattr(self, "scope", None):
             scope["extensions"]["gateway.abort"] = self.transport.abort
 
+    def handle_cont(self, event: Any) -> None:
+        if len(self.frames) >= _MAX_FRAGMENTS and not self.close_sent:
+            self.conn.fail(1009, "The message has too many fragments.")
+            self.handle_parser_exception()
+        elif not self.close_sent:
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > _MAX_PONGS and not self.writable.is_set():
+            self.transport.abort()
+
     def handle_parser_exception(self) -> None:
         """Close on a bad frame, and take in what still comes: closing on it would reset the connection, and with it
         the close frame that says why. Called for each further piece, too."""
@@ -122,9 +129,24 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 class Server(uvicorn.Server):
     """Signals are app.py's: uvicorn would close its listeners before the streams have ended."""
 
+    config: LimitedConfig
+
+    def __init__(self, config: LimitedConfig, limits: Limits) -> None:
+        super().__init__(config)
+        config.limits = limits
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second."""
+        if counter % _TICKS == 0:
+            limits = self.config.limits
+            sweep(self.server_state.connections, limits, SWEEP_S)
+            limits.resident_mb = resident_mb() if limits.config.max_memory_mb else 0.0
+            self.config.ws_max_size = limits.config.socket_frame_bytes or limits.server.max_body_bytes
+        return await super().on_tick(counter)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -144,12 +166,12 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server(app: Any, config: Config) -> Server:
-    """A server for `app`; run it with the socket of `listen`."""
+def server(app: Any, config: Config, limits: Limits) -> Server:
+    """A server for `app`; run it with the socket of `listen`. `limits` may change while it runs."""
     AppStatus.enable_automatic_graceful_drain = False  # it would cut the live feed before our own drain
     streaming = config.streaming
     return Server(
-        uvicorn.Config(
+        LimitedConfig(
             app,
             http=HttpProtocol,
             ws=SocketProtocol,
@@ -160,11 +182,12 @@ def server(app: Any, config: Config) -> Server:
             server_header=False,
             proxy_headers=False,
             backlog=4096,
-            timeout_keep_alive=75,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=_EXIT_S,
             ws_max_size=config.server.max_body_bytes,
             ws_per_message_deflate=False,
             ws_ping_interval=streaming.heartbeat_s,
             ws_ping_timeout=streaming.send_timeout_s,
-        )
+        ),
+        limits,
     )

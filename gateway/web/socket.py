@@ -16,7 +16,7 @@ import msgspec
 from gateway.auth import Principal, authenticate, origin_allowed, require
 from gateway.domain.events import Done, Failed
 from gateway.domain.trace import Outcome
-from gateway.errors import BadRequest, Conflict, Forbidden, GatewayError, InvalidValue, NotFound
+from gateway.errors import BadRequest, Conflict, Forbidden, GatewayError, InvalidValue, NotFound, TooManyRequests
 from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
 from gateway.streaming.run import Run
@@ -25,9 +25,9 @@ from gateway.web.types import Receive, Scope, Send, Services
 from gateway.wire import native
 from gateway.wire.body import Id, convert, decode_fields
 
-NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008
+NORMAL, GOING_AWAY, POLICY, BUSY, TOO_FAST = 1000, 1001, 1008, 1013, 4429
 MAX_CHATS = 100  # at once on one socket
-_CLOSE_S = 2  # how long a close may take
+_CLOSE_S, _CUT_S = 2, 5  # how long a close may take, and the client's answer to it
 _log = logging.getLogger("gateway.socket")
 
 
@@ -41,6 +41,7 @@ class Socket:
         self._chats: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
         self._principal: Principal
+        self._address = ""
         self._closed = False
 
     async def serve(self, open_sockets: set[Socket]) -> None:
@@ -51,14 +52,22 @@ class Socket:
         try:
             self._principal = self._admit()
         except GatewayError as error:
-            await self.close(POLICY, error.message)
+            await self.close(TOO_FAST if isinstance(error, TooManyRequests) else POLICY, error.message)
+            return
+        limits = self._services.limits
+        if limits.full or 0 < limits.config.max_streams <= len(open_sockets):
+            await self.close(BUSY, "The server is busy. Please try again.")
             return
         if self._services.chat.runs.draining:
             await self.close(GOING_AWAY, "The server is shutting down.")
             return
         open_sockets.add(self)
+        in_time = limits.frames()
         try:
             while (message := await self._receive())["type"] == "websocket.receive":
+                if not in_time():
+                    await self.close(TOO_FAST, "Too many frames.")
+                    break
                 await self._frame(message)
         finally:
             self._closed = True
@@ -74,6 +83,8 @@ class Socket:
             self._closed = True
             short = reason.encode()[:120].decode(errors="ignore")  # a close frame holds 123 bytes
             await self._patiently({"type": "websocket.close", "code": code, "reason": short}, _CLOSE_S)
+            # A client that neither reads nor closes would hold the connection for ever.
+            asyncio.get_running_loop().call_later(_CUT_S, self._abort)
 
     async def leave(self) -> None:
         """The server shuts down: let the chats' last frames out, then close."""
@@ -86,10 +97,12 @@ class Socket:
         headers = scope["headers"]
         client = scope.get("client")
         auth = services.config.auth
+        self._address = services.limits.arrive(headers, client[0] if client else None)
         principal = authenticate(services.keys, auth, services.server_host, headers, client[0] if client else None)
         require(principal, "chat")
         if not origin_allowed(headers, services.config.server.cors_origins):
             raise Forbidden("This page's origin is not allowed here.")
+        services.limits.request(principal.key_id, self._address)
         return principal
 
     async def _frame(self, message: Any) -> None:
@@ -104,6 +117,8 @@ class Socket:
             if "id" in fields:
                 answers["id"] = convert(bytes(fields["id"]), Id, "id")
             kind = convert(bytes(fields.pop("type", b"null")), str | None, "type")
+            if kind in ("chat", "resume", "feedback"):
+                self._services.limits.request(self._principal.key_id, self._address)
             match kind:
                 case "ping":
                     await self._say({"type": "pong", **answers})
@@ -125,7 +140,7 @@ class Socket:
         self._check_free(chat_id)
         fields.pop("id", None)
         request = native.chat_request(fields, "/chat/ws")
-        run = await self._services.chat.start(self._principal, request, resumable=True)
+        run = await self._services.chat.start(self._principal, request, resumable=True, address=self._address)
         self._follow(chat_id, run, run.log, run.attach())
 
     async def _resume(self, chat_id: str | None, fields: dict[str, msgspec.Raw]) -> None:

@@ -11,6 +11,7 @@ from gateway.auth import KeyRing
 from gateway.chat import Chat
 from gateway.config import Config
 from gateway.feedback.capture import Feedback
+from gateway.limits import Limits
 from gateway.observability.feed import Feed
 from gateway.observability.metrics import Metrics
 from gateway.storage.base import Store
@@ -38,3 +39,8 @@ class Services(msgspec.Struct, frozen=True):
     def config(self) -> Config:
         """The configuration in force, as last reloaded."""
         return self.chat.settings.config
+
+    @property
+    def limits(self) -> Limits:
+        """What callers may ask for."""
+        return self.chat.limits

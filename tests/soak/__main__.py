@@ -24,6 +24,7 @@ from rich.table import Table
 from tests.crash.drain import drain
 from tests.crash.kills import many_kills
 from tests.fuzz.api import many
+from tests.stress.hostile import deaf_readers, dropped_streams, slow_senders
 from tests.stress.memory import idle_streams, many_requests
 from tests.stress.streams import many_streams
 
@@ -122,6 +123,27 @@ PARTS = [
         lambda directory: idle_streams(directory, 300),
         300,
     ),
+    Part(
+        "trickle",
+        "2,000 connections that send a byte a second",
+        lambda directory: slow_senders(directory, 2000, 60),
+        lambda directory: slow_senders(directory, 300, 9, timeout_s=3),
+        180,
+    ),
+    Part(
+        "deaf",
+        "500 readers of an endless stream that never read",
+        lambda directory: deaf_readers(directory, 500),
+        lambda directory: deaf_readers(directory, 60, timeout_s=3, buffer=262_144),
+        300,
+    ),
+    Part(
+        "drop",
+        "10,000 streams that a client opens and drops",
+        lambda directory: dropped_streams(directory, 10_000),
+        lambda directory: dropped_streams(directory, 600),
+        300,
+    ),
 ]
 
 
@@ -130,7 +152,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__, epilog="scripts/soak --only kills")
     names = [part.name for part in PARTS]
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=f"one of: {', '.join(names)}")
-    parser.add_argument("--quick", action="store_true", help="the same with small numbers, in about two minutes")
+    parser.add_argument("--quick", action="store_true", help="the same with small numbers, in about three minutes")
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(

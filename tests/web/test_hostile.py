@@ -154,7 +154,8 @@ def test_trace_ids_of_a_wrong_form(edge: GatewayProcess, trace_id: str) -> None:
 
 def test_a_socket_that_never_reads(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A client that sends and takes nothing loses its connection, and a shutdown doesn't wait for it."""
-    config = CONFIG | {"streaming": {"send_timeout_s": 0.5, "heartbeat_s": 30}}
+    limits = {"socket_messages_per_s": 0}
+    config = CONFIG | {"streaming": {"send_timeout_s": 0.5, "heartbeat_s": 30}, "limits": limits}
     ping = json.dumps({"type": "ping", "id": "x" * 200}).encode()
     frame = b"\x81\xfe" + len(ping).to_bytes(2, "big") + bytes(4) + ping
     with GatewayProcess(tmp_path_factory.mktemp("deaf"), config) as gateway:

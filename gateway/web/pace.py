@@ -1,0 +1,169 @@
+"""HTTP connections whose clients are slow on purpose, or by a fault: what uvicorn's protocol doesn't bound.
+
+A connection is idle, or its client owes the rest of a head or of a body, or the gateway owes an answer. Each of the
+client's turns has its time, which one sweep a second counts for all connections, so that a request costs no timer.
+It is not what a client may ask for (limits.py), nor how slowly one may read (streaming/). web/server.py builds on it.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import httptools
+import msgspec
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gateway.domain.ids import new_request_id
+from gateway.errors import BadRequest, GatewayError, TooSlow, Unavailable
+from gateway.limits import Limits
+from gateway.wire import native, openai
+
+SWEEP_S = 1.0
+IDLE, HEAD, BODY, ANSWER = range(4)
+KEEP_ALIVE_S = 75
+BODY_BYTES_PER_S = 10_000  # a body that comes this fast may take as long as it needs
+MAX_PIPELINED = 100  # requests that wait for their turn on one connection: each takes a hundred times its bytes
+_SPARE_FILES = 100  # for the store, the log and the like
+_HOP_BY_HOP = (b"upgrade", b"http2-settings")
+
+
+class LimitedConfig(uvicorn.Config):
+    """uvicorn's settings, and the limits in force."""
+
+    limits: Limits
+
+
+class PacedProtocol(HttpToolsProtocol):
+    """Bounds the time of a request's head and body, the number of connections, and that of pipelined requests.
+
+    It also answers a request that asks for another protocol (`Upgrade: h2c`, as some clients do by default) as if it
+    had not, where uvicorn loses the body.
+    """
+
+    _turn = IDLE
+    _waited_s = 0.0  # since the turn began
+    _came = 0  # bytes of the body
+    _declined: int | None = None  # where in the data that was read last a request ends whose upgrade isn't made
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        most = most_connections(cast(LimitedConfig, self.config).limits.server.max_connections)
+        if len(self.connections) > most:
+            self.refuse(Unavailable("There are too many connections.", code="too_busy", retry_after=1))
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._declined is not None:
+            rest, self._declined = data[self._declined :], None
+            self._without_upgrade(rest)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._turn, self._waited_s = HEAD, 0.0
+
+    def on_headers_complete(self) -> None:
+        self._turn, self._waited_s, self._came = BODY, 0.0, 0
+        if self._declines():
+            return
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise BadRequest("There are too many requests at once on this connection.")
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._came += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._declines():
+            return  # its body, if it has one, is still to come
+        self._turn = ANSWER
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._turn == ANSWER and self.cycle.response_complete:
+            self._turn, self._waited_s = IDLE, 0.0
+
+    def waited(self, seconds: float, head_s: float, body_s: float) -> None:
+        """So much time went by; the connection ends where its client has used up its turn."""
+        if self._turn == ANSWER or self.flow.read_paused or self.pipeline:
+            return
+        if self._turn == HEAD and self.cycle is not None and not self.cycle.response_complete:
+            return  # the head of a request that has to wait for its turn
+        self._waited_s += seconds
+        allowed = (KEEP_ALIVE_S, head_s, body_s + self._came / BODY_BYTES_PER_S)[self._turn]
+        if self._waited_s <= allowed or self.transport.is_closing():
+            return
+        if self._turn == IDLE or (self._turn == BODY and self.cycle is not None and self.cycle.response_started):
+            self.transport.abort()  # also where it hasn't taken its last answer
+            return
+        self.refuse(TooSlow(f"The request's {'head' if self._turn == HEAD else 'body'} took too long."))
+
+    def refuse(self, error: GatewayError) -> None:
+        """Answer what reached no route, and close; in OpenAI's shape where that much is known."""
+        path = self.scope.get("path", "") if self.scope and self._turn == BODY else ""
+        fields = openai.error_body(error) if path.startswith("/v1/") else native.error_fields(error)
+        body = msgspec.json.encode(fields)
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n" % len(body)
+        if error.retry_after is not None:
+            head += b"retry-after: %d\r\n" % math.ceil(error.retry_after)
+        head += b"x-request-id: %b\r\n\r\n" % new_request_id().encode()
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # a handler that still runs can't write into this
+            self.cycle.message_event.set()
+        self.transport.write(STATUS_LINE[error.status] + head + body)
+        self.transport.close()
+
+    def _declines(self) -> bool:
+        """Whether the request asks for an upgrade that isn't made; a CONNECT looks like one to the parser."""
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT" and not self._should_upgrade()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Called by uvicorn while it handles the parser's exception, which knows where the request ended."""
+        error = sys.exception()
+        if isinstance(error, httptools.HttpParserUpgrade) and self._declines():
+            self._declined = error.args[0]
+
+    def _without_upgrade(self, rest: bytes) -> None:
+        """Read the request once more, as if it hadn't asked: the parser would take its body for another protocol."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b", ".join(word for word in value.split(b",") if word.strip().lower() != b"upgrade")
+            if name not in _HOP_BY_HOP:
+                lines.append(name + b": " + value)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+
+def sweep(connections: Iterable[object], limits: Limits, seconds: float) -> None:
+    """Let the time count for every HTTP connection."""
+    head_s, body_s = limits.server.head_timeout_s, limits.server.body_timeout_s
+    for connection in tuple(connections):
+        if isinstance(connection, PacedProtocol):
+            connection.waited(seconds, head_s, body_s)
+
+
+def resident_mb() -> float:
+    """This process's resident memory; 0 where the system doesn't say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return pages * resource.getpagesize() / 1_000_000
+
+
+def most_connections(wanted: int) -> int:
+    """As many as wanted, and not more than there can be files: a stream takes another one to its provider."""
+    files = max(_SPARE_FILES, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES) // 2)
+    return min(wanted or files, files)
