@@ -104,7 +104,7 @@ def _streams_and_tokens(bench: Bench, server: Server) -> Iterator[Panel]:
 
 def _prompts(server: Server) -> Panel:
     one = Series("one message", "a chat")
-    many = Series("a conversation of messages of 500 bytes", "a chat")
+    many = Series("many messages of 500 bytes", "a chat")
     for size in PROMPTS:
         question = "why " * (size // 4)
         turns = [
