@@ -133,7 +133,7 @@ def _grow(arguments: argparse.Namespace, work: Path) -> int:
     for panel in panels:
         print(f"\n{panel.title}")
         for series in panel.series:
-            costs = ", ".join(f"{cost:,.4g}" for _, cost in series.points)
+            costs = ", ".join(growth.shown(cost) for _, cost in series.points)
             print(f"  {series.sentence()} ({costs} µs) {'linear or less' if series.linear else 'MORE THAN LINEAR'}")
     arguments.growth.write_text(draw(panels))
     return 0 if all(series.linear for panel in panels for series in panel.series) else 1

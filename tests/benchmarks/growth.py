@@ -50,7 +50,7 @@ class Series:
     def sentence(self) -> str:
         """How it grows, in words."""
         (small, first), (large, last) = self.points[0], self.points[-1]
-        much = f"{first:,.4g} µs {self.unit} at {small:,.0f}, {last:,.4g} µs at {large:,.0f}"
+        much = f"{shown(first)} µs {self.unit} at {small:,.0f}, {shown(last)} µs at {large:,.0f}"
         return f"{self.name}: {much}; the whole grows with the power {self.exponent:.2f} of the size."
 
 
@@ -61,6 +61,11 @@ class Panel:
     title: str
     axis: str
     series: list[Series]
+
+
+def shown(cost: float) -> str:
+    """Three digits or so."""
+    return f"{cost:,.0f}" if cost >= 100 else f"{cost:.3g}"
 
 
 def slope(points: list[tuple[float, float]]) -> float:
@@ -104,7 +109,7 @@ def _streams_and_tokens(bench: Bench, server: Server) -> Iterator[Panel]:
 
 def _prompts(server: Server) -> Panel:
     one = Series("one message", "a chat")
-    many = Series("a conversation of messages of 500 bytes", "a chat")
+    many = Series("many messages of 500 bytes", "a chat")
     for size in PROMPTS:
         question = "why " * (size // 4)
         turns = [

@@ -9,7 +9,7 @@ from math import ceil, floor, log10
 from .growth import Panel
 
 _WIDE, _HIGH = 460, 330  # of a panel
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 20, 64, 48
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 26, 64, 48
 _COLOURS = ("#2a6fdb", "#c2570c", "#0f8a5f", "#8a4fc4")
 _STYLE = (
     "svg{background:#fff}text{font:12px system-ui,sans-serif;fill:#333}.title{font-size:14px;font-weight:600}"
@@ -70,6 +70,6 @@ def _panel(panel: Panel) -> Iterator[str]:
 
 def _short(size: float) -> str:
     for unit, name in ((1_000_000, "M"), (1_000, "k")):
-        if size >= unit:
+        if size >= unit and size % unit == 0:
             return f"{size / unit:g} {name}"
-    return f"{size:g}"
+    return f"{size:,g}"
