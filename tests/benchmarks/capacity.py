@@ -113,7 +113,7 @@ def most_streams(bench: Bench) -> None:
     The gap alone would hide tokens that all come late. The figure of `direct` is the ceiling of mock and load.
     """
     for system in bench.systems:
-        seconds = 25 if system in bench.gateways else 12
+        seconds = 20 if system in bench.gateways else 12
         give_up = time.monotonic() + (seconds / 2 if bench.quick else seconds)
 
         def in_time(give_up: float = give_up) -> bool:
