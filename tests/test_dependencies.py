@@ -1,0 +1,27 @@
+"""What the product imports is what it asks for: the tests' own tools are not there where it is installed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+NAMES = {"prometheus-client": "prometheus_client", "sse-starlette": "sse_starlette"}  # package → what is imported
+
+
+def test_every_import_is_a_dependency() -> None:
+    """Also those inside functions."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    packages = {re.split(r"[<>=;\[ ]", line)[0] for line in declared}
+    known = {NAMES.get(package, package) for package in packages} | set(sys.stdlib_module_names) | {"gateway"}
+    found = set()
+    for path in (ROOT / "gateway").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {name.name.partition(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    assert found - known == set()
