@@ -35,7 +35,8 @@ async def watch(
     try:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(hangup.wait(), poll_s)
+                async with asyncio.timeout(poll_s):
+                    await hangup.wait()
             before, seen = seen, _signature(path)
             # A file that still changes is half written: it is read once it looks the same twice.
             if hangup.is_set() or (seen is not None and before == seen != loaded):

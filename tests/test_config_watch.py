@@ -29,7 +29,8 @@ class Watched:
         self.configs.append(config)
 
     async def next(self) -> Config:
-        await asyncio.wait_for(self.news.wait(), 10)
+        async with asyncio.timeout(10):
+            await self.news.wait()
         self.news.clear()
         return self.configs[-1]
 

@@ -161,7 +161,8 @@ async def read(reader: asyncio.StreamReader, *, until: str | None = None) -> Rea
         # What never comes can't be awaited, so after the text this looks for a moment only.
         wait = 0.04 if until is not None and Answer(reading).text == until else 20.0
         try:
-            data = await asyncio.wait_for(reader.read(65_536), wait)
+            async with asyncio.timeout(wait):
+                data = await reader.read(65_536)
         except TimeoutError:
             reading.end = "quiet"
         except ConnectionResetError:

@@ -61,7 +61,8 @@ async def test_a_client_that_leaves_while_nothing_comes(old: bool) -> None:
     await ticks()
     client.gone.set()
     with pytest.raises(ClientGone):
-        await asyncio.wait_for(task, 3)
+        async with asyncio.timeout(3):
+            await task
     await run.wait()
     assert (rig.store.outcomes, client.aborted) == (["disconnected"], False)
 
@@ -80,7 +81,8 @@ async def test_a_client_that_leaves_while_it_is_sent_to(old: bool) -> None:
     client.gone.set()
     client.stuck.set()
     with pytest.raises(ClientGone):
-        await asyncio.wait_for(task, 3)
+        async with asyncio.timeout(3):
+            await task
     await run.wait()
     assert rig.store.outcomes == ["disconnected"]
     assert answer_of(run) == "ab"

@@ -25,7 +25,8 @@ async def test_the_end_waits_for_the_client() -> None:
     assert not task.done()
     rig.runs.sweep(asyncio.get_running_loop().time() + 31)
     with pytest.raises(ClientGone):
-        await asyncio.wait_for(task, 3)
+        async with asyncio.timeout(3):
+            await task
     assert client.aborted
 
 
@@ -82,7 +83,8 @@ async def test_a_client_that_takes_nothing_is_cut_off() -> None:
     rig.runs.sweep(asyncio.get_running_loop().time() + 31)
     rig.runs.sweep(asyncio.get_running_loop().time() + 32)
     with pytest.raises(ClientGone):
-        await asyncio.wait_for(task, 3)
+        async with asyncio.timeout(3):
+            await task
     assert client.aborted
     assert "send_timeouts" in rig.counts
     await run.wait()
@@ -104,5 +106,6 @@ async def test_a_client_that_takes_nothing_at_the_end_is_cut_off_too() -> None:
     assert not task.done()
     rig.runs.sweep(asyncio.get_running_loop().time() + 31)
     with pytest.raises(ClientGone):
-        await asyncio.wait_for(task, 3)
+        async with asyncio.timeout(3):
+            await task
     assert client.aborted

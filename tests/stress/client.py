@@ -104,13 +104,15 @@ class Exchange(asyncio.Protocol):
 
     async def more(self) -> None:
         """Until more has come than when this was awaited last, or nothing will."""
-        await asyncio.wait_for(self._came.wait(), _HURRY_S)
+        async with asyncio.timeout(_HURRY_S):
+            await self._came.wait()
         self._came.clear()
         assert not self.closed.done(), f"the connection is closed; it brought {self.pieces!r}"
 
     async def end(self, timeout: float = _HURRY_S) -> Reply:
         """The reply, once the connection is over."""
-        await asyncio.wait_for(asyncio.shield(self.closed), timeout)
+        async with asyncio.timeout(timeout):
+            await asyncio.shield(self.closed)
         return self.reply()
 
     def reply(self) -> Reply:

@@ -51,7 +51,8 @@ async def _ask(port: int, requests: list[bytes]) -> None:
             writer.write(requests.pop())
             data = b""
             while not Reply(data).whole:
-                piece = await asyncio.wait_for(reader.read(65_536), 30)
+                async with asyncio.timeout(30):
+                    piece = await reader.read(65_536)
                 assert piece, f"the gateway hung up after {data!r}"
                 data += piece
             assert data.startswith(b"HTTP/1.1 200"), data
