@@ -21,6 +21,8 @@ from gateway.errors import Conflict, StoreUnavailable
 from gateway.storage.migrate import migrate
 
 _BUSY_MS = 2000
+_SCRUB_MS = 200
+VACUUM_BYTES = 100_000_000  # a second or so
 _PREFIX = "sqlite:///"
 _PROBLEMS = {
     "SQLITE_NOTADB": "it is not a SQLite database.",
@@ -69,6 +71,8 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA cache_size = -8000")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; it can shrink without a rewrite
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise problem(path, "its file system or its mode allows no write-ahead log.")
@@ -155,3 +159,31 @@ class OwnerLock:
                 os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def trim(connection: sqlite3.Connection, pages: int) -> bool:
+    """Cut up to `pages` free pages off the file. Whether it got shorter: a file of before could not."""
+    before = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    return bool(connection.execute("PRAGMA page_count").fetchone()[0] < before)
+
+
+def scrub(connection: sqlite3.Connection, vacuum: bool | None) -> bool:
+    """Leave nothing of what was deleted in the file, or in its log. False: somebody reads an old state of it.
+
+    Deleted rows are overwritten as they go; what SQLite may leave behind is a copy of a cell that it moved within a
+    page. Writing the whole file anew leaves none of these, and holds up all writes meanwhile, so that it is done to
+    a large file only where it is asked for.
+    """
+    if vacuum is None:
+        size = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
+        vacuum = size[0] <= VACUUM_BYTES
+    if vacuum:
+        connection.execute("VACUUM")
+    connection.execute(f"PRAGMA busy_timeout = {_SCRUB_MS}")  # writes wait behind this one
+    try:
+        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    return not busy
