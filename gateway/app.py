@@ -27,6 +27,7 @@ from gateway.config_load import config_hash
 from gateway.config_watch import watch
 from gateway.domain import ids
 from gateway.domain.trace import Attempt, ChatRecord, RatingRecord, TraceEnd
+from gateway.erasure import Erasure
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.feedback.capture import Feedback
 from gateway.limits import Limits
@@ -68,7 +69,10 @@ class Gateway:
         self.runs = Runs(store, config.streaming, lambda what: counters[what]())
         self.chat = Chat(self._settings(config), store, self.runs, self._finished, Limits(config))
         feedback = Feedback(store, lambda: self.chat.settings.config.feedback.dimensions, self._rated)
-        self.app = Edge(Services(self.chat, feedback, store, keys, self.metrics, self.feed, host, document(ROUTES)))
+        self.erasure = Erasure(store, self.runs, lambda: self.chat.settings.config)
+        self.app = Edge(
+            Services(self.chat, feedback, store, keys, self.metrics, self.feed, host, document(ROUTES), self.erasure)
+        )
         self._watch_values()
 
     def reload(self, config: Config) -> None:
@@ -86,6 +90,7 @@ class Gateway:
             self.runs.sweep_forever(),
             keep_sweeping(self.store, lambda: self.chat.settings.config.store),
             self._refresh_keys(),
+            self.erasure.follow_notes(),
             watch(path, config, self.reload, os.environ),
         ]
 

@@ -83,14 +83,14 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         if connection is not None:
             connection.close()
         if isinstance(error, sqlite3.Error):
-            raise problem(path, _why(error)) from error
+            raise problem(path, why(error)) from error
         if isinstance(error, StoreUnavailable) and not error.message.startswith("The store"):
             raise problem(path, error.message) from error
         raise
     return connection
 
 
-def _why(error: sqlite3.Error) -> str:
+def why(error: Exception) -> str:
     name: str = getattr(error, "sqlite_errorname", "")
     for prefix, why in _PROBLEMS.items():
         if name.startswith(prefix):

@@ -10,6 +10,7 @@ import msgspec
 from gateway.auth import KeyRing
 from gateway.chat import Chat
 from gateway.config import Config
+from gateway.erasure import Erasure
 from gateway.feedback.capture import Feedback
 from gateway.limits import Limits
 from gateway.observability.feed import Feed
@@ -34,6 +35,7 @@ class Services(msgspec.Struct, frozen=True):
     feed: Feed
     server_host: str
     openapi: bytes
+    erasure: Erasure
 
     @property
     def config(self) -> Config:

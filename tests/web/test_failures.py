@@ -34,7 +34,7 @@ async def ask(handler: Handler, aborted: list[str]) -> list[Any]:
     """What the edge sends for a GET /healthz that this handler answers."""
     settings: Any = SimpleNamespace(settings=SimpleNamespace(config=Config()))
     nothing: Any = None
-    services = Services(settings, nothing, nothing, KeyRing(), Metrics(), nothing, "127.0.0.1", b"{}")
+    services = Services(settings, nothing, nothing, KeyRing(), Metrics(), nothing, "127.0.0.1", b"{}", nothing)
     edge = Edge(services)
     route = next(route for route in ROUTES if route.path == "/healthz")
     edge._routes["GET", "/healthz"] = msgspec.structs.replace(route, handler=handler)
