@@ -84,7 +84,7 @@ def page(query: Query, after: Row | None, limit: int) -> Statement:
     columns = ", ".join(COLUMNS[query.what])
     return (
         f"SELECT {columns} FROM {query.what} WHERE {where} ORDER BY {', '.join(order)} LIMIT {limit:d}",  # noqa: S608
-        (since, project),
+        params,
     )
 
 
