@@ -6,7 +6,7 @@ and no hash of one, is among the columns. Used by sqlite_read.py's callers in ga
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -76,11 +76,12 @@ def count(query: Query) -> Statement:
 
 def page(query: Query, after: Row | None, limit: int) -> Statement:
     """The next `limit` rows after this one: traces as they began, ratings as they came."""
-    where, params = _where(query)
     order = _ORDER[query.what]
+    # The place says more than `since` where it begins with the time; of both SQLite would start at the wrong one.
+    where, params = _where(query, timed=after is None or _TIME[query.what] not in order)
     if after is not None:
         where += f" AND ({', '.join(order)}) > ({numbers(len(params) + 1, len(order))})"
-        params = [*params, *(after[name] for name in order)]
+        params += [after[name] for name in order]
     columns = ", ".join(COLUMNS[query.what])
     return (
         f"SELECT {columns} FROM {query.what} WHERE {where} ORDER BY {', '.join(order)} LIMIT {limit:d}",  # noqa: S608
@@ -88,8 +89,10 @@ def page(query: Query, after: Row | None, limit: int) -> Statement:
     )
 
 
-def _where(query: Query) -> tuple[str, Sequence[object]]:
-    wheres, bound = [f"{_TIME[query.what]} >= $1"], list[object]([query.since])
+def _where(query: Query, *, timed: bool = True) -> tuple[str, list[object]]:
+    wheres, bound = ["1 = 1"], list[object]()
+    if timed and query.since:
+        wheres, bound = [f"{_TIME[query.what]} >= $1"], [query.since]
     for name, texts in query.filters.items():
         values = [value for text in texts for value in _values(name, text)]
         wheres.append(f"{FILTERS[query.what][name]} IN ({numbers(len(bound) + 1, len(values))})")

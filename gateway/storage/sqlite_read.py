@@ -18,7 +18,7 @@ from gateway.storage.sql_export import Query
 from gateway.storage.sqlite_file import locate, problem, read_only_uri, why
 from gateway.storage.writer import bind
 
-_PAGE = 200  # rows of one read: a reader that stops amid them holds up nobody for long
+_PAGE = 500  # rows of one read: a reader that stops amid them holds up nobody for long
 
 
 class Reader:
@@ -30,7 +30,9 @@ class Reader:
     def rows(self, statement: Statement) -> Iterator[Row]:
         """What a statement gives, row by row."""
         try:
-            yield from self._connection.execute(*bind(*statement))
+            # Not by `yield from`, which would close the cursor of a reader that left, when the connection is closed.
+            for row in self._connection.execute(*bind(*statement)):  # noqa: UP028
+                yield row
         except sqlite3.Error as error:
             raise problem(self._path, why(error)) from error
 
