@@ -23,16 +23,22 @@ from gateway.streaming.runs import Runs
 T = TypeVar("T")
 ASKED, ANSWERED = "erase:", "erased:"  # notes in the store: wanted by a command, done by the server
 POLL_S = 1.0
+SMALL_BYTES = 100_000_000  # are written anew in a second or so
 _BATCH = 100  # traces or ratings in a transaction, so that chats get their turn between two
 _TRIES, _PAUSE_S = 40, 0.25  # of the scrubbing, which a long read holds up
 _log = logging.getLogger("gateway.erasure")
 
 
 class Erased(msgspec.Struct, frozen=True):
-    """How many traces and ratings lost their person. Both 0: nobody of that ID is known."""
+    """How many traces and ratings lost their person; both 0: nobody of that ID is known.
+
+    `rewritten`: the file was written anew. Else what was deleted is overwritten, but for pieces that SQLite may have
+    left behind in a page when it moved a row; they go with the next rewrite.
+    """
 
     traces: int
     ratings: int
+    rewritten: bool
     status: Literal["success"] = "success"
 
 
@@ -62,9 +68,10 @@ class Erasure:
         self._config = config
         self._one = asyncio.Lock()
 
-    async def erase(self, wanted: Wanted, *, note: str | None = None, vacuum: bool | None = None) -> Erased:
+    async def erase(self, wanted: Wanted, *, note: str | None = None, rewrite: bool = False) -> Erased:
         """Done once nothing of theirs is left, in the file's free pages and its log either.
 
+        `rewrite`: the file however large it is, which holds up all writes; a small one is anyway.
         Raises StoreUnavailable where that can't be said; asking again goes on with what is left. What they ask after
         the call began is not part of it. `note` is dropped before the file is scrubbed, since it names them.
         """
@@ -85,8 +92,9 @@ class Erasure:
             await store.erase_receipts(user_id, project, {each.trace_id for each in found})
             if note is not None:
                 await store.drop_note(note)
-            await self._scrub(vacuum)
-        erased = Erased(sum(not each.shared for each in found), len(ratings))
+            rewrite = rewrite or await store.file_bytes() <= SMALL_BYTES
+            await self._scrub(rewrite)
+        erased = Erased(sum(not each.shared for each in found), len(ratings), rewrite)
         _log.info("erased a user's content: %d traces, %d ratings", erased.traces, erased.ratings)
         return erased
 
@@ -122,11 +130,11 @@ class Erasure:
         if self._runs is not None and await self._runs.forget(trace_ids):
             raise StoreUnavailable("The record of a stream that was stopped is not stored yet.", retry_after=1)
 
-    async def _scrub(self, vacuum: bool | None) -> None:
+    async def _scrub(self, rewrite: bool) -> None:
         for _ in range(_TRIES):
-            if await self._store.scrub(vacuum=vacuum):
+            if await self._store.scrub(rewrite=rewrite):
                 return
-            vacuum = False  # it is anew; what is missing is the end of the log
+            rewrite = False  # it is anew; what is missing is the end of the log
             await asyncio.sleep(_PAUSE_S)
         raise StoreUnavailable("Erased, but a long read, such as a backup, keeps old pages. Try again.", retry_after=5)
 

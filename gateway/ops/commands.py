@@ -136,4 +136,9 @@ def _erase(args: argparse.Namespace, parser: argparse.ArgumentParser, store: Pat
             return 1
     erased = asyncio.run(erase(store, config, Wanted(args.user, args.project)))
     sys.stdout.write(f"erased: {erased.traces} traces, {erased.ratings} ratings; their numbers are kept\n")
+    if not erased.rewritten:
+        sys.stderr.write(
+            "The store is large, so that its file was not written anew beside the running server: pieces\n"
+        )
+        sys.stderr.write("of old pages may be in it until you run this again while the server is stopped.\n")
     return 0

@@ -46,7 +46,7 @@ async def _here(store: SQLiteStore, config: Config, name: str, wanted: Wanted) -
     try:
         await store.recover(ids.now_ms())
         await store.drop_note(ANSWERED + name)
-        return await Erasure(store, None, lambda: config).erase(wanted, note=ASKED + name, vacuum=True)
+        return await Erasure(store, None, lambda: config).erase(wanted, note=ASKED + name, rewrite=True)
     finally:
         await store.close()
 

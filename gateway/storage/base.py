@@ -174,11 +174,14 @@ class EraseStore(Protocol):
     def erase_receipts(self, user_id: str, project: str | None, trace_ids: Collection[str]) -> Awaitable[None]:
         """Drop what is kept for retries by this user, or about these traces."""
 
-    def scrub(self, *, vacuum: bool | None = None) -> Awaitable[bool]:
+    def scrub(self, *, rewrite: bool) -> Awaitable[bool]:
         """Overwrite what was deleted, in the file and in its log. False: a reader holds an old state; try again.
 
-        `vacuum` None: write the file anew where it is small, which leaves no trace of anything.
+        `rewrite`: write the whole file anew, which leaves no trace of anything and holds up all writes meanwhile.
         """
+
+    async def file_bytes(self) -> int:
+        """Bytes of the file."""
 
     def put_note(self, name: str, value: str) -> Awaitable[None]:
         """A small text under a name, for whoever owns the store, or from them."""

@@ -212,8 +212,8 @@ class SQLiteStore:
     def erase_receipts(self, user_id: str, project: str | None, trace_ids: Collection[str]) -> Awaitable[None]:
         return self._writer.submit(sql_erase.erase_receipts, user_id, project, trace_ids)
 
-    def scrub(self, *, vacuum: bool | None = None) -> Awaitable[bool]:
-        return self._writer.alone(lambda connection: sqlite_file.scrub(connection, vacuum))
+    def scrub(self, *, rewrite: bool) -> Awaitable[bool]:
+        return self._writer.alone(lambda connection: sqlite_file.scrub(connection, rewrite))
 
     def put_note(self, name: str, value: str) -> Awaitable[None]:
         return self._writer.submit(sql_erase.put_note, name, value)

@@ -22,7 +22,6 @@ from gateway.storage.migrate import migrate
 
 _BUSY_MS = 2000
 _SCRUB_MS = 200
-VACUUM_BYTES = 100_000_000  # a second or so
 _PREFIX = "sqlite:///"
 _PROBLEMS = {
     "SQLITE_NOTADB": "it is not a SQLite database.",
@@ -169,17 +168,13 @@ def trim(connection: sqlite3.Connection, pages: int) -> bool:
     return bool(connection.execute("PRAGMA page_count").fetchone()[0] < before)
 
 
-def scrub(connection: sqlite3.Connection, vacuum: bool | None) -> bool:
+def scrub(connection: sqlite3.Connection, rewrite: bool) -> bool:
     """Leave nothing of what was deleted in the file, or in its log. False: somebody reads an old state of it.
 
-    Deleted rows are overwritten as they go; what SQLite may leave behind is a copy of a cell that it moved within a
-    page. Writing the whole file anew leaves none of these, and holds up all writes meanwhile, so that it is done to
-    a large file only where it is asked for.
+    Deleted rows are overwritten as they go; what SQLite may leave behind is a copy of a row that it moved within a
+    page. A file that is written anew has none of these.
     """
-    if vacuum is None:
-        size = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
-        vacuum = size[0] <= VACUUM_BYTES
-    if vacuum:
+    if rewrite:
         connection.execute("VACUUM")
     connection.execute(f"PRAGMA busy_timeout = {_SCRUB_MS}")  # writes wait behind this one
     try:

@@ -111,7 +111,7 @@ async def test_the_file_stays_below_the_cap(store: SQLiteStore) -> None:
         kept += adding
         await sweep(store, config, 0)
         assert await store.file_bytes() <= 2_000_000
-    await store.scrub(vacuum=False)
+    await store.scrub(rewrite=False)
     assert store.path.stat().st_size <= 2_000_000
     left = [await store.get_trace(PROJECT, trace_id) is not None for trace_id in kept]
     assert left == sorted(left)
