@@ -61,7 +61,7 @@ def csv_rows(what: What, *, terminal: bool) -> tuple[str, Callable[[Row], str]]:
         buffer = io.StringIO()
         csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC).writerow(cells)
         text = buffer.getvalue()
-        return printable(text.removesuffix("\r\n")) + "\r\n" if terminal else text
+        return printable(text.removesuffix("\r\n")) + "\n" if terminal else text
 
     return line(columns), lambda row: line(cell(_plain(name, row[name])) for name in columns)
 

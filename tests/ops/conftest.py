@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SQLiteStore]:
         await opened.close()
 
 
-async def chat(store: SQLiteStore, *, ago_s: float = 60, **over: object) -> str:
+async def chat(store: SQLiteStore, *, ago_s: float = 60, **over: Any) -> str:
     """One chat that ended; its trace ID."""
     time = now_ms() - round(ago_s * 1000)
     start = a_start(**({"request_time": time} | {k: v for k, v in over.items() if k not in _OF_THE_END}))
@@ -56,7 +57,7 @@ async def chat(store: SQLiteStore, *, ago_s: float = 60, **over: object) -> str:
 _OF_THE_END = {"outcome", "response", "response_preview", "parts", "error_message", "error_code", "usage"}
 
 
-async def rate(store: SQLiteStore, trace_id: str, user_id: str = "ann", *, ago_s: float = 30, **over: object) -> None:
+async def rate(store: SQLiteStore, trace_id: str, user_id: str = "ann", *, ago_s: float = 30, **over: Any) -> None:
     """One rating."""
     time = now_ms() - round(ago_s * 1000)
     rating = a_rating(**({"create_time": time, "last_update_time": time} | over))

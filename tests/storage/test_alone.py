@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ async def test_it_stands_between_what_came_before_and_after(store: SQLiteStore) 
         assert not connection.in_transaction
         return int(connection.execute("SELECT COUNT(*) FROM traces").fetchone()[0])
 
-    def told(name: str) -> None:
+    def told(name: str, _: object) -> None:
         order.append(name)
 
     jobs: list[asyncio.Future[Any]] = [
@@ -33,17 +34,21 @@ async def test_it_stands_between_what_came_before_and_after(store: SQLiteStore) 
         asyncio.ensure_future(store.begin_trace(second)),
     ]
     for at, job in enumerate(jobs):
-        job.add_done_callback(lambda _, at=at: told(str(at)))
+        job.add_done_callback(functools.partial(told, str(at)))
     assert await asyncio.gather(*jobs) == [None, 1, 1, None]
     assert order == ["0", "1", "2", "3"]
     assert store.stats.queued == 0
     assert await store.get_trace(PROJECT, second.trace_id) is not None
 
 
+def _nonsense(connection: sqlite3.Connection) -> None:
+    connection.execute("SELECT nonsense")
+
+
 async def test_its_failure_is_logged_and_told(store: SQLiteStore, caplog: pytest.LogCaptureFixture) -> None:
     """Without SQL to the caller; the next write goes on."""
     with pytest.raises(StoreUnavailable) as caught:
-        await store._writer.alone(lambda connection: connection.execute("SELECT nonsense"))
+        await store._writer.alone(_nonsense)
     assert "nonsense" not in caught.value.message
     assert "can't be tidied up: no such column: nonsense" in caplog.text
     await store.ping()
