@@ -69,7 +69,7 @@ def add_commands(declare: Declare, seconds: Callable[[str], float], load: Load) 
     )
     erase.add_argument("--user", required=True, help="the user_id that chats and ratings were sent with")
     erase.add_argument("--project", help="only of this project; else of all")
-    erase.add_argument("--yes", action="store_true", help="don't ask")
+    erase.add_argument("--yes", action="store_true", help="don't ask, as without a terminal")
     for parser in (report, export, erase):
         parser.add_argument("--store", metavar="URL", help="sqlite:///file.db, or just the file")
 
@@ -125,9 +125,7 @@ def _erase(args: argparse.Namespace, parser: argparse.ArgumentParser, store: Pat
 
     if not (1 <= len(args.user) <= 250 and encodable(args.user)):
         parser.error("--user must have 1 to 250 characters, in UTF-8")
-    if not args.yes:
-        if not sys.stdin.isatty():
-            parser.error("there is nobody to ask; --yes does it without")
+    if not args.yes and sys.stdin.isatty():
         where = f"in project {args.project}" if args.project else "in every project"
         sys.stderr.write(printable(f"Erase all content of the user {args.user} {where}? This can't be undone. [y/N] "))
         sys.stderr.flush()

@@ -20,9 +20,23 @@ from tests.ops.conftest import Run, chat
 ANN = Wanted("ann")
 
 
+async def fill() -> None:
+    """A store with one chat of Ann's."""
+    store = await SQLiteStore.open(Path("gateway.db"), own=True)
+    await chat(store, user_id="ann")
+    await store.close()
+
+
 class Keyboard(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+def test_a_script_is_not_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nobody to answer."""
+    asyncio.run(fill())
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert run("erase", "--user", "ann")[1:] == ("erased: 1 traces, 0 ratings; their numbers are kept\n", "")
 
 
 @pytest.mark.parametrize(
@@ -32,11 +46,6 @@ class Keyboard(io.StringIO):
 def test_it_asks(run: Run, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, project: str | None) -> None:
     """And does it for a yes alone."""
 
-    async def fill() -> None:
-        store = await SQLiteStore.open(Path("gateway.db"), own=True)
-        await chat(store, user_id="ann")
-        await store.close()
-
     asyncio.run(fill())
     monkeypatch.setattr("sys.stdin", Keyboard(typed))
     found, out, err = run("erase", "--user", "ann", *(["--project", project] if project else []))
@@ -44,6 +53,14 @@ def test_it_asks(run: Run, monkeypatch: pytest.MonkeyPatch, typed: str, code: in
     assert (out == "erased: 1 traces, 0 ratings; their numbers are kept\n") is (code == 0)
     assert ("nothing was erased" in err) is (code == 1)
     assert ("in project" in err) is (project is not None)
+
+
+@pytest.mark.parametrize("argv", [["--user", ""], ["--user", "x" * 251], ["--user", "\udcff"], []])
+def test_bad_usage(run: Run, argv: list[str]) -> None:
+    """One line, exit 2."""
+    code, out, err = run("erase", "--yes", *argv)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--user" in err
 
 
 def test_a_large_store_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,6 +216,17 @@ def test_what_is_no_file_is_written_into(run: Run) -> None:
 ROWS = 101_000
 
 
+def test_a_damaged_store(run: Run) -> None:
+    """One line, exit 1, that names the file."""
+    many(Path("gateway.db"), 1_000)
+    with Path("gateway.db").open("r+b") as file:
+        file.seek(8_192)
+        file.write(b"\xff" * 50_000)
+    code, _, err = run("export", "traces")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "damaged" in err
+
+
 def many(path: Path, rows: int) -> None:
     """That many traces and ratings, by plain SQL."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

@@ -160,19 +160,6 @@ def test_erase_asks(directory: Path, tmp_path: Path) -> None:
     assert r"\x1b]0;owned\x07" in question
 
 
-@pytest.mark.parametrize("argv", [["erase", "--user", "x"], ["erase", "--user", "", "--yes"], ["erase", "--yes"]])
-def test_erase_with_nobody_to_ask(directory: Path, argv: list[str]) -> None:
-    """One line, exit 2, and nothing happens."""
-    made = subprocess.run(
-        [sys.executable, "-m", "gateway", *argv],
-        cwd=directory,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-    assert (made.returncode, made.stdout, made.stderr.count(b"\n")) == (2, b"", 1)
-
-
 # --- the log ----------------------------------------------------------------------------------------------------------
 
 
