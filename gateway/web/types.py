@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.auth import KeyRing
 from gateway.chat import Chat
 from gateway.config import Config
+from gateway.door import Door
 from gateway.feedback.capture import Feedback
 from gateway.limits import Limits
 from gateway.observability.feed import Feed
@@ -29,10 +29,9 @@ class Services(msgspec.Struct, frozen=True):
     chat: Chat
     feedback: Feedback
     store: Store
-    keys: KeyRing
+    door: Door
     metrics: Metrics
     feed: Feed
-    server_host: str
     openapi: bytes
 
     @property
