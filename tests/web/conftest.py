@@ -62,6 +62,10 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
         yield process
 
 
+PAGE = "https://shop.example"
+SECRET = "an assertion key of 32 characters"
+
+
 class Locked:
     """A gateway that wants keys, and one key of each kind."""
 
@@ -74,6 +78,22 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
     """It has a key of each role, and one of another project."""
     process = GatewayProcess(tmp_path_factory.mktemp("locked"), CONFIG | {"auth": {"require_keys": "always"}})
     keys = {role: make_key(process, role) for role in ("chat", "review", "admin")}
+    keys["other"] = make_key(process, "admin", project="other")
+    with process:
+        yield Locked(process, keys)
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    """A gateway that wants keys and knows how a shop's server names its users."""
+    auth = {"require_keys": "always", "user_assertion_key": "env:SHOP_SECRET"}
+    process = GatewayProcess(
+        tmp_path_factory.mktemp("shop"),
+        CONFIG | {"auth": auth, "limits": {"ratings_per_token": 3}},
+        env={"SHOP_SECRET": SECRET},
+    )
+    keys = {role: make_key(process, role) for role in ("chat", "review", "admin")}
+    keys["page"] = make_key(process, "chat", "--publishable", "--origins", f"{PAGE},https://b.example", name="page")
     keys["other"] = make_key(process, "admin", project="other")
     with process:
         yield Locked(process, keys)
