@@ -135,7 +135,8 @@ class Door:
 
     def _check_origin(self, headers: Headers, others: frozenset[str] = frozenset()) -> None:
         if not auth.origin_allowed(headers, others.union(self._config().server.cors_origins)):
-            raise Forbidden("This page's origin is not allowed here.", code="origin_not_allowed")
+            known = "the configuration's cors_origins names those that are"
+            raise Forbidden(f"This page's origin is not allowed here; {known}.", code="origin_not_allowed")
 
 
 def _visitor() -> str:

@@ -84,7 +84,9 @@ class Edge:
             services = self._services
             x.address = services.limits.arrive(x.headers, x.client_host)
             x.principal = services.door.admit(x.headers, x.client_host, route.roles if route else ())
-            services.limits.request(x.principal.key_id, x.address, x.principal.requests_per_minute)
+            # Whoever rates by a token has a limit by address: a key's is for its own requests.
+            key_id = None if x.principal.token else x.principal.key_id
+            services.limits.request(key_id, x.address, x.principal.requests_per_minute)
             if route is not None:
                 require(x.principal, *route.roles)
         if route is None:
