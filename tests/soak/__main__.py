@@ -10,6 +10,7 @@ import asyncio
 import os
 import platform
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -61,6 +62,8 @@ async def _fuzz(directory: Path, seconds: int) -> Figures:
             if process.returncode is None:
                 process.kill()
         text = said.decode(errors="replace")
+        for found in directory.glob("crash-*"):
+            text += f"\nkept as {shutil.copy(found, tempfile.gettempdir())}"
         assert process.returncode == 0, text[-4000:]
         for name, pattern in {"inputs": r"executed_units:\s+(\d+)", "branches": r"cov: (\d+)"}.items():
             figures[f"{target}: {name}"] = float(re.findall(pattern, text)[-1])
