@@ -29,6 +29,7 @@ from gateway.config_watch import watch
 from gateway.domain import ids
 from gateway.domain.trace import Attempt, ChatRecord, RatingRecord, TraceEnd
 from gateway.door import Door
+from gateway.erasure import Erasure
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.feedback.capture import Feedback
 from gateway.limits import Limits
@@ -76,7 +77,10 @@ class Gateway:
         feedback = Feedback(
             store, lambda: self.chat.settings.config.feedback.dimensions, self._rated, self.chat.limits.rating
         )
-        self.app = Edge(Services(self.chat, feedback, store, self.door, self.metrics, self.feed, document(ROUTES)))
+        self.erasure = Erasure(store, self.runs, lambda: self.chat.settings.config)
+        self.app = Edge(
+            Services(self.chat, feedback, store, self.door, self.metrics, self.feed, document(ROUTES), self.erasure)
+        )
         self._watch_values()
 
     def reload(self, config: Config) -> None:
@@ -95,6 +99,7 @@ class Gateway:
             self.runs.sweep_forever(),
             keep_sweeping(self.store, lambda: self.chat.settings.config.store),
             self._refresh_keys(),
+            self.erasure.follow_notes(),
             watch(path, config, self.reload, os.environ),
         ]
 

@@ -1,4 +1,4 @@
-"""The command line: `gateway serve | check | tail | keys | chaos | conformance`.
+"""The command line: `gateway serve | check | tail | keys | report | export | erase | chaos | conformance`.
 
 It parses, and calls what does the work; that is imported late, so that `--help` is quick. Errors are one line on
 stderr; the exit code is 2 for bad usage or a bad configuration, 1 for a failure.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import sys
@@ -16,6 +17,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gateway import __version__, conformance, keys
+from gateway.ops import commands as commands_of_ops
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     chaos.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     chaos.add_argument("--port", type=_port, default=8001, help="port to listen on (8001); 0 takes a free one")
 
+    commands_of_ops.add_commands(functools.partial(_command, commands), _seconds, _config)
     example = "gateway conformance --target http://127.0.0.1:8000"
     conformance.add_options(_command(commands, "conformance", _conformance, "try any gateway", example), _port)
     return top

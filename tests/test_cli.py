@@ -39,7 +39,22 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(
-    "command", ["", "serve", "check", "tail", "keys", "keys create", "keys list", "keys revoke", "chaos", "conformance"]
+    "command",
+    [
+        "",
+        "serve",
+        "check",
+        "tail",
+        "keys",
+        "keys create",
+        "keys list",
+        "keys revoke",
+        "report",
+        "export",
+        "erase",
+        "chaos",
+        "conformance",
+    ],
 )
 def test_help_has_an_example(run: Run, command: str) -> None:
     """On each command; the leaves take --config."""

@@ -30,11 +30,13 @@ LAYERS = {
     "gateway.door": 3,
     "gateway.chat": 3,
     "gateway.feedback": 3,
+    "gateway.erasure": 3,
     "gateway.web": 4,
     "gateway.chaos": 4,
     "gateway.app": 5,
     "gateway.conformance": 5,
     "gateway.keys": 5,
+    "gateway.ops": 5,
     "gateway.cli": 6,
     "gateway.__main__": 7,
 }

@@ -5,6 +5,7 @@ See sql.py for what a script is.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from gateway.storage.sql_feedback import read_value
 PREVIEW_CHARS = 1000
 _STOPPED = "The server stopped while answering."
 _PARTS = msgspec.json.Decoder(list[Part])
-_KEPT_METADATA = ("score", "scale")  # the numbers of a rating
+_KEPT_METADATA = {"score": re.compile(r"-?\d{1,20}"), "scale": re.compile(r"-?\d{1,20}--?\d{1,20}")}
 
 
 # ------------------------------------------------------------------ recovery
@@ -122,11 +123,19 @@ def _keep_numbers(trace_id: str) -> Script[None]:
         (trace_id,),
     )
     for row in rows:
-        kept = {name: value for name, value in strings(row["metadata"]).items() if name in _KEPT_METADATA}
         yield (
             "UPDATE assessments SET rationale = NULL, metadata = $2 WHERE assessment_id = $1",
-            (row["assessment_id"], to_json(kept)),
+            (row["assessment_id"], to_json(kept_numbers(row["metadata"]))),
         )
+
+
+def kept_numbers(metadata: str) -> dict[str, str]:
+    """Of a rating's metadata, JSON, what is a number: the score as given, and its scale."""
+    return {
+        name: value
+        for name, value in strings(metadata).items()
+        if name in _KEPT_METADATA and _KEPT_METADATA[name].fullmatch(value)
+    }
 
 
 def expire_idempotency(before: int) -> Script[None]:

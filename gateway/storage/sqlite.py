@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -17,8 +17,8 @@ import aiosqlite
 from gateway.domain import ids
 from gateway.domain.trace import Assessment, ChatRecord, Checkpoint, RatingRecord, Span, Trace, TraceEnd, TraceStart
 from gateway.errors import InvalidValue, StoreUnavailable
-from gateway.storage import sql, sql_feedback, sql_ops
-from gateway.storage.base import FeedbackReceipt, FeedbackWrite, KeyRecord, Session
+from gateway.storage import sql, sql_erase, sql_feedback, sql_ops, sqlite_file
+from gateway.storage.base import Belonging, FeedbackReceipt, FeedbackWrite, KeyRecord, Session
 from gateway.storage.sql import Params, Rows, Script
 from gateway.storage.sqlite_file import OwnerLock, connect, locate, read_only_uri, still_in_place
 from gateway.storage.writer import Writer, WriterStats, bind
@@ -185,10 +185,47 @@ class SQLiteStore:
         return self._writer.submit(_expire, before_ms, idempotency_before_ms, limit)
 
     async def size_bytes(self) -> int:
-        return await self._read(_size())
+        pages, free, size = await self._read(_pages())
+        return (pages - free) * size
+
+    async def file_bytes(self) -> int:
+        pages, _, size = await self._read(_pages())
+        return pages * size
+
+    def trim(self, pages: int) -> Awaitable[bool]:
+        return self._writer.alone(lambda connection: sqlite_file.trim(connection, pages))
 
     def expire_oldest(self, limit: int) -> Awaitable[int]:
         return self._writer.submit(sql_ops.expire, None, limit)
+
+    # -------------------------------------------------------------- erasure
+
+    async def traces_of(self, user_id: str, project: str | None) -> list[Belonging]:
+        return await self._read(sql_erase.traces_of(user_id, project))
+
+    def erase_traces(self, belongings: Sequence[Belonging], options: Collection[tuple[str, str]]) -> Awaitable[None]:
+        return self._writer.submit(sql_erase.erase_traces, belongings, options)
+
+    async def ratings_by(self, user_id: str, project: str | None) -> list[str]:
+        return await self._read(sql_erase.ratings_by(user_id, project))
+
+    def erase_ratings(self, assessment_ids: Sequence[str], options: Collection[tuple[str, str]]) -> Awaitable[None]:
+        return self._writer.submit(sql_erase.erase_ratings, assessment_ids, options)
+
+    def erase_receipts(self, user_id: str, project: str | None, trace_ids: Collection[str]) -> Awaitable[None]:
+        return self._writer.submit(sql_erase.erase_receipts, user_id, project, trace_ids)
+
+    def scrub(self, *, rewrite: bool) -> Awaitable[bool]:
+        return self._writer.alone(lambda connection: sqlite_file.scrub(connection, rewrite))
+
+    def put_note(self, name: str, value: str) -> Awaitable[None]:
+        return self._writer.submit(sql_erase.put_note, name, value)
+
+    async def notes(self, prefix: str) -> dict[str, str]:
+        return await self._read(sql_erase.notes(prefix))
+
+    def drop_note(self, name: str) -> Awaitable[None]:
+        return self._writer.submit(sql_erase.drop_note, name)
 
 
 async def _open_reader(path: Path) -> aiosqlite.Connection:
@@ -222,10 +259,10 @@ def _synchronous() -> Script[int]:
     return int(rows[0]["synchronous"])
 
 
-def _size() -> Script[int]:
+def _pages() -> Script[tuple[int, int, int]]:
     values = []
     for name in ("page_count", "freelist_count", "page_size"):
         rows = yield f"PRAGMA {name}", ()
         values.append(int(rows[0][name]))
     pages, free, size = values
-    return (pages - free) * size
+    return pages, free, size

@@ -141,8 +141,8 @@ class Edge:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """A parameter is one piece of the path, but any string may name a session, with slashes and line ends in it."""
-    kinds = {"session_id": ".+"}
+    """A parameter is one piece of the path, but any string may name a session or a user, slashes and line ends too."""
+    kinds = {"session_id": ".+", "user_id": ".+"}
     return re.compile(re.sub(r"{(\w+)}", lambda m: f"(?P<{m[1]}>{kinds.get(m[1], '[^/]+')})", path), re.DOTALL)
 
 

@@ -9,6 +9,7 @@ import msgspec
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from gateway import __version__
+from gateway.erasure import Wanted
 from gateway.errors import Forbidden, StoreUnavailable, Unauthorized, Unavailable
 from gateway.observability.metrics import CONTENT_TYPE
 from gateway.web.exchange import Exchange
@@ -83,6 +84,12 @@ async def events(x: Exchange) -> None:
         headers={name.decode(): value.decode() for name, value in x.response_headers(None)},
     )
     await response(x.scope, x.receive, x.send)
+
+
+async def erase_user(x: Exchange) -> None:
+    """DELETE /users/{user_id}: in the key's project. The reply follows the scrubbing of the file."""
+    wanted = Wanted(x.path_params["user_id"], x.principal.project)
+    await x.reply(await x.services.erasure.erase(wanted))
 
 
 async def openapi(x: Exchange) -> None:

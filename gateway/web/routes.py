@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.auth import Role
+from gateway.erasure import Erased
 from gateway.web import chat, feedback, ops
 from gateway.web.exchange import Exchange
 from gateway.wire import feedback as feedback_wire
@@ -165,6 +166,15 @@ ROUTES: tuple[Route, ...] = (
         summary="The turns of a conversation, with this rater's ratings",
         query={"user_id": "Whose session"},
         errors=(404, 422),
+    ),
+    Route(
+        method="DELETE",
+        path="/users/{user_id}",
+        handler=ops.erase_user,
+        roles=ADMIN,
+        summary="Remove a user's content and ID from this project; ratings keep their numbers",
+        reply=Erased,
+        errors=(422, 503),
     ),
     Route(method="GET", path="/v1/models", handler=chat.models, roles=CHAT, summary="The declared models"),
     Route(

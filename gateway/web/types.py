@@ -10,6 +10,7 @@ import msgspec
 from gateway.chat import Chat
 from gateway.config import Config
 from gateway.door import Door
+from gateway.erasure import Erasure
 from gateway.feedback.capture import Feedback
 from gateway.limits import Limits
 from gateway.observability.feed import Feed
@@ -33,6 +34,7 @@ class Services(msgspec.Struct, frozen=True):
     metrics: Metrics
     feed: Feed
     openapi: bytes
+    erasure: Erasure
 
     @property
     def config(self) -> Config:

@@ -36,7 +36,7 @@ async def ask(handler: Handler, aborted: list[str]) -> list[Any]:
     settings: Any = SimpleNamespace(settings=SimpleNamespace(config=Config()))
     nothing: Any = None
     door = Door(KeyRing(), Config, "127.0.0.1", "k")
-    services = Services(settings, nothing, nothing, door, Metrics(), nothing, b"{}")
+    services = Services(settings, nothing, nothing, door, Metrics(), nothing, b"{}", nothing)
     edge = Edge(services)
     route = next(route for route in ROUTES if route.path == "/healthz")
     edge._routes["GET", "/healthz"] = msgspec.structs.replace(route, handler=handler)

@@ -56,6 +56,7 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("GET", "/chat/stream/{trace_id}"): ("/chat/stream/{t}", None, OWNS),
     ("POST", "/chat/stream/{trace_id}/stop"): ("/chat/stream/{t}/stop", None, OWNS),
     ("GET", "/sessions/{session_id}"): ("/sessions/{s}", None, READS),
+    ("DELETE", "/users/{user_id}"): ("/users/nobody/at%2Fall", None, ADMINS),
     ("GET", "/v1/models"): ("/v1/models", None, CHATS),
     ("POST", "/v1/embeddings"): ("/v1/embeddings", {"input": "x", "model": "default"}, CHATS),
     ("GET", "/metrics"): ("/metrics", None, ADMINS),
