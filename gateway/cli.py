@@ -16,8 +16,9 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gateway import __version__, conformance, keys
+from gateway import __version__, conformance
 from gateway.ops import commands as commands_of_ops
+from gateway.ops import keys
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -35,7 +35,6 @@ LAYERS = {
     "gateway.chaos": 4,
     "gateway.app": 5,
     "gateway.conformance": 5,
-    "gateway.keys": 5,
     "gateway.ops": 5,
     "gateway.cli": 6,
     "gateway.__main__": 7,

@@ -218,8 +218,10 @@ def test_no_secret_is_written_anywhere(shop: Locked) -> None:
     listed = shop.gateway.run("keys", "list", "--all", "--json")
     checked = shop.gateway.run("check")
     tailed = shop.gateway.run("tail", "--json")
-    written += [(result.stdout + result.stderr).encode() for result in (listed, checked, tailed)]
+    exported = [shop.gateway.run("export", what, "--format", "jsonl") for what in ("traces", "assessments")]
+    written += [(result.stdout + result.stderr).encode() for result in (listed, checked, tailed, *exported)]
     assert len(json.loads(listed.stdout.splitlines()[0])) > 5
+    assert all(result.stdout for result in exported)
     for secret in secrets:
         half = secret.encode()[: len(secret) * 2 // 3]
         assert [text for text in written if half in text] == []
