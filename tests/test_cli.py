@@ -140,7 +140,7 @@ def test_a_secret_is_alone_on_stdout(run: Run) -> None:
 def test_a_bad_name_is_refused(run: Run) -> None:
     """Before anything is stored."""
     code, _, err = run("keys", "create", "--role", "chat", "--name", "a\nb")
-    assert (code, err.count("\n")) == (1, 1)
+    assert (code, err.count("\n")) == (2, 1)
 
 
 @pytest.mark.parametrize("command", [["keys", "list"], ["tail"]])

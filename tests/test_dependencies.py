@@ -9,7 +9,11 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-NAMES = {"prometheus-client": "prometheus_client", "sse-starlette": "sse_starlette"}  # package → what is imported
+NAMES = {
+    "pyjwt": "jwt",
+    "prometheus-client": "prometheus_client",
+    "sse-starlette": "sse_starlette",
+}  # package → what is imported
 
 
 def test_every_import_is_a_dependency() -> None:

@@ -60,6 +60,10 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     revoked: int | None = None
     last_used: int | None = None
+    publishable: bool = False  # it may stand in a web page: it only chats, and only from `origins`
+    origins: tuple[str, ...] = ()
+    requests_per_minute: int = 0  # 0: what the configuration says
+    expires: int | None = None
 
 
 class Belonging(msgspec.Struct, frozen=True):
@@ -129,6 +133,9 @@ class KeyStore(Protocol):
 
     def touch_keys(self, used: dict[str, int]) -> Awaitable[None]:
         """Last use by key ID, in milliseconds."""
+
+    def signing_key(self, fresh: str) -> Awaitable[str]:
+        """The key that signs feedback tokens where none is configured: the stored one, else `fresh` from now on."""
 
 
 class OpsStore(Protocol):

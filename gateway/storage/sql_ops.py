@@ -215,14 +215,17 @@ def list_keys() -> Script[list[KeyRecord]]:
 
 
 def _key(row: Row) -> KeyRecord:
-    return KeyRecord(**{name: row[name] for name in _KEY_COLUMNS})
+    fields = {name: row[name] for name in _KEY_COLUMNS}
+    origins = tuple(msgspec.json.decode(row["origins"]))
+    return KeyRecord(**fields | {"publishable": bool(row["publishable"]), "origins": origins})
 
 
 def add_key(key: KeyRecord) -> Script[None]:
     taken = yield "SELECT key_id FROM keys WHERE name = $1 AND revoked IS NULL", (key.name,)
     if taken:
         raise Conflict("An active key has this name.")
-    yield _ADD_KEY, [getattr(key, name) for name in _KEY_COLUMNS]
+    fields = {name: getattr(key, name) for name in _KEY_COLUMNS}
+    yield _ADD_KEY, list((fields | {"publishable": int(key.publishable), "origins": _json(key.origins)}).values())
 
 
 def revoke_key(name: str, now: int) -> Script[KeyRecord]:
@@ -241,6 +244,12 @@ def revoke_key(name: str, now: int) -> Script[KeyRecord]:
 def touch_keys(used: dict[str, int]) -> Script[None]:
     for key_id, time in used.items():
         yield "UPDATE keys SET last_used = $2 WHERE key_id = $1 AND COALESCE(last_used, 0) < $2", (key_id, time)
+
+
+def signing_key(fresh: str) -> Script[str]:
+    yield "INSERT INTO meta (name, value) VALUES ('signing_key', $1) ON CONFLICT (name) DO NOTHING", (fresh,)
+    rows = yield "SELECT value FROM meta WHERE name = 'signing_key'", ()
+    return str(rows[0]["value"])
 
 
 def ping(now: int) -> Script[None]:

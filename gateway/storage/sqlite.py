@@ -168,6 +168,9 @@ class SQLiteStore:
     def touch_keys(self, used: dict[str, int]) -> Awaitable[None]:
         return self._writer.submit(sql_ops.touch_keys, used)
 
+    def signing_key(self, fresh: str) -> Awaitable[str]:
+        return self._writer.submit(sql_ops.signing_key, fresh)
+
     # -------------------------------------------------------------- ops
 
     async def recent(

@@ -9,9 +9,8 @@ import msgspec
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from gateway import __version__
-from gateway.auth import authenticate
 from gateway.erasure import Wanted
-from gateway.errors import StoreUnavailable, Unauthorized, Unavailable
+from gateway.errors import Forbidden, StoreUnavailable, Unauthorized, Unavailable
 from gateway.observability.metrics import CONTENT_TYPE
 from gateway.web.exchange import Exchange
 
@@ -53,9 +52,9 @@ async def config(x: Exchange) -> None:
     default, _ = x.services.chat.settings.router.model(None)
     keyless = [header for header in x.headers if header[0] != b"authorization"]
     try:
-        authenticate(x.services.keys, settings.auth, x.services.server_host, keyless, x.client_host)
+        x.services.door.admit(keyless, x.client_host)
         key_required = False
-    except Unauthorized:
+    except (Unauthorized, Forbidden):
         key_required = True
     await x.reply(
         {
