@@ -9,7 +9,13 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-NAMES = {"prometheus-client": "prometheus_client", "sse-starlette": "sse_starlette"}  # package → what is imported
+NAMES = {  # package → what is imported
+    "google-re2": "re2",
+    "opentelemetry-proto": "opentelemetry",
+    "prometheus-client": "prometheus_client",
+    "protobuf": "google",
+    "sse-starlette": "sse_starlette",
+}
 
 
 def test_every_import_is_a_dependency() -> None:

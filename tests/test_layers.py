@@ -28,6 +28,7 @@ LAYERS = {
     "gateway.observability": 2,
     "gateway.chat": 3,
     "gateway.feedback": 3,
+    "gateway.mlflow": 3,
     "gateway.web": 4,
     "gateway.chaos": 4,
     "gateway.app": 5,

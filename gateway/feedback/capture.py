@@ -90,6 +90,10 @@ class Feedback:
         ]
         return FeedbackList(trace_id, items)
 
+    def announce(self, stored: Assessment) -> None:
+        """Tell of a rating that was stored another way."""
+        self._recorded(_news(stored))
+
     async def _record(
         self,
         principal: Principal,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import aiosqlite
+import re2
 
 from gateway.domain import ids
 from gateway.domain.trace import Assessment, ChatRecord, Checkpoint, RatingRecord, Span, Trace, TraceEnd, TraceStart
@@ -23,8 +24,10 @@ from gateway.storage.sql import Params, Rows, Script
 from gateway.storage.sqlite_file import OwnerLock, connect, locate, read_only_uri, still_in_place
 from gateway.storage.writer import Writer, WriterStats, bind
 
+P = ParamSpec("P")
 T = TypeVar("T")
-_READERS = 2
+_READERS, _SEARCHERS = 2, 1
+_SEARCH_S = 10
 _RECOVER_BATCH = 50
 
 
@@ -36,8 +39,9 @@ class SQLiteStore:
         self._writer = writer
         self._readers = readers
         self._free: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        for reader in readers:
-            self._free.put_nowait(reader)
+        self._searches: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+        for at, reader in enumerate(readers):
+            (self._free if at < _READERS else self._searches).put_nowait(reader)
         self._lock = lock
 
     @classmethod
@@ -53,7 +57,7 @@ class SQLiteStore:
         try:
             connection = await asyncio.to_thread(connect, path, create=create)
             in_place = still_in_place(path)
-            for _ in range(_READERS):
+            for _ in range(_READERS + _SEARCHERS):
                 readers.append(await _open_reader(path))
             return cls(path, Writer(connection, in_place, max_queue), readers, lock)
         except BaseException:
@@ -91,15 +95,33 @@ class SQLiteStore:
             closed += some
         return closed
 
+    def write(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return self._writer.submit(script, *args, **kwargs)
+
+    async def read(self, script: Script[T]) -> T:
+        return await self._read(script)
+
+    async def search(self, script: Script[T]) -> T:
+        reader = await self._searches.get()
+        loop = asyncio.get_running_loop()
+        late: list[asyncio.Task[None]] = []
+        timer = loop.call_later(_SEARCH_S, lambda: late.append(loop.create_task(reader.interrupt())))
+        try:
+            return await _drive(reader, script)
+        except StoreUnavailable:
+            if late:
+                raise InvalidValue(
+                    "This search takes too long: narrow it, by timestamp_ms for one.", code="search_too_slow"
+                ) from None
+            raise
+        finally:
+            timer.cancel()
+            self._searches.put_nowait(reader)
+
     async def _read(self, script: Script[T]) -> T:
         reader = await self._free.get()
         try:
-            statement, params = next(script)
-            while True:
-                statement, params = script.send(await _fetch(reader, statement, params))
-        except StopIteration as end:
-            result: T = end.value
-            return result
+            return await _drive(reader, script)
         finally:
             self._free.put_nowait(reader)
 
@@ -194,7 +216,24 @@ async def _open_reader(path: Path) -> aiosqlite.Connection:
     await reader
     reader.row_factory = sqlite3.Row
     await reader.execute_fetchall("PRAGMA query_only = 1")
+    await reader.execute_fetchall("PRAGMA case_sensitive_like = 1")  # as every other engine has it
+    await reader.create_function("regexp", 2, _matches, deterministic=True)
     return reader
+
+
+def _matches(pattern: str, text: Any) -> bool:
+    """SQL's `text REGEXP pattern`, by an engine whose time is linear: a pattern of the caller's can't stop the server."""
+    return text is not None and re2.search(pattern, str(text)) is not None
+
+
+async def _drive(reader: aiosqlite.Connection, script: Script[T]) -> T:
+    try:
+        statement, params = next(script)
+        while True:
+            statement, params = script.send(await _fetch(reader, statement, params))
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 async def _fetch(reader: aiosqlite.Connection, statement: str, params: Params) -> Rows:
