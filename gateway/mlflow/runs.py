@@ -11,7 +11,7 @@ import msgspec
 from gateway.mlflow.call import Call
 from gateway.storage import mlflow_runs as sql
 from gateway.storage.mlflow_runs import Run, RunValue, WholeRun
-from gateway.wire.mlflow.body import MAX_TIME, KeyValue, decode_text, dumps, without_none
+from gateway.wire.mlflow.body import MAX_TIME, KeyValue, decode_text, dumps, read_offset, without_none
 from gateway.wire.mlflow.errors import check_length, check_pairs, invalid
 
 _STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
@@ -131,7 +131,7 @@ async def search(call: Call) -> Any:
     if body.run_view_type not in _STAGES:
         invalid(f"Invalid run_view_type '{body.run_view_type}'.")
     check_pairs("experiments", [("", "")] * len(body.experiment_ids), 500)
-    at = int(body.page_token) if (body.page_token or "").isdecimal() else 0
+    at = read_offset(body.page_token)
     limit = max(0, min(body.max_results, _MAX_BATCH))
     stages = _STAGES[body.run_view_type]
     found = await call.store.search(sql.search_runs(call.project, body.experiment_ids, stages, limit, at))
@@ -142,22 +142,14 @@ async def search(call: Call) -> Any:
 async def log_batch(call: Call) -> Any:
     body = call.read(_Batch)
     values = [("tag", tag.key, tag.value) for tag in body.tags] + [("param", p.key, p.value) for p in body.params]
-    metrics = [
-        RunValue(
-            kind="metric", key=metric.key, value=repr(_number(metric.value)), step=metric.step, time=metric.timestamp
-        )
-        for metric in body.metrics
-    ]
+    metrics = [_metric(metric) for metric in body.metrics]
     await _log(call, body.run_id, [*_values(values), *metrics])
     return {}
 
 
 async def log_metric(call: Call) -> Any:
     body = call.read(_OneMetric)
-    value = repr(_number(body.value))
-    await _log(
-        call, body.run_id, [RunValue(kind="metric", key=body.key, value=value, step=body.step, time=body.timestamp)]
-    )
+    await _log(call, body.run_id, [_metric(body)])
     return {}
 
 
@@ -222,6 +214,11 @@ def _values(given: list[tuple[str, str, str]]) -> list[RunValue]:
     return [RunValue(kind=kind, key=key, value=value) for kind, key, value in given]
 
 
+def _metric(metric: _Metric) -> RunValue:
+    number = repr(_number(metric.value))
+    return RunValue(kind="metric", key=metric.key, value=number, step=metric.step, time=metric.timestamp)
+
+
 def _number(value: float | str) -> float:
     try:
         return float(value)  # "NaN" and "Infinity" come as strings
@@ -260,15 +257,7 @@ def _write(whole: WholeRun) -> dict[str, Any]:
         elif value.kind == "metric":
             number = float(value.value)
             shown = number if math.isfinite(number) else {"nan": "NaN", "inf": "Infinity"}.get(value.value, "-Infinity")
-            by_kind["metric"].append(
-                {
-                    "key": value.key,
-                    "value": shown,
-                    "timestamp": value.time,
-                    "step": value.step,
-                    "run_id": whole.info.run_id,
-                }
-            )
+            by_kind["metric"].append({"key": value.key, "value": shown, "timestamp": value.time, "step": value.step})
         else:
             by_kind[value.kind].append({"key": value.key, "value": value.value})
     data = {"metrics": by_kind["metric"], "params": by_kind["param"], "tags": by_kind["tag"]}

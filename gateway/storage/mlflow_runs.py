@@ -97,9 +97,7 @@ def log_values(project: str, run_id: str, values: Sequence[RunValue]) -> Script[
     params = {value.key: value.value for value in known.values if value.kind == "param"}
     for value in values:
         if value.kind == "param" and params.get(value.key, value.value) != value.value:
-            raise InvalidValue(
-                f"Changing param values is not allowed. Param with key='{value.key}' was already logged."
-            )
+            raise InvalidValue(f"Changing param values is not allowed. Param with key='{value.key}' is there already.")
     if len(known.values) + len(values) > 2 * MAX_VALUES:
         raise InvalidValue(f"A run has at most {MAX_VALUES} tags, parameters and metrics.")
     yield from _add(run_id, values)

@@ -45,7 +45,21 @@ _COLUMNS = {
 _RUN = ("metadata", "mlflow.sourceRun")
 _LABEL = "SELECT 1 FROM labels l WHERE l.trace_id = t.trace_id AND l.kind = '{kind}' AND l.key = {key}"
 _TYPE = "COALESCE(s.type, CASE WHEN s.parent_id IS NULL THEN 'CHAT_MODEL' ELSE 'LLM' END)"
-_LINKED = "t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {0})"
+_OF_RUN = (
+    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {0}) OR t.trace_id IN (SELECT trace_id FROM labels"
+    " WHERE project = t.project AND kind = 'metadata' AND key = 'mlflow.sourceRun' AND value = {0}"
+    " AND LENGTH(value) <= 250))"
+)
+_NUMBER = (  # JSON that begins as a number does
+    "CASE WHEN SUBSTR(a.value, 1, 1) IN ('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
+    " THEN CAST(a.value AS REAL) END"
+)
+_NARROW = {
+    ("attribute", "request_id", "="),
+    ("attribute", "request_id", "IN"),
+    ("attribute", "client_request_id", "="),
+    (*_RUN, "="),
+}
 
 
 class _Cursor(msgspec.Struct, frozen=True):
@@ -80,12 +94,8 @@ def search_traces(query: Query) -> Script[tuple[list[Stored], str | None]]:
     # the plus keeps an engine from walking all of the experiment where few can match
     where.append(f"{'+' if driven else ''}t.experiment_id IN ({experiments})")
     where += [clause_sql(clause, add) for clause in query.clauses if clause.kind != "span"]
-    if spans := [_span(clause, add) for clause in query.clauses if clause.kind == "span"]:
-        chats = [sql for _, sql in spans if sql]
-        inner = (
-            f"EXISTS (SELECT 1 FROM spans s WHERE s.trace_id = t.trace_id AND {' AND '.join(sql for sql, _ in spans)})"  # noqa: S608
-        )
-        where.append(f"({inner} OR ({' AND '.join(chats)}))" if len(chats) == len(spans) else inner)
+    if on_spans := [clause for clause in query.clauses if clause.kind == "span"]:
+        where.append(_spans(on_spans, add))
     orders = [f"{_ordered(order, add)} {'ASC' if order.ascending else 'DESC'} NULLS LAST" for order in query.orders]
     keyset = not orders
     if keyset and cursor.time is not None:
@@ -119,14 +129,10 @@ def _drivers(query: Query, where: list[str], add: Add) -> Script[bool]:
     """Add what narrows the traces to few, and say whether anything does."""
     driven = False
     for clause in query.clauses:
-        if clause.kind == "metadata" and clause.key == SESSION and clause.op == "=":
+        if clause.op == "=" and (clause.kind, clause.key) == ("metadata", SESSION):
             where.append(f"t.session_id = {add(clause.value)}")
             driven = True
-        elif (
-            ((clause.kind, clause.key) == ("attribute", "request_id") and clause.op in ("=", "IN"))
-            or ((clause.kind, clause.key) == ("attribute", "client_request_id") and clause.op == "=")
-            or ((clause.kind, clause.key) == _RUN and clause.op == "=")
-        ):
+        elif (clause.kind, clause.key, clause.op) in _NARROW:
             driven = True
         else:
             counted: list[object] = []
@@ -170,8 +176,7 @@ def clause_sql(clause: Clause, add: Add) -> str:
     """One condition on `traces t`."""
     kind, key = clause.kind, clause.key
     if (kind, key) == _RUN and clause.op == "=":
-        linked = _LINKED.format(add(clause.value))
-        return f"({linked} OR t.trace_id IN (SELECT trace_id FROM labels WHERE project = t.project AND kind = 'metadata' AND key = 'mlflow.sourceRun' AND value = {add(clause.value)} AND LENGTH(value) <= {_INDEXED}))"  # noqa: S608, E501
+        return _OF_RUN.format(add(clause.value))
     if column := _COLUMNS.get((kind, key)):
         return compare(column, clause.op, clause.value, add)
     if kind == "issue" or (kind, key) == ("tag", "mlflow.linkedPrompts"):
@@ -195,24 +200,33 @@ def _assessment(clause: Clause, add: Add) -> str:
         same = f"a.value IN ({add(clause.value)}, {add(_json(clause.value))})"
         return f"EXISTS ({inner} AND {same if clause.op == '=' else f'NOT {same}'})"
     if clause.op in ("<", "<=", ">", ">="):
-        number = "CASE WHEN SUBSTR(a.value, 1, 1) IN ('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9') THEN CAST(a.value AS REAL) END"  # noqa: E501
-        return f"EXISTS ({inner} AND {number} {clause.op} {add(clause.value)})"
+        return f"EXISTS ({inner} AND {_NUMBER} {clause.op} {add(clause.value)})"
     # text is stored with its quotes, and searched without
     text = "CASE WHEN SUBSTR(a.value, 1, 1) = '\"' THEN SUBSTR(a.value, 2, LENGTH(a.value) - 2) ELSE a.value END"
     return f"EXISTS ({inner} AND {compare(text, clause.op, clause.value, add)})"
 
 
-def _span(clause: Clause, add: Add) -> tuple[str, str | None]:
-    """A condition on `spans s`; and on a chat's own text, where that is asked for."""
+def _spans(clauses: Sequence[Clause], add: Add) -> str:
+    """One span that meets them all; what is asked for by content may stand in a chat's own text instead."""
+    met = " AND ".join(_span(clause, add) for clause in clauses)
+    one = f"EXISTS (SELECT 1 FROM spans s WHERE s.trace_id = t.trace_id AND {met})"  # noqa: S608  our own words
+    if any(clause.key != "content" for clause in clauses):
+        return one
+    asked, said = ([compare(f"t.{name}", c.op, c.value, add) for c in clauses] for name in ("request", "response"))
+    either = " AND ".join(f"({first} OR {second})" for first, second in zip(asked, said, strict=True))
+    return f"({one} OR ({either}))"
+
+
+def _span(clause: Clause, add: Add) -> str:
     if clause.key == "content":
-        whole = compare("COALESCE(s.otlp, s.attributes)", clause.op, clause.value, add)
-        chat = [compare(f"t.{column}", clause.op, clause.value, add) for column in ("request", "response")]
-        return whole, f"({' OR '.join(chat)})"
-    if clause.key.startswith("attributes."):
-        path = '$."' + clause.key.removeprefix("attributes.").replace('"', "") + '"'
-        return compare(f"json_extract(s.attributes, {add(path)})", clause.op, clause.value, add), None
-    column = _TYPE if clause.key == "type" else f"s.{clause.key}"
-    return compare(column, clause.op, clause.value, add), None
+        column = "COALESCE(s.otlp, s.attributes)"
+    elif clause.key.startswith("attributes."):
+        name = clause.key.removeprefix("attributes.").replace('"', "")
+        path = add(f'$."{name}"')
+        column = f"json_extract(s.attributes, {path})"
+    else:
+        column = _TYPE if clause.key == "type" else f"s.{clause.key}"
+    return compare(column, clause.op, clause.value, add)
 
 
 def compare(column: str, op: str, value: Any, add: Add) -> str:
@@ -231,7 +245,8 @@ def compare(column: str, op: str, value: Any, add: Add) -> str:
 def _ordered(order: Order, add: Add) -> str:
     if column := _COLUMNS.get((order.kind, order.key)):
         return column
-    return f"(SELECT l.value FROM labels l WHERE l.trace_id = t.trace_id AND l.kind = '{order.kind}' AND l.key = {add(order.key)})"  # noqa: S608, E501
+    label = _LABEL.replace("SELECT 1", "SELECT l.value")
+    return f"({label.format(kind=order.kind, key=add(order.key))})"
 
 
 def _json(value: Any) -> str:

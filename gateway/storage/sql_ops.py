@@ -143,7 +143,8 @@ def recent(since: int, limit: int, errors: bool) -> Script[list[ChatRecord | Rat
     records: list[ChatRecord | RatingRecord] = []
     chats = yield (
         "SELECT *, (SELECT COUNT(*) FROM spans WHERE spans.trace_id = traces.trace_id AND kind = 'CLIENT') AS attempts"  # noqa: S608  a constant
-        f" FROM traces WHERE end_time >= $1 AND outcome IS NOT NULL{_FAILED if errors else ''} ORDER BY end_time DESC LIMIT $2",
+        f" FROM traces WHERE end_time >= $1 AND outcome IS NOT NULL{_FAILED if errors else ''}"
+        " ORDER BY end_time DESC LIMIT $2",
         (since, limit),
     )
     records.extend(_chat(row) for row in chats)

@@ -222,7 +222,7 @@ async def _open_reader(path: Path) -> aiosqlite.Connection:
 
 
 def _matches(pattern: str, text: Any) -> bool:
-    """SQL's `text REGEXP pattern`, by an engine whose time is linear: a pattern of the caller's can't stop the server."""
+    """SQL's `text REGEXP pattern`, in linear time: no pattern of a caller's can stop the server."""
     return text is not None and re2.search(pattern, str(text)) is not None
 
 

@@ -82,6 +82,15 @@ def dumps(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def read_offset(token: str | None) -> int:
+    """The page token of lists that are short enough to count. Raises InvalidValue."""
+    if not token:
+        return 0
+    if not token.isdecimal() or len(token) > 15:
+        invalid("Invalid page token.")
+    return int(token)
+
+
 def without_none(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """A message's fields that are set."""
     return {name: value for name, value in pairs if value is not None}

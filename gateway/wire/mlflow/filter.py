@@ -76,7 +76,7 @@ _WORDS = {"AND", "LIKE", "ILIKE", "RLIKE", "IN", "NOT", "IS", "NULL"}
 
 
 class Clause(msgspec.Struct, frozen=True):
-    """`key` for attributes: request_id, status, client_request_id or one of NUMERIC. `value` None: for IS [NOT] NULL."""
+    """`key` of attributes: request_id, status, client_request_id or one of NUMERIC. `value` None: IS [NOT] NULL."""
 
     kind: Kind
     key: str
@@ -227,7 +227,7 @@ def _operator(tokens: _Reader, text: str) -> str:
             tokens.next()
         tokens.expect("NULL", text)
         return "IS NOT NULL" if negated else "IS NULL"
-    invalid(f"Invalid clause(s) in filter string: '{token.text or text}'")
+    return invalid(f"Invalid clause(s) in filter string: '{token.text or text}'")
 
 
 def _value(tokens: _Reader, name: str, op: str, number: bool) -> Value:

@@ -198,11 +198,11 @@ def chat_metadata(trace: Trace) -> dict[str, str]:
         "total_tokens": usage.total_tokens,
     }
     first = trace.first_token_ms
-    pairs = {
+    pairs: dict[str, str | None] = {
         "mlflow.trace_schema.version": "3",
         SESSION: trace.session_id,
         USER: trace.user_id,
-        USAGE: counted and dumps(counted),
+        USAGE: None if usage is None else dumps(counted),
         "mlflow.traceInputs": trace.request_preview,
         "mlflow.traceOutputs": trace.response_preview,
         "gateway.outcome": trace.outcome and trace.outcome.value,
