@@ -7,7 +7,7 @@ An equality on a tag, on metadata or on an assessment's value is counted first, 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec

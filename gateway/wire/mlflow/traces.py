@@ -35,7 +35,7 @@ class ExperimentLocation(msgspec.Struct):
     experiment_id: str = "0"
 
 
-class Location(msgspec.Struct):
+class Location(msgspec.Struct, frozen=True):
     """Where a trace lies; only experiments are known here."""
 
     type: str = "MLFLOW_EXPERIMENT"
