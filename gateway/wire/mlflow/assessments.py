@@ -110,7 +110,7 @@ def read_new(message: Message, project: str, trace_id: str, assessment_id: str, 
     check_length("source_id", source.source_id, _MAX_NAME)
     if message.span_id and not SPAN_ID.fullmatch(message.span_id):
         invalid("span_id must be 16 hex digits.")
-    kind, value, error = _content(message)
+    kind, value, error = _content(message.feedback, message.expectation, message.error)
     return Assessment(
         assessment_id=assessment_id,
         trace_id=trace_id,
@@ -149,9 +149,8 @@ def read_change(update: Update) -> Change:
         invalid("Cannot specify both `expectation` and `feedback` parameters.")
     for kind in ("feedback", "expectation"):
         if kind in fields:
-            if getattr(message, kind) is None:
-                invalid(f"The update mask names {kind}, which isn't there.")
-            change["kind"], change["value"], change["error"] = _content(message)
+            given = (message.feedback, None) if kind == "feedback" else (None, message.expectation)
+            change["kind"], change["value"], change["error"] = _content(*given, message.error)
     return Change(**change)
 
 
@@ -202,26 +201,28 @@ def _metadata(message: Message) -> dict[str, str]:
     return message.metadata
 
 
-def _content(message: Message) -> tuple[str, Any, dict[str, str] | None]:
-    """Kind, value and error."""
+def _content(
+    feedback: FeedbackValue | None, expectation: ExpectationValue | None, old_error: Error | None
+) -> tuple[str, Any, dict[str, str] | None]:
+    """Kind, value and error, of the one that is there."""
     error = None
-    if message.feedback is not None:
-        kind, value = "feedback", _floats(message.feedback.value)
-        given = message.feedback.error or message.error
+    if feedback is not None:
+        kind, value = "feedback", _floats(feedback.value)
+        given = feedback.error or old_error
         if given is not None:
             check_length("error_code", given.error_code, _MAX_NAME)
             check_length("error_message", given.error_message or "", _MAX_RATIONALE)
             check_length("stack_trace", given.stack_trace or "", _MAX_STACK)
             error = {name: text for name, text in msgspec.to_builtins(given).items() if text is not None}
-    elif message.expectation is not None:
-        kind, serialized = "expectation", message.expectation.serialized_value
-        value = _floats(message.expectation.value)
+    elif expectation is not None:
+        kind, serialized = "expectation", expectation.serialized_value
+        value = _floats(expectation.value)
         if serialized is not None:
             if serialized.serialization_format != "JSON_FORMAT":
                 invalid("serialization_format must be JSON_FORMAT.")
             value = decode_text(serialized.value, object, "serialized_value.value")
     else:
-        invalid("An assessment must have feedback or an expectation.")
+        invalid("The feedback or expectation that is named isn't there.")
     try:
         size = len(msgspec.json.encode(value))
     except (UnicodeEncodeError, RecursionError):
