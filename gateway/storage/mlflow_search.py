@@ -46,8 +46,8 @@ _RUN = ("metadata", "mlflow.sourceRun")
 _LABEL = "SELECT 1 FROM labels l WHERE l.trace_id = t.trace_id AND l.kind = '{kind}' AND l.key = {key}"
 _TYPE = "COALESCE(s.type, CASE WHEN s.parent_id IS NULL THEN 'CHAT_MODEL' ELSE 'LLM' END)"
 _OF_RUN = (
-    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {0}) OR t.trace_id IN (SELECT trace_id FROM labels"
-    " WHERE project = t.project AND kind = 'metadata' AND key = 'mlflow.sourceRun' AND value = {0}"
+    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {run}) OR t.trace_id IN (SELECT trace_id FROM labels"
+    " WHERE project = {project} AND kind = 'metadata' AND key = 'mlflow.sourceRun' AND value = {run}"
     " AND LENGTH(value) <= 250))"
 )
 _NUMBER = (  # JSON that begins as a number does
@@ -93,7 +93,7 @@ def search_traces(query: Query) -> Script[tuple[list[Stored], str | None]]:
     experiments = ", ".join(add(each) for each in query.experiment_ids)
     # the plus keeps an engine from walking all of the experiment where few can match
     where.append(f"{'+' if driven else ''}t.experiment_id IN ({experiments})")
-    where += [clause_sql(clause, add) for clause in query.clauses if clause.kind != "span"]
+    where += [clause_sql(query.project, clause, add) for clause in query.clauses if clause.kind != "span"]
     if on_spans := [clause for clause in query.clauses if clause.kind == "span"]:
         where.append(_spans(on_spans, add))
     orders = [f"{_ordered(order, add)} {'ASC' if order.ascending else 'DESC'} NULLS LAST" for order in query.orders]
@@ -172,11 +172,11 @@ def _equality(project: str, clause: Clause, add: Add) -> str | None:
     return None
 
 
-def clause_sql(clause: Clause, add: Add) -> str:
+def clause_sql(project: str, clause: Clause, add: Add) -> str:
     """One condition on `traces t`."""
     kind, key = clause.kind, clause.key
     if (kind, key) == _RUN and clause.op == "=":
-        return _OF_RUN.format(add(clause.value))
+        return _OF_RUN.format(run=add(clause.value), project=add(project))
     if column := _COLUMNS.get((kind, key)):
         return compare(column, clause.op, clause.value, add)
     if kind == "issue" or (kind, key) == ("tag", "mlflow.linkedPrompts"):

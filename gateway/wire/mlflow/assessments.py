@@ -149,8 +149,8 @@ def read_change(update: Update) -> Change:
         invalid("Cannot specify both `expectation` and `feedback` parameters.")
     for kind in ("feedback", "expectation"):
         if kind in fields:
-            given = (message.feedback, None) if kind == "feedback" else (None, message.expectation)
-            change["kind"], change["value"], change["error"] = _content(*given, message.error)
+            feedback = message.feedback if kind == "feedback" else None
+            change["kind"], change["value"], change["error"] = _content(feedback, message.expectation, message.error)
     return Change(**change)
 
 
