@@ -14,7 +14,7 @@ from gateway.mlflow.call import Call, Plain
 from gateway.storage import mlflow_runs, mlflow_traces
 from gateway.wire.mlflow import otlp
 from gateway.wire.mlflow.body import dumps
-from gateway.wire.mlflow.otlp import SpanRow, as_text, unquoted
+from gateway.wire.mlflow.otlp import CHAT_USAGE, SpanRow, as_text, unquoted, usage_of
 from gateway.wire.mlflow.traces import NAME, SESSION, SPANS_LOCATION, USAGE, USER, ForeignTrace
 
 _LARGE = 100_000  # bytes that are worth a thread
@@ -22,7 +22,6 @@ _EXPERIMENT, _RUN = "x-mlflow-experiment-id", "x-mlflow-run-id"
 _TAG = "mlflow.traceTag."
 _PREVIEW, _SHORT = 1_000, 250
 _SESSIONS, _USERS = ("session.id", "gen_ai.conversation.id"), ("user.id",)
-_COUNTS = ("input_tokens", "output_tokens", "total_tokens")
 
 
 async def export(call: Call) -> Any:
@@ -55,7 +54,7 @@ def trace_of(trace_id: str, experiment_id: str, spans: list[SpanRow]) -> Foreign
     metadata = {"mlflow.trace_schema.version": "3"}
     inputs, outputs = (values.get(f"mlflow.span{part}") for part in ("Inputs", "Outputs"))
     session, user = (_first(spans, names) for names in (_SESSIONS, _USERS))
-    usage = _usage(spans)
+    usage = usage_of((span.span_id, span.parent_id, span.values.get(CHAT_USAGE)) for span in spans)
     for key, value in ((SESSION, session), (USER, user), (USAGE, usage and dumps(usage))):
         if value:
             metadata[key] = value
@@ -86,27 +85,3 @@ def _first(spans: list[SpanRow], names: tuple[str, ...]) -> str | None:
             if span.values.get(name):
                 return as_text(unquoted(span.values[name]))[:_SHORT]
     return None
-
-
-def _usage(spans: list[SpanRow]) -> dict[str, int] | None:
-    """Each tree's count once: a parent's own stands for its children's."""
-    counts = {span.span_id: unquoted(span.values.get("mlflow.chat.tokenUsage")) for span in spans}
-    parents = {span.span_id: span.parent_id for span in spans}
-    total: dict[str, int] = {}
-    for span_id, count in counts.items():
-        if not isinstance(count, dict) or _covered(parents.get(span_id), parents, counts):
-            continue
-        for name in _COUNTS:
-            if isinstance(count.get(name), (int, float)):
-                total[name] = total.get(name, 0) + int(count[name])
-    return total or None
-
-
-def _covered(span_id: str | None, parents: dict[str, str | None], counts: dict[str, Any]) -> bool:
-    seen = set()
-    while span_id is not None and span_id not in seen:
-        if isinstance(counts.get(span_id), dict):
-            return True
-        seen.add(span_id)
-        span_id = parents.get(span_id)
-    return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -46,7 +46,22 @@ _RUN = ("metadata", "mlflow.sourceRun")
 _LABEL = "SELECT 1 FROM labels l WHERE l.trace_id = t.trace_id AND l.kind = '{kind}' AND l.key = {key}"
 _TYPE = "COALESCE(s.type, CASE WHEN s.parent_id IS NULL THEN 'CHAT_MODEL' ELSE 'LLM' END)"
 _OF_RUN = (
-    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {run}) OR t.trace_id IN (SELECT trace_id FROM labels"
+    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {run}) OR"
+    " t.trace_id IN (SELECT trace_id FROM labels"
+    " WHERE project = {project} AND kind = 'metadata' AND key = 'mlflow.sourceRun' AND value = {run}"
+    " AND LENGTH(value) <= 250))"
+)
+_NUMBER = (  # JSON that begins as a number does
+    "CASE WHEN SUBSTR(a.value, 1, 1) IN ('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
+    " THEN CAST(a.value AS REAL) END"
+)
+_COLUMN_INDEX = {("metadata", SESSION, "="), ("attribute", "client_request_id", "=")}
+_IDS = {("attribute", "request_id", "="), ("attribute", "request_id", "IN"), (*_RUN, "=")}
+_LABEL = "SELECT 1 FROM labels l WHERE l.trace_id = t.trace_id AND l.kind = '{kind}' AND l.key = {key}"
+_TYPE = "COALESCE(s.type, CASE WHEN s.parent_id IS NULL THEN 'CHAT_MODEL' ELSE 'LLM' END)"
+_OF_RUN = (
+    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {run}) OR"
+    " t.trace_id IN (SELECT trace_id FROM labels"
     " WHERE project = {project} AND kind = 'metadata' AND key = 'mlflow.sourceRun' AND value = {run}"
     " AND LENGTH(value) <= 250))"
 )
@@ -88,11 +103,14 @@ def search_traces(query: Query) -> Script[tuple[list[Stored], str | None]]:
     cursor = _read_token(query.page_token)
     params: list[object] = []
     add = _adder(params)
-    where = [f"t.project = {add(query.project)}"]
-    driven = yield from _drivers(query, where, add)
+    driver, narrow = yield from _driver(query, add)
     experiments = ", ".join(add(each) for each in query.experiment_ids)
-    # the plus keeps an engine from walking all of the experiment where few can match
-    where.append(f"{'+' if driven else ''}t.experiment_id IN ({experiments})")
+    # A plus keeps an engine from an index: from walking all of an experiment where few traces can match.
+    where = [
+        f"{'+' if driver == 'id' else ''}t.project = {add(query.project)}",
+        f"{'+' if driver else ''}t.experiment_id IN ({experiments})",
+        *narrow,
+    ]
     where += [clause_sql(query.project, clause, add) for clause in query.clauses if clause.kind != "span"]
     if on_spans := [clause for clause in query.clauses if clause.kind == "span"]:
         where.append(_spans(on_spans, add))
@@ -125,25 +143,23 @@ def search_traces(query: Query) -> Script[tuple[list[Stored], str | None]]:
     return (yield from with_company(query.project, [by_id[each] for each in ids if each in by_id])), token
 
 
-def _drivers(query: Query, where: list[str], add: Add) -> Script[bool]:
-    """Add what narrows the traces to few, and say whether anything does."""
-    driven = False
+def _driver(query: Query, add: Add) -> Script[tuple[Literal["id", "column", ""], list[str]]]:
+    """What narrows the traces to few: IDs, or a column with an index; and the conditions that do it."""
+    column, by_id, narrow = False, False, []
     for clause in query.clauses:
-        if clause.op == "=" and (clause.kind, clause.key) == ("metadata", SESSION):
-            where.append(f"t.session_id = {add(clause.value)}")
-            driven = True
-        elif (clause.kind, clause.key, clause.op) in _NARROW:
-            driven = True
-        else:
-            counted: list[object] = []
-            one = _equality(query.project, clause, _adder(counted))
-            if one is None:
-                continue
+        name = (clause.kind, clause.key, clause.op)
+        if name == ("metadata", SESSION, "="):
+            narrow.append(f"t.session_id = {add(clause.value)}")
+        column = column or name in _COLUMN_INDEX
+        by_id = by_id or name in _IDS
+        counted: list[object] = []
+        one = _equality(query.project, clause, _adder(counted))
+        if one is not None:
             rows = yield f"SELECT COUNT(*) AS n FROM (SELECT 1 FROM {one} LIMIT {FEW + 1}) x", counted  # noqa: S608
             if rows[0]["n"] <= FEW:
-                where.append(f"t.trace_id IN (SELECT trace_id FROM {_equality(query.project, clause, add)})")  # noqa: S608
-                driven = True
-    return driven
+                narrow.append(f"t.trace_id IN (SELECT trace_id FROM {_equality(query.project, clause, add)})")  # noqa: S608
+                by_id = True
+    return "column" if column else "id" if by_id else "", narrow
 
 
 def _adder(params: list[object]) -> Add:

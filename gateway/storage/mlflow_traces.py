@@ -17,9 +17,9 @@ from gateway.errors import InvalidValue, NotFound
 from gateway.storage.mlflow_experiments import require_experiment
 from gateway.storage.sql import FOREIGN, PARENT, Row, Script, add_labels, get_spans, numbers, strings, to_json, to_trace
 from gateway.storage.sql_feedback import insert_assessment, to_assessment
-from gateway.wire.mlflow.otlp import SpanRow
+from gateway.wire.mlflow.otlp import CHAT_USAGE, SpanRow, usage_of
 from gateway.wire.mlflow.spans import chat_spans
-from gateway.wire.mlflow.traces import NAME, ForeignTrace, Stored
+from gateway.wire.mlflow.traces import FINALIZED, NAME, USAGE, ForeignTrace, Stored
 
 _CHUNK = 500  # IDs a query
 _SHORT = [name for name in Trace.__struct_fields__ if name not in {"usage", "request", "response", "parts"}]
@@ -80,6 +80,20 @@ def save_spans(project: str, traces: Sequence[tuple[ForeignTrace, list[SpanRow]]
         yield from _write(project, _beside(trace, row), row, now)
         for span in spans:
             yield _SPAN, (trace.trace_id, *[getattr(span, name) for name in _SPAN_FIELDS])
+        if known is not None and FINALIZED not in strings(known["metadata"]):
+            yield from _count_again(project, trace.trace_id)
+
+
+def _count_again(project: str, trace_id: str) -> Script[None]:
+    """The tokens of all spans that have come so far, where the client hasn't told them itself."""
+    spans = yield "SELECT span_id, parent_id, attributes FROM spans WHERE trace_id = $1", (trace_id,)
+    usage = usage_of((row["span_id"], row["parent_id"], strings(row["attributes"]).get(CHAT_USAGE)) for row in spans)
+    if usage is not None:
+        pair = {USAGE: to_json(usage)}
+        rows = yield "SELECT metadata FROM traces WHERE trace_id = $1", (trace_id,)
+        metadata = to_json(strings(rows[0]["metadata"]) | pair)
+        yield "UPDATE traces SET metadata = $2 WHERE trace_id = $1", (trace_id, metadata)
+        yield from add_labels(project, trace_id, "metadata", pair)
 
 
 def _known(project: str, trace_id: str) -> Script[Row | None]:
@@ -100,7 +114,7 @@ def _own_row(project: str, trace: ForeignTrace) -> Script[Row]:
 
 def _beside(trace: ForeignTrace, row: Row) -> ForeignTrace:
     """What spans tell, beside what is there: they fill gaps only, once the client has said its word."""
-    if "mlflow.trace.infoFinalized" in strings(row["metadata"]):
+    if FINALIZED in strings(row["metadata"]):
         there = {name: row[name] for name in _COLUMNS if row[name] not in (None, "")}
         return msgspec.structs.replace(trace, **there, metadata=trace.metadata | strings(row["metadata"]))
     if row["end_time"] is None:  # made a moment ago

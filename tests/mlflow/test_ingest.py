@@ -77,7 +77,8 @@ def test_spans_alone_tell_of_the_trace(tracking: Tracking) -> None:
     later = str(BEGIN + 3_000_000_000)
     attributes = texts(mlflow__spanInputs='{"q": 1}', mlflow__spanOutputs="out", mlflow__traceTag__color="red")
     root = span(trace_id, 1, attributes=attributes, endTimeUnixNano=later, status={"code": 2, "message": "no"})
-    assert export(tracking, root).status == 200
+    other = span(trace_id, 3, 1, attributes=texts(mlflow__chat__tokenUsage='{"total_tokens": 5}'))
+    assert export(tracking, root, other).status == 200
     info = tracking.info(trace_id)
     assert (info["state"], info["execution_duration"]) == ("ERROR", "3s")
     assert (info["request_preview"], info["response_preview"]) == ('{"q":1}', "out")
@@ -85,7 +86,7 @@ def test_spans_alone_tell_of_the_trace(tracking: Tracking) -> None:
     assert info["tags"]["mlflow.traceName"] == "step 1"
     metadata = info["trace_metadata"]
     assert (metadata["mlflow.trace.session"], metadata["mlflow.trace.user"]) == ("s-otel", "eve")
-    assert json.loads(metadata["mlflow.trace.tokenUsage"])["total_tokens"] == 7
+    assert json.loads(metadata["mlflow.trace.tokenUsage"])["total_tokens"] == 12
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "identity"])

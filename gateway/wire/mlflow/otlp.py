@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,9 +21,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
 from gateway.errors import BadRequest, TooLarge, UnsupportedType
 
+CHAT_USAGE = "mlflow.chat.tokenUsage"
 MAX_SPANS = 10_000
 _MAX_FLAT = 1_000  # characters of an attribute that the search sees
 _STATUS = {0: "UNSET", 1: "OK", 2: "ERROR"}
+_COUNTS = ("input_tokens", "output_tokens", "total_tokens")
 _WINDOW = {"gzip": 31, "deflate": 47}  # zlib's words for them; 47 finds out by itself
 
 
@@ -158,3 +161,31 @@ def unquoted(value: Any) -> Any:
         except (msgspec.DecodeError, RecursionError):
             return value
     return value
+
+
+def usage_of(spans: Iterable[tuple[str, str | None, Any]]) -> dict[str, int] | None:
+    """The tokens of a trace, from each span's ID, parent and own count: a parent's stands for its children's."""
+    parents: dict[str, str | None] = {}
+    counts: dict[str, dict[str, Any]] = {}
+    for span_id, parent_id, given in spans:
+        parents[span_id] = parent_id
+        if isinstance(count := unquoted(given), dict):
+            counts[span_id] = count
+    total: dict[str, int] = {}
+    for span_id, count in counts.items():
+        if _covered(span_id, parents, counts):
+            continue
+        for name in _COUNTS:
+            if isinstance(count.get(name), (int, float)):
+                total[name] = total.get(name, 0) + int(count[name])
+    return total or None
+
+
+def _covered(span_id: str, parents: Mapping[str, str | None], counts: Mapping[str, Any]) -> bool:
+    seen, above = {span_id}, parents.get(span_id)
+    while above is not None and above not in seen:
+        if above in counts:
+            return True
+        seen.add(above)
+        above = parents.get(above)
+    return False

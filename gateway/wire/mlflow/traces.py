@@ -26,7 +26,7 @@ from gateway.wire.mlflow.errors import check_length, check_pairs, invalid
 
 SESSION, USER, USAGE = "mlflow.trace.session", "mlflow.trace.user", "mlflow.trace.tokenUsage"
 NAME, SPANS_LOCATION = "mlflow.traceName", "mlflow.trace.spansLocation"
-_FINALIZED = "mlflow.trace.infoFinalized"
+FINALIZED = "mlflow.trace.infoFinalized"
 MAX_KEY, MAX_TAG = 250, 8_000
 _MAX_PAIRS, _MAX_PREVIEW, _MAX_METADATA, _MAX_ASSESSMENTS = 200, 1_000, 100_000, 100
 
@@ -134,7 +134,7 @@ def read_info(info: Info, now: int) -> ForeignTrace:
         request_preview=info.request_preview and info.request_preview[:_MAX_PREVIEW],
         response_preview=info.response_preview and info.response_preview[:_MAX_PREVIEW],
         tags=tags,
-        metadata=metadata | {_FINALIZED: "true"},
+        metadata=metadata | {FINALIZED: "true"},
     )
 
 
