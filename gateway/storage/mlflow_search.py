@@ -57,24 +57,6 @@ _NUMBER = (  # JSON that begins as a number does
 )
 _COLUMN_INDEX = {("metadata", SESSION, "="), ("attribute", "client_request_id", "=")}
 _IDS = {("attribute", "request_id", "="), ("attribute", "request_id", "IN"), (*_RUN, "=")}
-_LABEL = "SELECT 1 FROM labels l WHERE l.trace_id = t.trace_id AND l.kind = '{kind}' AND l.key = {key}"
-_TYPE = "COALESCE(s.type, CASE WHEN s.parent_id IS NULL THEN 'CHAT_MODEL' ELSE 'LLM' END)"
-_OF_RUN = (
-    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {run}) OR"
-    " t.trace_id IN (SELECT trace_id FROM labels"
-    " WHERE project = {project} AND kind = 'metadata' AND key = 'mlflow.sourceRun' AND value = {run}"
-    " AND LENGTH(value) <= 250))"
-)
-_NUMBER = (  # JSON that begins as a number does
-    "CASE WHEN SUBSTR(a.value, 1, 1) IN ('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
-    " THEN CAST(a.value AS REAL) END"
-)
-_NARROW = {
-    ("attribute", "request_id", "="),
-    ("attribute", "request_id", "IN"),
-    ("attribute", "client_request_id", "="),
-    (*_RUN, "="),
-}
 
 
 class _Cursor(msgspec.Struct, frozen=True):
@@ -172,7 +154,8 @@ def _adder(params: list[object]) -> Add:
 
 def _equality(project: str, clause: Clause, add: Add) -> str | None:
     """What an index answers: FROM and WHERE; None for other clauses."""
-    if clause.op != "=" or len(str(clause.value)) > _INDEXED or (clause.kind, clause.key) in _COLUMNS:
+    name = (clause.kind, clause.key)
+    if clause.op != "=" or len(str(clause.value)) > _INDEXED or name in _COLUMNS or name == _RUN:
         return None
     if clause.kind in ("tag", "metadata"):
         return (

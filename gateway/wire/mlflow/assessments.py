@@ -6,7 +6,6 @@ list or a dict rides as JSON in a string, and keeps its whole numbers.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import msgspec
@@ -207,7 +206,7 @@ def _content(
     """Kind, value and error, of the one that is there."""
     error = None
     if feedback is not None:
-        kind, value = "feedback", _floats(feedback.value)
+        kind, value = "feedback", _checked(feedback.value)
         given = feedback.error or old_error
         if given is not None:
             check_length("error_code", given.error_code, _MAX_NAME)
@@ -216,33 +215,34 @@ def _content(
             error = {name: text for name, text in msgspec.to_builtins(given).items() if text is not None}
     elif expectation is not None:
         kind, serialized = "expectation", expectation.serialized_value
-        value = _floats(expectation.value)
-        if serialized is not None:
-            if serialized.serialization_format != "JSON_FORMAT":
-                invalid("serialization_format must be JSON_FORMAT.")
-            value = decode_text(serialized.value, object, "serialized_value.value")
+        if serialized is None:
+            value = _checked(expectation.value)
+        elif serialized.serialization_format != "JSON_FORMAT":
+            invalid("serialization_format must be JSON_FORMAT.")
+        else:
+            value = _checked(decode_text(serialized.value, object, "serialized_value.value"), floats=False)
     else:
         invalid("The feedback or expectation that is named isn't there.")
-    try:
-        size = len(msgspec.json.encode(value))
-    except (UnicodeEncodeError, RecursionError):
-        invalid("The value is not valid Unicode, or too deep.")
-    if size > MAX_VALUE:
-        invalid(f"The value has more than {MAX_VALUE} bytes.")
     return kind, value, error
 
 
+def _checked(value: Any, *, floats: bool = True) -> Any:
+    """The value, small enough; its numbers as protobuf's Value knows them."""
+    try:
+        value = _floats(value) if floats else value
+        size = len(msgspec.json.encode(value))
+    except RecursionError:
+        invalid("The value is nested too deeply.")
+    except OverflowError:
+        invalid("The value has too large a number.")
+    if size > MAX_VALUE:
+        invalid(f"The value has more than {MAX_VALUE} bytes.")
+    return value
+
+
 def _floats(value: Any) -> Any:
-    """Numbers as protobuf's Value knows them."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        try:
-            return float(value)
-        except OverflowError:
-            invalid("The value is too large a number.")
-    if isinstance(value, float) and not math.isfinite(value):
-        invalid("The value must be a finite number.")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
     if isinstance(value, list):
         return [_floats(each) for each in value]
     if isinstance(value, dict):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
-from gateway.errors import Conflict, GatewayError, InvalidValue, NotFound
+from gateway.errors import GatewayError, InvalidValue, NotFound
 
 PREFIXES = ("/api/2.0/mlflow", "/api/3.0/mlflow")
 OTLP_PATH = "/v1/traces"
@@ -61,11 +61,6 @@ def invalid(message: str) -> NoReturn:
 def missing(message: str) -> NoReturn:
     """404 RESOURCE_DOES_NOT_EXIST."""
     raise NotFound(message)
-
-
-def taken(message: str) -> NoReturn:
-    """400 RESOURCE_ALREADY_EXISTS."""
-    raise Conflict(message)
 
 
 def check_length(what: str, text: str, most: int, least: int = 0) -> None:

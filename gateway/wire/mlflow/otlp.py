@@ -23,6 +23,7 @@ from gateway.errors import BadRequest, TooLarge, UnsupportedType
 
 CHAT_USAGE = "mlflow.chat.tokenUsage"
 MAX_SPANS = 10_000
+_MAX_LEVEL = 25
 _MAX_FLAT = 1_000  # characters of an attribute that the search sees
 _STATUS = {0: "UNSET", 1: "OK", 2: "ERROR"}
 _COUNTS = ("input_tokens", "output_tokens", "total_tokens")
@@ -131,8 +132,10 @@ def plain(value: AnyValue) -> Any:
     return getattr(value, which)
 
 
-def any_value(value: Any) -> dict[str, Any]:
-    """The other way, as protobuf's JSON."""
+def any_value(value: Any, level: int = 0) -> dict[str, Any]:
+    """The other way, as protobuf's JSON. What is nested deeper than clients can read becomes text."""
+    if level > _MAX_LEVEL:
+        return {"string_value": as_text(value)}
     if value is None:
         return {}
     if isinstance(value, bool):
@@ -142,9 +145,11 @@ def any_value(value: Any) -> dict[str, Any]:
     if isinstance(value, float):
         return {"double_value": value}
     if isinstance(value, list):
-        return {"array_value": {"values": [any_value(each) for each in value]}}
+        return {"array_value": {"values": [any_value(each, level + 1) for each in value]}}
     if isinstance(value, dict):
-        return {"kvlist_value": {"values": [{"key": str(k), "value": any_value(v)} for k, v in value.items()]}}
+        return {
+            "kvlist_value": {"values": [{"key": str(k), "value": any_value(v, level + 1)} for k, v in value.items()]}
+        }
     return {"string_value": str(value)}
 
 
@@ -176,8 +181,8 @@ def usage_of(spans: Iterable[tuple[str, str | None, Any]]) -> dict[str, int] | N
         if _covered(span_id, parents, counts):
             continue
         for name in _COUNTS:
-            if isinstance(count.get(name), (int, float)):
-                total[name] = total.get(name, 0) + int(count[name])
+            if isinstance(number := count.get(name), int):
+                total[name] = total.get(name, 0) + number
     return total or None
 
 
