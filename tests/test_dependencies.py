@@ -9,11 +9,14 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-NAMES = {
-    "pyjwt": "jwt",
+NAMES = {  # package → what is imported
+    "google-re2": "re2",
+    "opentelemetry-proto": "opentelemetry",
     "prometheus-client": "prometheus_client",
+    "protobuf": "google",
+    "pyjwt": "jwt",
     "sse-starlette": "sse_starlette",
-}  # package → what is imported
+}
 
 
 def test_every_import_is_a_dependency() -> None:

@@ -31,6 +31,7 @@ LAYERS = {
     "gateway.chat": 3,
     "gateway.feedback": 3,
     "gateway.erasure": 3,
+    "gateway.mlflow": 3,
     "gateway.web": 4,
     "gateway.chaos": 4,
     "gateway.app": 5,

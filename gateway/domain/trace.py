@@ -157,7 +157,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     config_hash: str
 
 
-Value = bool | float | int | str | list[str]
+Value = bool | float | int | str | list[str]  # what our own users rate with
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +167,7 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str
     project: str
     name: str
-    value: Value
+    value: Any  # a Value, or any other JSON that an MLflow client logged; None beside an error, or by itself
     source_id: str
     source_type: Literal["HUMAN", "LLM_JUDGE", "CODE"] = "HUMAN"
     kind: Literal["feedback", "expectation"] = "feedback"
@@ -178,6 +178,7 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     last_update_time: int = 0
     overrides: str | None = None
     valid: bool = True
+    error: dict[str, str] | None = None  # error_code, error_message, stack_trace: the judge failed
 
 
 class ChatRecord(msgspec.Struct, frozen=True, kw_only=True, tag="chat", tag_field="event"):
@@ -206,7 +207,7 @@ class RatingRecord(msgspec.Struct, frozen=True, kw_only=True, tag="rating", tag_
     time: int
     trace_id: str
     name: str
-    value: Value | None  # None: retracted
+    value: Any  # None: retracted
     source_id: str
     project: str = "default"
     score: str | None = None  # "4/5", where the value is a point on a scale

@@ -99,6 +99,10 @@ class Feedback:
         ]
         return FeedbackList(trace_id, items)
 
+    def announce(self, stored: Assessment) -> None:
+        """Tell of a rating that was stored another way."""
+        self._recorded(_news(stored))
+
     async def _own(self, principal: Principal, subject: S, names: Iterable[str]) -> S:
         """The subject as the caller's credential has it: its rater counts, whoever else was named. Raises Forbidden."""
         if principal.user_id is not None:

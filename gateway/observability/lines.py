@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
-from gateway.domain.trace import ChatRecord, Outcome, RatingRecord, Value
+from gateway.domain.trace import ChatRecord, Outcome, RatingRecord
 
 Record = ChatRecord | RatingRecord
 
@@ -135,7 +135,7 @@ def _took(ms: int | None) -> str:
     return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.2f} s" if ms < 100_000 else f"{ms / 60_000:.0f} min"
 
 
-def _rating(value: Value | None) -> str:
+def _rating(value: Any) -> str:
     match value:
         case None:
             return "retracted"
@@ -144,5 +144,5 @@ def _rating(value: Value | None) -> str:
         case float():
             return f"{value:g}"
         case list():
-            return ", ".join(value)
+            return ", ".join(str(each) for each in value)
     return str(value)

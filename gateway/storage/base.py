@@ -7,12 +7,27 @@ nothing of that write is stored. Handlers and services make ids and times; the s
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Sequence
-from typing import Literal, Protocol
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
+from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from gateway.domain.trace import Assessment, ChatRecord, Checkpoint, RatingRecord, Span, Trace, TraceEnd, TraceStart
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Row(Protocol):
+    """A row of either engine, by column name."""
+
+    def __getitem__(self, key: str, /) -> Any: ...
+
+
+Params = Sequence[object]
+Statement = tuple[str, Params]
+Rows = Sequence[Row]
+Script: TypeAlias = Generator[Statement, Rows, T]  # one transaction, see sql.py
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -202,7 +217,19 @@ class EraseStore(Protocol):
         """Done once everything submitted before is committed."""
 
 
-class Store(TraceStore, FeedbackStore, KeyStore, OpsStore, EraseStore, Protocol):
+class ScriptStore(Protocol):
+    """Runs scripts of its callers' choice: for subjects that only one package knows, such as MLflow's."""
+
+    def write(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        """As one transaction in the write queue."""
+
+    async def read(self, script: Script[T]) -> T: ...
+
+    async def search(self, script: Script[T]) -> T:
+        """A read that may take long: beside the others, and cut off by InvalidValue (`search_too_slow`)."""
+
+
+class Store(TraceStore, FeedbackStore, KeyStore, OpsStore, EraseStore, ScriptStore, Protocol):
     """All of it, as one engine offers it."""
 
     async def close(self) -> None:

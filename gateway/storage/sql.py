@@ -8,29 +8,24 @@ at once must run them serializable. Called by the engines alone; the other scrip
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Checkpoint, Outcome, Span, State, Trace, TraceEnd, TraceStart
 from gateway.errors import NotFound
+from gateway.storage.base import Params as Params
+from gateway.storage.base import Row as Row
+from gateway.storage.base import Rows as Rows
+from gateway.storage.base import Script as Script
 from gateway.storage.base import Session
 
 T = TypeVar("T")
-
-
-class Row(Protocol):
-    """A row of either engine, by column name."""
-
-    def __getitem__(self, key: str, /) -> Any: ...
-
-
-Params = Sequence[object]
-Statement = tuple[str, Params]
-Rows = Sequence[Row]
-Script: TypeAlias = Generator[Statement, Rows, T]
+FOREIGN = "mlflow"  # the route of a trace that a client made itself
+EXPERIMENT = "mlflow.experimentId"  # a tag of a chat: the experiment it is to lie in
+PARENT = "gateway.parent_trace_id"  # metadata of a chat: the caller's own trace, by its traceparent
 
 _STRINGS = msgspec.json.Decoder(dict[str, str])
 _ATTRIBUTES = msgspec.json.Decoder(dict[str, Any])
@@ -106,6 +101,38 @@ def begin_trace(start: TraceStart) -> Script[None]:
         raise NotFound("No such session.")
     plain = [getattr(start, name) for name in _STARTED]
     yield _BEGIN, (*plain, to_json(start.tags), to_json(start.metadata), State.IN_PROGRESS.value)
+    if start.tags or start.metadata or start.traceparent:
+        yield from _label(start)
+
+
+def _label(start: TraceStart) -> Script[None]:
+    """What the search knows of tags and metadata; and the experiment, where a tag names one of this project."""
+    metadata = start.metadata
+    if start.traceparent:
+        metadata = metadata | {PARENT: parent_trace(start.traceparent)}
+    for kind, pairs in (("tag", start.tags), ("metadata", metadata)):
+        yield from add_labels(start.project, start.trace_id, kind, pairs)
+    if EXPERIMENT in start.tags:
+        yield (
+            "UPDATE traces SET experiment_id = $2 WHERE trace_id = $1"
+            " AND EXISTS (SELECT 1 FROM experiments WHERE project = $3 AND experiment_id = $2)",
+            (start.trace_id, start.tags[EXPERIMENT], start.project),
+        )
+
+
+def add_labels(project: str, trace_id: str, kind: str, pairs: Mapping[str, str]) -> Script[None]:
+    """Tags or metadata of a trace, as the search looks them up; those it has are replaced."""
+    for key, value in pairs.items():
+        yield (
+            "INSERT INTO labels (trace_id, kind, key, value, project) VALUES ($1, $2, $3, $4, $5)"
+            " ON CONFLICT (trace_id, kind, key) DO UPDATE SET value = excluded.value",
+            (trace_id, kind, key, value, project),
+        )
+
+
+def parent_trace(traceparent: str) -> str:
+    """The caller's own trace."""
+    return f"tr-{traceparent[3:35]}"
 
 
 def checkpoint(deltas: Iterable[Checkpoint], now: int) -> Script[None]:
@@ -159,7 +186,7 @@ _PLAIN = tuple(
 )
 
 
-def _trace(row: Row) -> Trace:
+def to_trace(row: Row) -> Trace:
     usage = None
     if row["total_tokens"] is not None:
         usage = Usage(row["prompt_tokens"], row["completion_tokens"], row["total_tokens"])
@@ -176,7 +203,7 @@ def _trace(row: Row) -> Trace:
 
 def get_trace(project: str, trace_id: str) -> Script[Trace | None]:
     rows = yield "SELECT * FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
-    return _trace(rows[0]) if rows else None
+    return to_trace(rows[0]) if rows else None
 
 
 def get_spans(trace_id: str) -> Script[list[Span]]:
@@ -195,11 +222,11 @@ def get_session(project: str, session_id: str) -> Script[Session | None]:
 
 def session_traces(project: str, session_id: str, limit: int) -> Script[list[Trace]]:
     rows = yield (
-        "SELECT * FROM traces WHERE project = $1 AND session_id = $2"
+        f"SELECT * FROM traces WHERE project = $1 AND session_id = $2 AND route <> '{FOREIGN}'"  # noqa: S608  a constant
         " ORDER BY request_time DESC, trace_id DESC LIMIT $3",
         (project, session_id, limit),
     )
-    return [_trace(row) for row in reversed(rows)]
+    return [to_trace(row) for row in reversed(rows)]
 
 
 def find_trace(project: str, trace_id: str | None, client_request_id: str | None) -> Script[Row | None]:

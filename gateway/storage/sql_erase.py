@@ -44,15 +44,21 @@ def erase_traces(belongings: Sequence[Belonging], options: Collection[tuple[str,
     for each in belongings:
         # No session has the empty ID, so that the turn is in no conversation any more.
         person = (
-            "user_id = NULL, client_request_id = NULL, session_id = '', traceparent = NULL, tags = '{}',"
-            " metadata = '{}', error_message = NULL, "
+            "user_id = NULL, client_request_id = NULL, session_id = '', traceparent = NULL, name = NULL,"
+            " tags = '{}', metadata = '{}', error_message = NULL, "
         )
         yield (
             f"UPDATE traces SET {'' if each.shared else person}{_CONTENT} WHERE trace_id = $1",  # noqa: S608  constants
             (each.trace_id,),
         )
-        yield "UPDATE spans SET message = NULL, attributes = '{}' WHERE trace_id = $1", (each.trace_id,)
-        yield "DELETE FROM checkpoints WHERE trace_id = $1", (each.trace_id,)
+        yield (
+            "UPDATE spans SET message = NULL, attributes = '{}', otlp = NULL WHERE trace_id = $1",
+            (each.trace_id,),
+        )
+        for table in ("checkpoints", "trace_artifacts", *(() if each.shared else ("labels",))):
+            yield f"DELETE FROM {table} WHERE trace_id = $1", (each.trace_id,)  # noqa: S608  our own names
+        # What was made of the trace for evaluations; its source names it.
+        yield "DELETE FROM dataset_records WHERE INSTR(source, $1) > 0", (each.trace_id,)
         if each.shared:
             continue
         rows = yield "SELECT * FROM assessments WHERE trace_id = $1", (each.trace_id,)
@@ -89,8 +95,8 @@ def _erase_rating(row: Row, source_id: str, options: Collection[tuple[str, str]]
     else:
         text = row["value"]
     yield (
-        "UPDATE assessments SET source_id = $2, value = $3, metadata = $4, rationale = NULL, span_id = NULL"
-        " WHERE assessment_id = $1",
+        "UPDATE assessments SET source_id = $2, value = $3, metadata = $4, error = NULL, rationale = NULL,"
+        " span_id = NULL WHERE assessment_id = $1",
         (row["assessment_id"], source_id, text, to_json(kept_numbers(row["metadata"]))),
     )
 

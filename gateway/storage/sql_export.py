@@ -11,7 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from gateway.storage.sql import Row, Statement, numbers
+from gateway.storage.base import Row, Statement
+from gateway.storage.sql import numbers
 
 What = Literal["traces", "assessments"]
 

@@ -7,12 +7,13 @@ history. A retraction ends the chain, and the next rating begins another.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from gateway.domain.trace import Assessment, Value
+from gateway.domain.trace import Assessment
 from gateway.errors import InvalidValue, NotFound
-from gateway.storage.base import FeedbackReceipt, FeedbackWrite
+from gateway.storage.base import FeedbackReceipt, FeedbackWrite, Statement
 from gateway.storage.sql import Row, Script, find_trace, insert_into, numbers, strings, to_json
 
 IDEMPOTENCY_MS = 24 * 3600 * 1000
@@ -32,8 +33,7 @@ _COLUMNS = (
     "last_update_time",
     "overrides",
 )
-_INSERT = insert_into("assessments", (*_COLUMNS, "model", "value", "metadata", "valid"))
-_VALUE: msgspec.json.Decoder[Value] = msgspec.json.Decoder(Value)
+_INSERT = insert_into("assessments", (*_COLUMNS, "model", "value", "metadata", "valid", "error"))
 _RECEIPT = msgspec.json.Decoder(FeedbackReceipt)
 
 _CHAIN = "trace_id = $1 AND source_id = $2 AND name = $3 AND kind = 'feedback' AND valid = 1"
@@ -44,9 +44,9 @@ def anonymous(trace_id: str) -> str:
     return f"anonymous:{trace_id}"
 
 
-def read_value(text: str) -> Value:
+def read_value(text: str) -> Any:
     """A stored rating's value."""
-    return _VALUE.decode(text)
+    return msgspec.json.decode(text)
 
 
 def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
@@ -77,7 +77,7 @@ def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
                 valid=True,
             )
         )
-        yield _INSERT, (*_values(stored[-1]), trace["model"], _json(given.value), to_json(given.metadata), 1)
+        yield insert_assessment(stored[-1], trace["model"])
     receipt = FeedbackReceipt(trace_id, tuple(stored))
     if write.idempotency_key is not None:
         yield (
@@ -89,8 +89,16 @@ def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
     return receipt
 
 
-def _values(assessment: Assessment) -> list[object]:
-    return [getattr(assessment, name) for name in _COLUMNS]
+def insert_assessment(assessment: Assessment, model: str) -> Statement:
+    """The row of one; `model` is the trace's."""
+    return _INSERT, (
+        *[getattr(assessment, name) for name in _COLUMNS],
+        model,
+        _json(assessment.value),
+        to_json(assessment.metadata),
+        int(assessment.valid),
+        assessment.error and _json(assessment.error),
+    )
 
 
 def _json(value: object) -> str:
@@ -145,14 +153,15 @@ def feedback_of(project: str, trace_ids: Sequence[str], source_id: str | None) -
             (project, source_id, *chunk),
         )
         for row in rows:
-            found.setdefault(row["trace_id"], []).append(_assessment(row))
+            found.setdefault(row["trace_id"], []).append(to_assessment(row))
     return found
 
 
-def _assessment(row: Row) -> Assessment:
+def to_assessment(row: Row) -> Assessment:
     return Assessment(
         **{name: row[name] for name in _COLUMNS},
         value=read_value(row["value"]),
         metadata=strings(row["metadata"]),
         valid=bool(row["valid"]),
+        error=row["error"] and msgspec.json.decode(row["error"]),
     )

@@ -106,6 +106,8 @@ def expire(before: int | None, limit: int) -> Script[int]:
         trace_id = row["trace_id"]
         yield "DELETE FROM spans WHERE trace_id = $1", (trace_id,)
         yield "DELETE FROM checkpoints WHERE trace_id = $1", (trace_id,)
+        for table in ("labels", "run_traces", "trace_artifacts"):
+            yield f"DELETE FROM {table} WHERE trace_id = $1", (trace_id,)  # noqa: S608  our own names
         yield "DELETE FROM traces WHERE trace_id = $1", (trace_id,)
         yield from _keep_numbers(trace_id)
         yield (
@@ -150,7 +152,8 @@ def recent(since: int, limit: int, errors: bool) -> Script[list[ChatRecord | Rat
     records: list[ChatRecord | RatingRecord] = []
     chats = yield (
         "SELECT *, (SELECT COUNT(*) FROM spans WHERE spans.trace_id = traces.trace_id AND kind = 'CLIENT') AS attempts"  # noqa: S608  a constant
-        f" FROM traces WHERE end_time >= $1{_FAILED if errors else ''} ORDER BY end_time DESC LIMIT $2",
+        f" FROM traces WHERE end_time >= $1 AND outcome IS NOT NULL{_FAILED if errors else ''}"
+        " ORDER BY end_time DESC LIMIT $2",
         (since, limit),
     )
     records.extend(_chat(row) for row in chats)

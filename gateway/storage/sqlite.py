@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 import aiosqlite
 
@@ -19,12 +19,15 @@ from gateway.domain.trace import Assessment, ChatRecord, Checkpoint, RatingRecor
 from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage import sql, sql_erase, sql_feedback, sql_ops, sqlite_file
 from gateway.storage.base import Belonging, FeedbackReceipt, FeedbackWrite, KeyRecord, Session
-from gateway.storage.sql import Params, Rows, Script
-from gateway.storage.sqlite_file import OwnerLock, connect, locate, read_only_uri, still_in_place
-from gateway.storage.writer import Writer, WriterStats, bind
+from gateway.storage.sql import Script
+from gateway.storage.sqlite_async import open_reader, run_on
+from gateway.storage.sqlite_file import OwnerLock, connect, locate, still_in_place
+from gateway.storage.writer import Writer, WriterStats
 
+P = ParamSpec("P")
 T = TypeVar("T")
-_READERS = 2
+_READERS, _SEARCHERS = 2, 1
+_SEARCH_S = 10
 _RECOVER_BATCH = 50
 
 
@@ -36,8 +39,9 @@ class SQLiteStore:
         self._writer = writer
         self._readers = readers
         self._free: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        for reader in readers:
-            self._free.put_nowait(reader)
+        self._searches: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+        for at, reader in enumerate(readers):
+            (self._free if at < _READERS else self._searches).put_nowait(reader)
         self._lock = lock
 
     @classmethod
@@ -53,8 +57,8 @@ class SQLiteStore:
         try:
             connection = await asyncio.to_thread(connect, path, create=create)
             in_place = still_in_place(path)
-            for _ in range(_READERS):
-                readers.append(await _open_reader(path))
+            for _ in range(_READERS + _SEARCHERS):
+                readers.append(await open_reader(path))
             return cls(path, Writer(connection, in_place, max_queue), readers, lock)
         except BaseException:
             for reader in readers:
@@ -91,15 +95,33 @@ class SQLiteStore:
             closed += some
         return closed
 
+    def write(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return self._writer.submit(script, *args, **kwargs)
+
+    async def read(self, script: Script[T]) -> T:
+        return await self._read(script)
+
+    async def search(self, script: Script[T]) -> T:
+        reader = await self._searches.get()
+        loop = asyncio.get_running_loop()
+        late: list[asyncio.Task[None]] = []
+        timer = loop.call_later(_SEARCH_S, lambda: late.append(loop.create_task(reader.interrupt())))
+        try:
+            return await run_on(reader, script)
+        except StoreUnavailable:
+            if late:
+                raise InvalidValue(
+                    "This search takes too long: narrow it, by timestamp_ms for one.", code="search_too_slow"
+                ) from None
+            raise
+        finally:
+            timer.cancel()
+            self._searches.put_nowait(reader)
+
     async def _read(self, script: Script[T]) -> T:
         reader = await self._free.get()
         try:
-            statement, params = next(script)
-            while True:
-                statement, params = script.send(await _fetch(reader, statement, params))
-        except StopIteration as end:
-            result: T = end.value
-            return result
+            return await run_on(reader, script)
         finally:
             self._free.put_nowait(reader)
 
@@ -226,24 +248,6 @@ class SQLiteStore:
 
     def drop_note(self, name: str) -> Awaitable[None]:
         return self._writer.submit(sql_erase.drop_note, name)
-
-
-async def _open_reader(path: Path) -> aiosqlite.Connection:
-    reader = aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=2)
-    reader._thread.daemon = True  # or a process that fails before close() would never end
-    await reader
-    reader.row_factory = sqlite3.Row
-    await reader.execute_fetchall("PRAGMA query_only = 1")
-    return reader
-
-
-async def _fetch(reader: aiosqlite.Connection, statement: str, params: Params) -> Rows:
-    try:
-        return list(await reader.execute_fetchall(*bind(statement, params)))
-    except UnicodeEncodeError as error:
-        raise InvalidValue("A value can't be stored.") from error
-    except (sqlite3.Error, ValueError) as error:  # ValueError: it is closed
-        raise StoreUnavailable("The store can't be read right now.", retry_after=1) from error
 
 
 def _expire(before: int, idempotency_before: int, limit: int) -> Script[int]:

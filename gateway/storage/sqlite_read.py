@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.storage import sql_export
+from gateway.storage.base import Row, Statement
 from gateway.storage.migrate import migrations
-from gateway.storage.sql import Row, Statement
 from gateway.storage.sql_export import Query
 from gateway.storage.sqlite_file import locate, problem, read_only_uri, why
 from gateway.storage.writer import bind

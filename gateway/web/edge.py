@@ -12,6 +12,7 @@ from gateway.auth import require
 from gateway.domain import ids
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound
 from gateway.web.exchange import ClientGone, Exchange
+from gateway.web.mlflow import MLFLOW_ROUTES
 from gateway.web.routes import ROUTES, Route
 from gateway.web.socket import Socket
 from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
@@ -23,7 +24,6 @@ _ALLOWED_HEADERS = (
 )
 # X-Tag-NAME is the gateway's own; OpenAI's JavaScript client sends x-stainless-… with each request.
 _ALLOWED_FAMILY = re.compile(r"x-(?:tag|stainless)-[a-z0-9!#$%&'*+.^_`|~-]{1,100}")
-_OPEN_ELSEWHERE = {"/version"}  # asked for by MLflow's clients before they send a key; not served yet
 _log = logging.getLogger("gateway.edge")
 
 
@@ -36,7 +36,7 @@ class Edge:
         self._routes: dict[tuple[str, str], Route] = {}
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
         self._paths: dict[str, list[str]] = {}
-        for route in ROUTES:
+        for route in (*ROUTES, *MLFLOW_ROUTES):
             self._paths.setdefault(route.path, []).append(route.method)
             if "{" in route.path:
                 self._patterns.append((_pattern(route.path), route))
@@ -78,8 +78,6 @@ class Edge:
             await x.no_content()
             return
         route = self._find(x, "GET" if method == "HEAD" else method)
-        if x.path in _OPEN_ELSEWHERE:
-            raise self._unknown(x)
         if route is None or route.roles:
             services = self._services
             x.address = services.limits.arrive(x.headers, x.client_host)

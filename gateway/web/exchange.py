@@ -14,6 +14,7 @@ from gateway.auth import KEYLESS, Principal
 from gateway.errors import GatewayError, InvalidValue, TooLarge, Unavailable, UnsupportedType
 from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
 from gateway.wire import native, openai
+from gateway.wire.mlflow import errors as mlflow
 
 PIECE_BYTES = 65_536  # what a client must take within send_timeout_s, so that a slow one isn't taken for a dead one
 _LINGER_BYTES, _LINGER_S = 64 * 1024 * 1024, 5  # what is taken in, at most, of a body that is refused
@@ -183,7 +184,11 @@ class Exchange:
             extra.append((b"www-authenticate", b"Bearer"))
         if self._unread:
             extra.append((b"connection", b"close"))
-        if self.path.startswith("/v1/"):
+        if self.path == mlflow.OTLP_PATH:
+            await self.reply(mlflow.otlp_body(error), error.status, extra=extra)
+        elif mlflow.is_mlflow(self.path):
+            await self.reply(mlflow.error_body(error), mlflow.error_status(error), extra=extra)
+        elif self.path.startswith("/v1/"):
             await self.reply(openai.error_body(error), openai.error_status(error), extra=extra)
         else:
             await self.reply(native.error_fields(error, self.trace_id), error.status, extra=extra)

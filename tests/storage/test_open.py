@@ -16,7 +16,7 @@ import pytest
 
 from gateway.errors import Conflict, StoreUnavailable
 from gateway.storage import migrate as migrating
-from gateway.storage import sqlite
+from gateway.storage import sqlite, sqlite_async
 from gateway.storage.sqlite import SQLiteStore
 from gateway.storage.sqlite_file import parse_url
 from tests.storage.rows import PROJECT, a_key, a_start
@@ -124,9 +124,7 @@ async def test_a_newer_schema(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    await _refused(
-        path, f"written by a newer gateway \\(schema 99; this one knows up to {len(migrating.migrations())}\\)"
-    )
+    await _refused(path, "written by a newer gateway \\(schema 99; this one knows up to \\d+\\)")
 
 
 async def test_another_programs_database(tmp_path: Path) -> None:
@@ -218,7 +216,7 @@ def _memory(_: Path, **options: object) -> sqlite3.Connection:
 
 async def test_readers_that_fail_to_open_let_go_of_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock, the writer's connection, and the readers that did open."""
-    real = sqlite._open_reader
+    real = sqlite_async.open_reader
     opened: list[aiosqlite.Connection] = []
 
     async def second_fails(path: Path) -> aiosqlite.Connection:
@@ -228,7 +226,7 @@ async def test_readers_that_fail_to_open_let_go_of_everything(tmp_path: Path, mo
         return opened[0]
 
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "_open_reader", second_fails)
+        patch.setattr(sqlite, "open_reader", second_fails)
         with pytest.raises(OSError, match="no more files"):
             await SQLiteStore.open(tmp_path / "g.db", own=True)
     await (await SQLiteStore.open(tmp_path / "g.db", own=True)).close()

@@ -1,0 +1,268 @@
+"""The search over traces: clauses to SQL, a page at a time. See sql.py for what a script is.
+
+Two ways to one page: walk the traces newest first and test each, or, where few can match, take those and sort them.
+An equality on a tag, on metadata or on an assessment's value is counted first, up to a bound, to choose.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from gateway.errors import InvalidValue
+from gateway.storage.mlflow_traces import INFO, with_company
+from gateway.storage.sql import Script, numbers
+from gateway.wire.mlflow.filter import Clause, Order
+from gateway.wire.mlflow.traces import SESSION, USER, Stored
+
+FEW = 5_000  # matches that are sorted rather than walked to
+_INDEXED = 250  # characters of a value that an index holds
+Add = Callable[[object], str]  # takes a parameter, gives its place
+
+_NAME = "COALESCE(t.name, CASE WHEN t.route <> 'mlflow' THEN 'chat ' || t.model END)"
+_COLUMNS = {
+    ("attribute", "timestamp_ms"): "t.request_time",
+    ("attribute", "execution_time_ms"): "t.duration_ms",
+    ("attribute", "end_time_ms"): "(t.request_time + COALESCE(t.duration_ms, 0))",
+    ("attribute", "status"): "t.state",
+    ("attribute", "request_id"): "t.trace_id",
+    ("attribute", "client_request_id"): "t.client_request_id",
+    ("attribute", "experiment_id"): "t.experiment_id",
+    ("tag", "mlflow.traceName"): _NAME,
+    ("metadata", SESSION): "NULLIF(t.session_id, '')",
+    ("metadata", USER): "t.user_id",
+    ("metadata", "gateway.outcome"): "t.outcome",
+    ("metadata", "gateway.route"): "NULLIF(t.route, 'mlflow')",
+    ("metadata", "gateway.model"): "NULLIF(t.model, '')",
+    ("metadata", "gateway.answered_model"): "t.answered_model",
+    ("metadata", "gateway.provider"): "t.provider",
+    ("metadata", "gateway.finish_reason"): "t.finish_reason",
+    ("metadata", "gateway.error_code"): "t.error_code",
+}
+_RUN = ("metadata", "mlflow.sourceRun")
+_LABEL = "SELECT 1 FROM labels l WHERE l.trace_id = t.trace_id AND l.kind = '{kind}' AND l.key = {key}"
+_TYPE = "COALESCE(s.type, CASE WHEN s.parent_id IS NULL THEN 'CHAT_MODEL' ELSE 'LLM' END)"
+_OF_RUN = (
+    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {run}) OR"
+    " t.trace_id IN (SELECT trace_id FROM labels"
+    " WHERE project = {project} AND kind = 'metadata' AND key = 'mlflow.sourceRun' AND value = {run}"
+    " AND LENGTH(value) <= 250))"
+)
+_NUMBER = (  # JSON that begins as a number does
+    "CASE WHEN SUBSTR(a.value, 1, 1) IN ('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
+    " THEN CAST(a.value AS REAL) END"
+)
+_COLUMN_INDEX = {("metadata", SESSION, "="), ("attribute", "client_request_id", "=")}
+_IDS = {("attribute", "request_id", "="), ("attribute", "request_id", "IN"), (*_RUN, "=")}
+
+
+class _Cursor(msgspec.Struct, frozen=True):
+    """Where a page ended: the last trace in the usual order, or how many went before."""
+
+    time: int | None = None
+    trace_id: str = ""
+    offset: int = 0
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a search."""
+
+    project: str
+    experiment_ids: tuple[str, ...]
+    clauses: tuple[Clause, ...] = ()
+    orders: tuple[Order, ...] = ()
+    limit: int = 100
+    page_token: str | None = None
+
+
+def search_traces(query: Query) -> Script[tuple[list[Stored], str | None]]:
+    """The page, and the token of the next one."""
+    if query.limit <= 0 or not query.experiment_ids:
+        return [], None
+    cursor = _read_token(query.page_token)
+    params: list[object] = []
+    add = _adder(params)
+    driver, narrow = yield from _driver(query, add)
+    experiments = ", ".join(add(each) for each in query.experiment_ids)
+    # A plus keeps an engine from an index: from walking all of an experiment where few traces can match.
+    where = [
+        f"{'+' if driver == 'id' else ''}t.project = {add(query.project)}",
+        f"{'+' if driver else ''}t.experiment_id IN ({experiments})",
+        *narrow,
+    ]
+    where += [clause_sql(query.project, clause, add) for clause in query.clauses if clause.kind != "span"]
+    if on_spans := [clause for clause in query.clauses if clause.kind == "span"]:
+        where.append(_spans(on_spans, add))
+    orders = [f"{_ordered(order, add)} {'ASC' if order.ascending else 'DESC'} NULLS LAST" for order in query.orders]
+    keyset = not orders
+    if keyset and cursor.time is not None:
+        at, last = add(cursor.time), add(cursor.trace_id)
+        where.append(f"(t.request_time < {at} OR (t.request_time = {at} AND t.trace_id > {last}))")
+        where.append(f"t.request_time <= {at}")
+    orders += ["t.request_time DESC", "t.trace_id"]
+    rows = yield (
+        f"SELECT t.trace_id, t.request_time FROM traces t WHERE {' AND '.join(where)}"  # noqa: S608  our own words
+        f" ORDER BY {', '.join(orders)} LIMIT {add(query.limit)} OFFSET {add(0 if keyset else cursor.offset)}",
+        params,
+    )
+    ids = [row["trace_id"] for row in rows]
+    token = None
+    if len(rows) == query.limit:
+        last_row = rows[-1]
+        here = _Cursor(last_row["request_time"], last_row["trace_id"])
+        token = _write_token(here if keyset else _Cursor(offset=cursor.offset + len(rows)))
+    if not ids:
+        return [], None
+    found = yield (
+        f"SELECT {INFO}, NULL AS request, NULL AS response, NULL AS parts FROM traces"  # noqa: S608  our own names
+        f" WHERE trace_id IN ({numbers(1, len(ids))})",
+        ids,
+    )
+    by_id = {row["trace_id"]: row for row in found}
+    return (yield from with_company(query.project, [by_id[each] for each in ids if each in by_id])), token
+
+
+def _driver(query: Query, add: Add) -> Script[tuple[Literal["id", "column", ""], list[str]]]:
+    """What narrows the traces to few: IDs, or a column with an index; and the conditions that do it."""
+    column, by_id, narrow = False, False, []
+    for clause in query.clauses:
+        name = (clause.kind, clause.key, clause.op)
+        if name == ("metadata", SESSION, "="):
+            narrow.append(f"t.session_id = {add(clause.value)}")
+        column = column or name in _COLUMN_INDEX
+        by_id = by_id or name in _IDS
+        counted: list[object] = []
+        one = _equality(query.project, clause, _adder(counted))
+        if one is not None:
+            rows = yield f"SELECT COUNT(*) AS n FROM (SELECT 1 FROM {one} LIMIT {FEW + 1}) x", counted  # noqa: S608
+            if rows[0]["n"] <= FEW:
+                narrow.append(f"t.trace_id IN (SELECT trace_id FROM {_equality(query.project, clause, add)})")  # noqa: S608
+                by_id = True
+    return "column" if column else "id" if by_id else "", narrow
+
+
+def _adder(params: list[object]) -> Add:
+    def add(value: object) -> str:
+        params.append(value)
+        return f"${len(params)}"
+
+    return add
+
+
+def _equality(project: str, clause: Clause, add: Add) -> str | None:
+    """What an index answers: FROM and WHERE; None for other clauses."""
+    name = (clause.kind, clause.key)
+    if clause.op != "=" or len(str(clause.value)) > _INDEXED or name in _COLUMNS or name == _RUN:
+        return None
+    if clause.kind in ("tag", "metadata"):
+        return (
+            f"labels WHERE project = {add(project)} AND kind = '{clause.kind}' AND key = {add(clause.key)}"
+            f" AND value = {add(clause.value)} AND LENGTH(value) <= {_INDEXED}"
+        )
+    if clause.kind in ("feedback", "expectation"):
+        return (
+            f"assessments WHERE project = {add(project)} AND name = {add(clause.key)}"
+            f" AND value IN ({add(clause.value)}, {add(_json(clause.value))}) AND LENGTH(value) <= {_INDEXED}"
+            f" AND kind = '{clause.kind}' AND valid = 1"
+        )
+    return None
+
+
+def clause_sql(project: str, clause: Clause, add: Add) -> str:
+    """One condition on `traces t`."""
+    kind, key = clause.kind, clause.key
+    if (kind, key) == _RUN and clause.op == "=":
+        return _OF_RUN.format(run=add(clause.value), project=add(project))
+    if column := _COLUMNS.get((kind, key)):
+        return compare(column, clause.op, clause.value, add)
+    if kind == "issue" or (kind, key) == ("tag", "mlflow.linkedPrompts"):
+        return "1 = 0"  # there are none here
+    if kind in ("tag", "metadata"):
+        label = _LABEL.format(kind=kind, key=add(key))
+        if clause.op in ("IS NULL", "IS NOT NULL"):
+            return f"{'NOT ' if clause.op == 'IS NULL' else ''}EXISTS ({label})"
+        return f"EXISTS ({label} AND {compare('l.value', clause.op, clause.value, add)})"
+    return _assessment(clause, add)
+
+
+def _assessment(clause: Clause, add: Add) -> str:
+    inner = (
+        f"SELECT 1 FROM assessments a WHERE a.trace_id = t.trace_id AND a.kind = '{clause.kind}'"  # noqa: S608
+        f" AND a.name = {add(clause.key)} AND a.valid = 1"
+    )
+    if clause.op in ("IS NULL", "IS NOT NULL"):
+        return f"{'NOT ' if clause.op == 'IS NULL' else ''}EXISTS ({inner})"
+    if clause.op in ("=", "!="):
+        same = f"a.value IN ({add(clause.value)}, {add(_json(clause.value))})"
+        return f"EXISTS ({inner} AND {same if clause.op == '=' else f'NOT {same}'})"
+    if clause.op in ("<", "<=", ">", ">="):
+        return f"EXISTS ({inner} AND {_NUMBER} {clause.op} {add(clause.value)})"
+    # text is stored with its quotes, and searched without
+    text = "CASE WHEN SUBSTR(a.value, 1, 1) = '\"' THEN SUBSTR(a.value, 2, LENGTH(a.value) - 2) ELSE a.value END"
+    return f"EXISTS ({inner} AND {compare(text, clause.op, clause.value, add)})"
+
+
+def _spans(clauses: Sequence[Clause], add: Add) -> str:
+    """One span that meets them all; what is asked for by content may stand in a chat's own text instead."""
+    met = " AND ".join(_span(clause, add) for clause in clauses)
+    one = f"EXISTS (SELECT 1 FROM spans s WHERE s.trace_id = t.trace_id AND {met})"  # noqa: S608  our own words
+    if any(clause.key != "content" for clause in clauses):
+        return one
+    asked, said = ([compare(f"t.{name}", c.op, c.value, add) for c in clauses] for name in ("request", "response"))
+    either = " AND ".join(f"({first} OR {second})" for first, second in zip(asked, said, strict=True))
+    return f"({one} OR ({either}))"
+
+
+def _span(clause: Clause, add: Add) -> str:
+    if clause.key == "content":
+        column = "COALESCE(s.otlp, s.attributes)"
+    elif clause.key.startswith("attributes."):
+        name = clause.key.removeprefix("attributes.").replace('"', "")
+        path = add(f'$."{name}"')
+        column = f"json_extract(s.attributes, {path})"
+    else:
+        column = _TYPE if clause.key == "type" else f"s.{clause.key}"
+    return compare(column, clause.op, clause.value, add)
+
+
+def compare(column: str, op: str, value: Any, add: Add) -> str:
+    """`column op value`, in SQL."""
+    if op in ("IS NULL", "IS NOT NULL"):
+        return f"{column} {op}"
+    if op in ("IN", "NOT IN"):
+        return f"{column} {op} ({', '.join(add(each) for each in value)})"
+    if op == "ILIKE":
+        return f"LOWER({column}) LIKE LOWER({add(value)})"
+    if op == "RLIKE":
+        return f"{column} REGEXP {add(value)}"
+    return f"{column} {op} {add(value)}"
+
+
+def _ordered(order: Order, add: Add) -> str:
+    if column := _COLUMNS.get((order.kind, order.key)):
+        return column
+    label = _LABEL.replace("SELECT 1", "SELECT l.value")
+    return f"({label.format(kind=order.kind, key=add(order.key))})"
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _write_token(cursor: _Cursor) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode()
+
+
+def _read_token(token: str | None) -> _Cursor:
+    if not token:
+        return _Cursor()
+    try:
+        cursor = msgspec.json.decode(base64.urlsafe_b64decode(token), type=_Cursor)
+    except (ValueError, msgspec.MsgspecError):
+        raise InvalidValue("Invalid page token, could not be decoded.") from None
+    if not 0 <= cursor.offset < 2**53 or not 0 <= (cursor.time or 0) < 2**53:
+        raise InvalidValue("Invalid page token.")
+    return cursor

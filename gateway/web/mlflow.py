@@ -1,0 +1,50 @@
+"""Binds MLflow's endpoints (gateway/mlflow/routes.py) to HTTP. They are not in /openapi.json: MLflow describes them."""
+
+from __future__ import annotations
+
+from gateway.domain import ids
+from gateway.mlflow.call import Call, Plain
+from gateway.mlflow.routes import ENDPOINTS, Endpoint
+from gateway.web.exchange import Exchange
+from gateway.web.routes import Handler, Route
+from gateway.wire.mlflow.errors import OTLP_PATH
+
+_ANY_BODY = ("PUT",)
+
+
+def _handler(endpoint: Endpoint) -> Handler:
+    async def handle(x: Exchange) -> None:
+        body = await x.body()
+        # a web page can't send JSON, nor PUT, unasked; the OTLP route looks at its content type itself
+        if body and endpoint.method not in _ANY_BODY and endpoint.path != OTLP_PATH:
+            x.require_json()
+        call = Call(
+            store=x.services.store,
+            project=x.principal.project,
+            now=ids.now_ms(),
+            params=x.path_params,
+            query=x.query(),
+            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in x.headers},
+            body=body,
+            max_bytes=x.services.config.server.max_body_bytes,
+            announce=x.services.feedback.announce,
+        )
+        reply = await endpoint.handler(call)
+        if isinstance(reply, Plain):
+            await x.reply(reply.body, content_type=reply.content_type)
+        else:
+            await x.reply(reply)
+
+    return handle
+
+
+MLFLOW_ROUTES: tuple[Route, ...] = tuple(
+    Route(
+        method=endpoint.method,
+        path=endpoint.path,
+        handler=_handler(endpoint),
+        roles=() if endpoint.open else ("review",),
+        summary=endpoint.summary,
+    )
+    for endpoint in ENDPOINTS
+)

@@ -1,0 +1,1 @@
+"""MLflow's unmodified client against the gateway, beside a real `mlflow server`."""

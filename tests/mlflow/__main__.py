@@ -1,0 +1,19 @@
+"""Records anew what a real `mlflow server` answers: `python -m tests.mlflow`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tests.mlflow.servers import CONFIG, MlflowServer, run_scenario
+from tests.server import GatewayProcess
+
+if __name__ == "__main__":
+    with (
+        tempfile.TemporaryDirectory() as made,
+        MlflowServer(Path(made) / "mlflow") as server,
+        GatewayProcess(Path(made) / "gateway", CONFIG) as gateway,
+    ):
+        found = run_scenario(server, gateway)
+        found.write()
+        print(f"recorded {len(found.answers)} answers of mlflow {found.version}")
