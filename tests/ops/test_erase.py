@@ -253,3 +253,29 @@ def test_a_user_id_that_is_none(start_gateway: StartGateway) -> None:
         assert call(gateway, "DELETE", f"/users/{odd}").status == 200
     assert call(gateway, "DELETE", "/users/").status == 404
     assert call(gateway, "POST", "/users/x", {}).status == 405
+
+
+def test_nothing_is_left_of_what_mlflows_clients_brought(start_gateway: StartGateway) -> None:
+    """Tags, and records of datasets that were made of the person's traces; other records stay."""
+    gateway = start_gateway(CONFIG)
+    hers, bens = live(gateway)
+
+    def send(method: str, path: str, body: Any) -> Any:
+        reply = call(gateway, method, f"/api/3.0/mlflow/{path}", body)
+        assert reply.status == 200, reply.body
+        return reply.json
+
+    send("PATCH", f"traces/{hers}/tags", {"key": "note", "value": MARK})
+    dataset = send("POST", "datasets/create", {"name": "d"})["dataset"]["dataset_id"]
+    records = [
+        {
+            "inputs": {"question": text},
+            "source": {"source_type": "TRACE", "source_data": {"trace_id": trace_id}},
+        }
+        for text, trace_id in ((MARK, hers), (OTHER, bens))
+    ]
+    send("POST", f"datasets/{dataset}/records", {"records": json.dumps(records)})
+    assert erase(gateway, "route")[0] == 2
+    assert files_with(gateway, MARK) == []
+    kept = call(gateway, "GET", f"/api/3.0/mlflow/datasets/{dataset}/records").body.decode()
+    assert OTHER in kept
