@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.auth import Role
 from gateway.erasure import Erased
-from gateway.web import chat, feedback, ops
+from gateway.web import chat, feedback, ops, pages
 from gateway.web.exchange import Exchange
 from gateway.wire import feedback as feedback_wire
 from gateway.wire import native
@@ -218,5 +218,14 @@ ROUTES: tuple[Route, ...] = (
         media="text/event-stream",
     ),
     Route(method="GET", path="/openapi.json", handler=ops.openapi, roles=(), summary="This description"),
-    Route(method="GET", path="/", handler=ops.home, roles=(), summary="Where to look"),
+    Route(method="GET", path="/", handler=pages.app, roles=(), summary="The web app", media="text/html"),
+    Route(
+        method="GET",
+        path="/assets/{name}",
+        handler=pages.asset,
+        roles=(),
+        summary="A file of the web app",
+        media="application/octet-stream",
+        errors=(404,),
+    ),
 )
