@@ -12,8 +12,9 @@ import msgspec
 
 from gateway.auth import Role
 from gateway.erasure import Erased
-from gateway.web import chat, feedback, ops, pages
+from gateway.web import ai_sdk, chat, feedback, ops, pages
 from gateway.web.exchange import Exchange
+from gateway.wire import ai_sdk as ai_sdk_wire
 from gateway.wire import feedback as feedback_wire
 from gateway.wire import native
 
@@ -175,6 +176,35 @@ ROUTES: tuple[Route, ...] = (
         summary="Remove a user's content and ID from this project; ratings keep their numbers",
         reply=Erased,
         errors=(422, 503),
+    ),
+    Route(
+        method="POST",
+        path="/api/chat",
+        handler=ai_sdk.chat,
+        roles=CHAT,
+        summary="The Vercel AI SDK's useChat: a UI message stream",
+        body=(ai_sdk_wire.UIChat,),
+        media="text/event-stream",
+        errors=_CHAT_ERRORS,
+    ),
+    Route(
+        method="GET",
+        path="/api/chat/{session_id}/stream",
+        handler=ai_sdk.resume,
+        roles=CHAT,
+        summary="The chat's running answer from its beginning on; 204 where none is running",
+        media="text/event-stream",
+        query={"user_id": "Whose chat"},
+        errors=(404, 422),
+    ),
+    Route(
+        method="POST",
+        path="/api/chat/{session_id}/stop",
+        handler=ai_sdk.stop,
+        roles=CHAT,
+        summary="Stop the chat's running answer; what there is of it is kept",
+        query={"user_id": "Whose chat"},
+        errors=(404, 422),
     ),
     Route(method="GET", path="/v1/models", handler=chat.models, roles=CHAT, summary="The declared models"),
     Route(

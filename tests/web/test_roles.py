@@ -24,6 +24,7 @@ STRANGERS = ("none", "bad", "expired", "revoked", "token expired", "token revoke
 PAGE = "https://shop.example"
 HI = {"messages": [{"role": "user", "content": "hi"}]}
 GOOD = {"is_correct": True}
+UI = {"id": "ui", "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi"}]}]}
 
 
 def row(status: int = 200, **others: int) -> dict[str, int]:
@@ -66,6 +67,10 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("GET", "/readyz"): ("/readyz", None, OPEN),
     ("GET", "/openapi.json"): ("/openapi.json", None, OPEN),
     ("GET", "/"): ("/", None, OPEN),
+    ("GET", "/assets/{name}"): ("/assets/none.js", None, (404,) * 6),  # not 401
+    ("POST", "/api/chat"): ("/api/chat", UI, CHATS),
+    ("GET", "/api/chat/{session_id}/stream"): ("/api/chat/none/stream", None, (401, 401, 204, 403, 204, 204)),
+    ("POST", "/api/chat/{session_id}/stop"): ("/api/chat/none/stop", None, CHATS),
 }
 SOCKET = {"open": ("admin", "chat", "other", "page")}  # every other caller is closed with 1008
 
