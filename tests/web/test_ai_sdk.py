@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from tests.server import GatewayProcess
@@ -12,11 +14,17 @@ from tests.web.client import call
 HI = [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi"}]}]
 
 
-def post(gateway: GatewayProcess, **body: Any) -> http.client.HTTPResponse:
-    """POST /api/chat; the response is still streaming."""
+@contextmanager
+def streaming(
+    gateway: GatewayProcess, method: str, target: str, body: Any = None
+) -> Iterator[http.client.HTTPResponse]:
+    """A response that is still on its way."""
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
-    connection.request("POST", "/api/chat", json.dumps(body), {"Content-Type": "application/json"})
-    return connection.getresponse()
+    data = None if body is None else json.dumps(body)
+    with closing(connection):
+        connection.request(method, target, data, {"Content-Type": "application/json"})
+        with connection.getresponse() as response:
+            yield response
 
 
 def trace_of(response: http.client.HTTPResponse) -> str:
@@ -42,16 +50,15 @@ def test_a_whole_stream(edge: GatewayProcess) -> None:
 
 def test_replay_and_stop(edge: GatewayProcess) -> None:
     """Who comes back gets all of it from the start; a stop ends both."""
-    first = post(edge, id="ui/odd id", messages=HI, model="slow")
-    trace_id = trace_of(first)
-    connection = http.client.HTTPConnection("127.0.0.1", edge.port, timeout=20)
-    connection.request("GET", "/api/chat/ui%2Fodd%20id/stream")
-    second = connection.getresponse()
-    assert trace_of(second) == trace_id
-    stopped = call(edge, "POST", "/api/chat/ui%2Fodd%20id/stop")
-    assert stopped.json == {"status": "success", "trace_id": trace_id, "outcome": "stopped"}
-    for response in (first, second):
-        assert b'{"type":"abort","reason":"stopped"}' in response.read()
+    body = {"id": "ui/odd id", "messages": HI, "model": "slow"}
+    with streaming(edge, "POST", "/api/chat", body) as first:
+        trace_id = trace_of(first)
+        with streaming(edge, "GET", "/api/chat/ui%2Fodd%20id/stream") as second:
+            assert trace_of(second) == trace_id
+            stopped = call(edge, "POST", "/api/chat/ui%2Fodd%20id/stop")
+            assert stopped.json == {"status": "success", "trace_id": trace_id, "outcome": "stopped"}
+            for response in (first, second):
+                assert b'{"type":"abort","reason":"stopped"}' in response.read()
     assert call(edge, "GET", "/api/chat/ui%2Fodd%20id/stream").status == 204
 
 
@@ -66,13 +73,14 @@ def test_refusals_are_text(edge: GatewayProcess) -> None:
 
 def test_a_chat_is_its_users(edge: GatewayProcess) -> None:
     """Neither read, nor stopped, nor continued by another."""
-    first = post(edge, id="ui-ann", user_id="ann", messages=HI, model="slow")
-    trace_of(first)
-    assert call(edge, "GET", "/api/chat/ui-ann/stream?user_id=bob").status == 404
-    assert call(edge, "POST", "/api/chat/ui-ann/stop").status == 404
-    assert call(edge, "POST", "/api/chat", {"id": "ui-ann", "user_id": "bob", "messages": HI}).status == 404
-    assert call(edge, "POST", "/api/chat/ui-ann/stop?user_id=ann").json["outcome"] == "stopped"
-    first.read()
+    body = {"id": "ui-ann", "user_id": "ann", "messages": HI, "model": "slow"}
+    with streaming(edge, "POST", "/api/chat", body) as first:
+        trace_of(first)
+        assert call(edge, "GET", "/api/chat/ui-ann/stream?user_id=bob").status == 404
+        assert call(edge, "POST", "/api/chat/ui-ann/stop").status == 404
+        assert call(edge, "POST", "/api/chat", body | {"user_id": "bob"}).status == 404
+        assert call(edge, "POST", "/api/chat/ui-ann/stop?user_id=ann").json["outcome"] == "stopped"
+        first.read()
 
 
 def test_a_quiet_answer_is_kept_alive(start_gateway: Any) -> None:

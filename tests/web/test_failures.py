@@ -15,8 +15,8 @@ from gateway.config import Config
 from gateway.door import Door
 from gateway.observability.metrics import Metrics
 from gateway.web.edge import Edge
-from gateway.web.files import Pages
 from gateway.web.exchange import Exchange
+from gateway.web.files import Pages
 from gateway.web.routes import ROUTES, Handler
 from gateway.web.types import Services
 
