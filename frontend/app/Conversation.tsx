@@ -53,7 +53,7 @@ export function Conversation({ sessionId, onNamed, config }: Props) {
           {messages.length === 0 && status !== "error" && !sessionId && <Welcome onAsk={ask} />}
           {messages.map((message, index) =>
             message.role === "user" ? (
-              <article key={message.id} className="question" aria-label="Your question">
+              <article key={message.id} className="question" aria-label="You asked">
                 <p dir="auto">{message.text}</p>
               </article>
             ) : (

@@ -13,7 +13,9 @@ export function Remarks({ feedback, rating, onClose }: { feedback: UseFeedback; 
   const [reasons, setReasons] = useState(() => feedback.reasons.filter((reason) => offered.includes(reason)));
   const [comment, setComment] = useState(feedback.comment);
   const form = useRef<HTMLFormElement>(null);
-  useEffect(() => form.current?.scrollIntoView({ block: "nearest" }), []);
+  useEffect(() => {
+    void form.current?.scrollIntoView({ block: "nearest" });
+  }, []);
   return (
     <form
       ref={form}

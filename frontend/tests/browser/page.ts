@@ -54,7 +54,7 @@ export class Tab {
   }
 
   get question() {
-    return this.page.getByLabel("Your question", { exact: true });
+    return this.page.getByRole("textbox", { name: "Your question" });
   }
 
   get answers() {
