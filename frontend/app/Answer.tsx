@@ -125,7 +125,7 @@ function Copy({ label, text, icon, shown }: { label: string; text: string; icon?
     setTimeout(() => setCopied(false), 1500);
   };
   return (
-    <button type="button" className={shown ? "icon trace" : "icon"} aria-label={label} title={label} onClick={() => void copy()}>
+    <button type="button" className={shown ? "icon trace" : "icon"} aria-label={shown ? `${label} ${shown}` : label} title={label} onClick={() => void copy()}>
       {copied ? <Icon name="check" /> : icon ? <Icon name={icon} /> : <code>{shown}</code>}
     </button>
   );

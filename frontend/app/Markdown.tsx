@@ -3,7 +3,7 @@
  * anywhere, links only to http, https and mailto. While it streams only the last block is parsed anew.
  */
 
-import { memo, useState, type ComponentProps } from "react";
+import { Component, memo, useState, type ComponentProps, type ReactNode } from "react";
 import ReactMarkdown, { defaultUrlTransform, type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import remend from "remend";
@@ -27,11 +27,26 @@ export function Markdown({ text, streaming }: { text: string; streaming: boolean
 const Block = memo(function Block({ text }: { text: string }) {
   if (text.length > LONG_BLOCK) return <p className="plain">{text}</p>;
   return (
-    <ReactMarkdown remarkPlugins={plugins} components={COMPONENTS} urlTransform={safeUrl}>
-      {text}
-    </ReactMarkdown>
+    <OrPlain text={text}>
+      <ReactMarkdown remarkPlugins={plugins} components={COMPONENTS} urlTransform={safeUrl}>
+        {text}
+      </ReactMarkdown>
+    </OrPlain>
   );
 });
+
+/** Where the parser gives up on a text, its reader still gets it. */
+class OrPlain extends Component<{ text: string; children: ReactNode }, { failed: boolean }> {
+  override state = { failed: false };
+
+  static getDerivedStateFromError() {
+    return { failed: true };
+  }
+
+  override render() {
+    return this.state.failed ? <p className="plain">{this.props.text}</p> : this.props.children;
+  }
+}
 
 /** Cut at blank lines outside code fences, but not inside a list. */
 export function toBlocks(text: string): string[] {

@@ -157,7 +157,7 @@ export class Gateway {
     const script =
       "import json,sqlite3,sys;c=sqlite3.connect(sys.argv[1],timeout=10);c.row_factory=sqlite3.Row;" +
       "print(json.dumps([dict(r) for r in c.execute(sys.argv[2])]))";
-    const out = execFileSync(PYTHON, ["-c", script, join(this.directory, "gateway.db"), sql]);
+    const out = execFileSync(PYTHON, ["-c", script, join(this.directory, "gateway.db"), sql], { maxBuffer: 2 ** 28 });
     return JSON.parse(out.toString()) as Row[];
   }
 }
