@@ -58,14 +58,14 @@ async def stop(x: Exchange) -> None:
 
 async def _running(x: Exchange) -> Run | None:
     """The newest running answer of the caller's chat. NotFound where the chat is another user's."""
-    chat_id = x.path_params["session_id"]
-    project = x.principal.project
-    session = await x.services.store.get_session(project, chat_id)
-    if session is not None and session.user_id not in (None, x.query_dict().get("user_id")):
+    chat_id, principal = x.path_params["session_id"], x.principal
+    session = await x.services.store.get_session(principal.project, chat_id)
+    if session is not None and session.user_id not in (None, principal.user_id or x.query_dict().get("user_id")):
         raise NotFound("There is no such chat.")
-    owner = Owner(project, x.principal.key_id)
+    owner = Owner(principal.project, principal.key_id)
     for run in reversed(x.services.chat.runs.running.values()):
         if run.log.started.session_id == chat_id and run.owner == owner:
+            principal.check_trace(run.trace_id)
             return run
     return None
 

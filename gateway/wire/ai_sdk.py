@@ -125,10 +125,10 @@ def _file(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class UIMessageStream:
-    """Events of one answer as chunks, from its start on. `metadata`: what goes with the trace ID, such as a token."""
+    """Events of one answer as chunks, from its start on."""
 
-    def __init__(self, metadata: Mapping[str, Any] | None = None) -> None:
-        self._metadata = dict(metadata or {})
+    def __init__(self) -> None:
+        self._metadata: dict[str, Any] = {}
         self._open = ""  # the kind of part that is open: text, reasoning
         self._parts = 0
         self._calls: dict[Any, _Call] = {}
@@ -146,7 +146,9 @@ class UIMessageStream:
     def _chunks(self, event: Event) -> Iterator[bytes]:
         match event:
             case Started():
-                self._metadata |= {"traceId": event.trace_id, "sessionId": event.session_id, "model": event.model}
+                self._metadata = {"traceId": event.trace_id, "sessionId": event.session_id, "model": event.model}
+                if event.feedback_token:
+                    self._metadata["feedbackToken"] = event.feedback_token
                 yield _chunk("start", messageId=event.trace_id, messageMetadata=self._metadata)
                 yield _chunk("start-step")
             case TextDelta(text=text):
@@ -194,6 +196,8 @@ class UIMessageStream:
         yield from self._part("")
         timing = {"firstTokenMs": done.first_token_ms, "totalMs": done.total_ms}
         metadata = self._metadata | {"timing": timing} | ({"usage": done.usage} if done.usage else {})
+        if done.feedback_token:
+            metadata["feedbackToken"] = done.feedback_token
         if done.finish_reason == "stopped":
             yield _chunk("message-metadata", messageMetadata=metadata)
             yield _chunk("abort", reason="stopped")

@@ -30,9 +30,9 @@ def said(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
 
 
-def chunks(*events: Event, metadata: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+def chunks(*events: Event) -> list[dict[str, Any]]:
     """The chunks of a whole stream; it must end in [DONE]."""
-    out = UIMessageStream(metadata).encode(enumerate(events, 1))
+    out = UIMessageStream().encode(enumerate(events, 1))
     assert out.endswith(DONE)
     return [json.loads(line[6:]) for line in out.removesuffix(DONE).decode().split("\n\n") if line]
 
@@ -41,8 +41,8 @@ def call(**fields: Any) -> ToolCallDelta:
     return ToolCallDelta(msgspec.Raw(json.dumps(fields).encode()))
 
 
-def done(reason: str = "stop", usage: Usage | None = None) -> Done:
-    return Done(TRACE, reason, usage, 3, 20)
+def done(reason: str = "stop") -> Done:
+    return Done(TRACE, reason, None, 3, 20)
 
 
 def test_the_chat_is_the_session_and_the_rest_goes_to_the_provider() -> None:
@@ -136,17 +136,18 @@ def test_tools_step_by_step() -> None:
 def test_an_answer() -> None:
     """Parts open before their deltas and close before the next; metadata comes first and last."""
     events = (ReasoningDelta(b"hm", 2), TextDelta(b"H\\u00e9", 2), TextDelta(b"y", 1))
-    found = chunks(STARTED, *events, done(usage=Usage(1, 2, 3)), metadata={"feedbackToken": "t"})
+    last = Done(TRACE, "stop", Usage(1, 2, 3), 3, 20, "t2")
+    found = chunks(Started(TRACE, "chat-1", "default", "t"), *events, last)
     assert [chunk["type"] for chunk in found] == [
         *("start", "start-step", "reasoning-start", "reasoning-delta", "reasoning-end"),
         *("text-start", "text-delta", "text-delta", "text-end", "finish-step", "finish"),
     ]
-    begun = {"feedbackToken": "t", "traceId": TRACE, "sessionId": "chat-1", "model": "default"}
+    begun = {"traceId": TRACE, "sessionId": "chat-1", "model": "default", "feedbackToken": "t"}
     assert found[0] == {"type": "start", "messageId": TRACE, "messageMetadata": begun}
     assert found[6] == {"type": "text-delta", "id": "2", "delta": "Hé"}
     timing = {"firstTokenMs": 3, "totalMs": 20}
     usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
-    assert found[-1]["messageMetadata"] == begun | {"timing": timing, "usage": usage}
+    assert found[-1]["messageMetadata"] == begun | {"feedbackToken": "t2", "timing": timing, "usage": usage}
     assert found[-1]["finishReason"] == "stop"
 
 
