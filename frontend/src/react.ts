@@ -5,3 +5,4 @@ export { FeedbackDialog, type Dimension, type FeedbackDialogProps } from "./reac
 export { RatingScale, type RatingScaleProps } from "./react/RatingScale.js";
 export { useFeedback, type Rated, type UseFeedback } from "./react/useFeedback.js";
 export { useStreamingChat, type UseStreamingChat } from "./react/useStreamingChat.js";
+export type { ChatMessage } from "./core/messages.js";

@@ -78,6 +78,44 @@ test("the server is killed and comes back: the answer so far stays, marked, and 
   }
 });
 
+test("with a publishable key: chat, rate, reload and the same rater, though the key itself rates nothing", async () => {
+  let key = "";
+  const gateway = await Gateway.start(`${CONFIG}\n[auth]\nrequire_keys = "always"\n`, (made) => {
+    const args = ["--role", "chat", "--publishable", "--origins", made.url, "--name", "web"];
+    key = made.run("keys", "create", ...args).trim();
+  });
+  expect(key).toMatch(/^gw-pk-/);
+  const tab = await Tab.open(browser, gateway.url);
+  try {
+    const dialog = tab.page.getByRole("dialog", { name: "API key" });
+    await dialog.getByLabel("Key").fill(key);
+    await dialog.getByRole("button", { name: "Use this key" }).click();
+    await tab.ask("one");
+    await tab.ended();
+    await tab.ask("two");
+    await until(async () => expect(await tab.answers.count()).toBe(2));
+    const traceId = await tab.ended();
+    await tab.answer.getByRole("button", { name: "Good answer" }).click();
+    await until(() => expect(gateway.ratings(traceId)).toMatchObject([{ value: "true", valid: 1 }]));
+    await tab.page.reload();
+    await until(async () => expect(await tab.answers.count()).toBe(2));
+    const again = tab.answer.getByRole("button", { name: "Bad answer" });
+    await expect(tab.answer.getByRole("button", { name: "Good answer" }).getAttribute("aria-pressed")).resolves.toBe("true");
+    await again.click();
+    await until(() => expect(gateway.ratings(traceId).filter((rating) => rating.valid)).toMatchObject([{ value: "false" }]));
+    await tab.ask("Tell me much", "slow");
+    await until(async () => expect(await tab.answers.count()).toBe(3));
+    await until(async () => expect((await tab.text()).length).toBeGreaterThan(50));
+    await tab.page.reload();
+    await until(async () => expect((await tab.text()).length).toBeGreaterThan(100));
+    await tab.question.press("Escape");
+    expect(await gateway.outcome(await tab.ended("stopped"))).toBe("stopped");
+  } finally {
+    await tab.close();
+    await gateway.close();
+  }
+});
+
 test("where keys are required the app asks for one, and keeps it in its tab", async () => {
   let key = "";
   const gateway = await Gateway.start(`${CONFIG}\n[auth]\nrequire_keys = "always"\n`, (made) => {

@@ -103,7 +103,7 @@ describe.each([
   });
 });
 
-test.each([1, 60, 300, 333, 1000])("a connection that breaks after %i bytes, again and again, loses no word", async (bytes) => {
+test.each([1, 60, 700, 777, 1000])("a connection that breaks after %i bytes, again and again, loses no word", async (bytes) => {
   const chat = createChat({ api: gateway.url, model: "unicode", fetch: breaking(bytes, 3) });
   await chat.sendMessage("hello");
   // Before the first event nothing can be taken up: then it is an error, and never half an answer.
