@@ -45,6 +45,7 @@ from gateway.storage.sqlite import SQLiteStore
 from gateway.storage.sqlite_file import parse_url
 from gateway.streaming.runs import Runs
 from gateway.web.edge import Edge
+from gateway.web.files import Pages
 from gateway.web.openapi import document
 from gateway.web.routes import ROUTES
 from gateway.web.server import Server, listen, server
@@ -78,8 +79,9 @@ class Gateway:
             store, lambda: self.chat.settings.config.feedback.dimensions, self._rated, self.chat.limits.rating
         )
         self.erasure = Erasure(store, self.runs, lambda: self.chat.settings.config)
+        openapi = document(ROUTES)
         self.app = Edge(
-            Services(self.chat, feedback, store, self.door, self.metrics, self.feed, document(ROUTES), self.erasure)
+            Services(self.chat, feedback, store, self.door, self.metrics, self.feed, openapi, self.erasure, Pages())
         )
         self._watch_values()
 

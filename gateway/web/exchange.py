@@ -16,6 +16,7 @@ from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
 from gateway.wire import native, openai
 from gateway.wire.mlflow import errors as mlflow
 
+TEXT = b"text/plain; charset=utf-8"
 PIECE_BYTES = 65_536  # what a client must take within send_timeout_s, so that a slow one isn't taken for a dead one
 _LINGER_BYTES, _LINGER_S = 64 * 1024 * 1024, 5  # what is taken in, at most, of a body that is refused
 
@@ -190,6 +191,8 @@ class Exchange:
             await self.reply(mlflow.error_body(error), mlflow.error_status(error), extra=extra)
         elif self.path.startswith("/v1/"):
             await self.reply(openai.error_body(error), openai.error_status(error), extra=extra)
+        elif self.path.startswith("/api/chat"):  # the AI SDK's clients show the body to people as it is
+            await self.reply(error.message.encode(), error.status, content_type=TEXT, extra=extra)
         else:
             await self.reply(native.error_fields(error, self.trace_id), error.status, extra=extra)
 

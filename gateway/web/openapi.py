@@ -73,13 +73,15 @@ def _operation(route: Route, body: Any, reply: Any) -> dict[str, Any]:
         for name, text in route.query.items()
     ]
     error = "OpenAIError" if route.path.startswith("/v1/") else "Error"
-    refused = {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{error}"}}}}
+    refused: dict[str, Any] = {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{error}"}}}}
+    if route.path.startswith("/api/chat"):
+        refused = {"content": {"text/plain": {"schema": {"type": "string"}}}}
     statuses = [*route.errors, *((401, 403, 429) if route.roles else ())]
     responses: dict[str, Any] = {
         "200": {"description": "Success", "content": {route.media: {"schema": reply or {}}}},
         **{str(status): {"description": "Refused", **refused} for status in sorted(statuses)},
     }
-    if route.path == "/chat/stream/{trace_id}" and route.method == "GET":
+    if route.path in ("/chat/stream/{trace_id}", "/api/chat/{session_id}/stream") and route.method == "GET":
         responses["204"] = {"description": "Nothing to resume"}
     operation: dict[str, Any] = {"summary": route.summary, "responses": responses}
     if parameters:

@@ -15,11 +15,6 @@ from gateway.observability.metrics import CONTENT_TYPE
 from gateway.web.exchange import Exchange
 
 
-async def home(x: Exchange) -> None:
-    """GET /: where to look."""
-    await x.reply({"name": "Feedback Gateway", "version": __version__, "api": "/openapi.json", "config": "/config"})
-
-
 async def healthz(x: Exchange) -> None:
     """GET /healthz: the process answers."""
     await x.reply({"status": "ok"})

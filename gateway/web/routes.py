@@ -12,8 +12,9 @@ import msgspec
 
 from gateway.auth import Role
 from gateway.erasure import Erased
-from gateway.web import chat, feedback, ops
+from gateway.web import ai_sdk, chat, feedback, ops, pages
 from gateway.web.exchange import Exchange
+from gateway.wire import ai_sdk as ai_sdk_wire
 from gateway.wire import feedback as feedback_wire
 from gateway.wire import native
 
@@ -176,6 +177,35 @@ ROUTES: tuple[Route, ...] = (
         reply=Erased,
         errors=(422, 503),
     ),
+    Route(
+        method="POST",
+        path="/api/chat",
+        handler=ai_sdk.chat,
+        roles=ASK,
+        summary="The Vercel AI SDK's useChat: a UI message stream",
+        body=(ai_sdk_wire.UIChat,),
+        media="text/event-stream",
+        errors=_CHAT_ERRORS,
+    ),
+    Route(
+        method="GET",
+        path="/api/chat/{session_id}/stream",
+        handler=ai_sdk.resume,
+        roles=OWN,
+        summary="The chat's running answer from its beginning on; 204 where none is running",
+        media="text/event-stream",
+        query={"user_id": "Whose chat"},
+        errors=(404, 422),
+    ),
+    Route(
+        method="POST",
+        path="/api/chat/{session_id}/stop",
+        handler=ai_sdk.stop,
+        roles=OWN,
+        summary="Stop the chat's running answer; what there is of it is kept",
+        query={"user_id": "Whose chat"},
+        errors=(404, 422),
+    ),
     Route(method="GET", path="/v1/models", handler=chat.models, roles=CHAT, summary="The declared models"),
     Route(
         method="POST",
@@ -218,5 +248,14 @@ ROUTES: tuple[Route, ...] = (
         media="text/event-stream",
     ),
     Route(method="GET", path="/openapi.json", handler=ops.openapi, roles=(), summary="This description"),
-    Route(method="GET", path="/", handler=ops.home, roles=(), summary="Where to look"),
+    Route(method="GET", path="/", handler=pages.app, roles=(), summary="The web app", media="text/html"),
+    Route(
+        method="GET",
+        path="/assets/{name}",
+        handler=pages.asset,
+        roles=(),
+        summary="A file of the web app",
+        media="application/octet-stream",
+        errors=(404,),
+    ),
 )

@@ -82,7 +82,7 @@ async def send_events(x: Exchange, log: EventLog, reader: Reader) -> None:
                 if await reader.wait():
                     continue
                 data = native.HEARTBEAT
-            await _send(x, reader, data, more=more)
+            await send_data(x, reader, data, more=more)
             data = b""
 
 
@@ -105,10 +105,10 @@ async def send_raw(x: Exchange, log: EventLog, reader: Reader, end: Callable[[Te
                 data = openai.HEARTBEAT
             if not x.started:
                 await x.head(200, SSE, SSE_HEADERS)
-            await _send(x, reader, data, more=more)
+            await send_data(x, reader, data, more=more)
 
 
-async def _send(x: Exchange, reader: Reader, data: bytes, *, more: bool) -> None:
+async def send_data(x: Exchange, reader: Reader, data: bytes, *, more: bool) -> None:
     """All of `data`, piece by piece, each watched by the sweep while the client doesn't take it."""
     loop = asyncio.get_running_loop()
     for at in range(0, len(data), PIECE_BYTES):

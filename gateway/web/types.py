@@ -16,6 +16,7 @@ from gateway.limits import Limits
 from gateway.observability.feed import Feed
 from gateway.observability.metrics import Metrics
 from gateway.storage.base import Store
+from gateway.web.files import Pages
 
 Scope = MutableMapping[str, Any]
 ASGIMessage = MutableMapping[str, Any]
@@ -35,6 +36,7 @@ class Services(msgspec.Struct, frozen=True):
     feed: Feed
     openapi: bytes
     erasure: Erasure
+    pages: Pages
 
     @property
     def config(self) -> Config:

@@ -16,6 +16,7 @@ from gateway.door import Door
 from gateway.observability.metrics import Metrics
 from gateway.web.edge import Edge
 from gateway.web.exchange import Exchange
+from gateway.web.files import Pages
 from gateway.web.routes import ROUTES, Handler
 from gateway.web.types import Services
 
@@ -36,7 +37,7 @@ async def ask(handler: Handler, aborted: list[str]) -> list[Any]:
     settings: Any = SimpleNamespace(settings=SimpleNamespace(config=Config()))
     nothing: Any = None
     door = Door(KeyRing(), Config, "127.0.0.1", "k")
-    services = Services(settings, nothing, nothing, door, Metrics(), nothing, b"{}", nothing)
+    services = Services(settings, nothing, nothing, door, Metrics(), nothing, b"{}", nothing, Pages())
     edge = Edge(services)
     route = next(route for route in ROUTES if route.path == "/healthz")
     edge._routes["GET", "/healthz"] = msgspec.structs.replace(route, handler=handler)

@@ -21,13 +21,6 @@ from tests.web.client import ask, assert_native, call
 from tests.web.conftest import CONFIG, Locked
 
 
-def test_home(edge: GatewayProcess) -> None:
-    """It says where to look."""
-    reply = call(edge, "GET", "/")
-    assert reply.status == 200
-    assert b"/openapi.json" in reply.body
-
-
 def test_health(edge: GatewayProcess) -> None:
     """The process answers, and the store takes writes."""
     assert call(edge, "GET", "/healthz").json == {"status": "ok"}

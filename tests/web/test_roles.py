@@ -26,6 +26,7 @@ STRANGERS = ("none", "bad", "expired", "revoked", "token expired", "token revoke
 PAGE = "https://shop.example"
 HI = {"messages": [{"role": "user", "content": "hi"}]}
 GOOD = {"is_correct": True}
+UI = {"id": "ui", "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi"}]}]}
 
 
 def row(status: int = 200, **others: int) -> dict[str, int]:
@@ -41,6 +42,8 @@ CHATS = row(chat=200, other=200)
 ADMINS = row(other=200)
 RATES = row(chat=200, review=200, other=404, token=200)  # the trace is none of the other project's
 OWNS = row(404, chat=200, other=404, token=200)  # a stream is its key's own
+STOPS = row(200, chat=200, other=200, token=200, token_elsewhere=200)  # nothing runs there
+QUIET = {caller: 204 if status == 200 else status for caller, status in STOPS.items()}
 READS = RATES | {"token elsewhere": 404}
 VOUCHES = row(chat=200, review=200, other=404)
 
@@ -68,6 +71,10 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("GET", "/readyz"): ("/readyz", None, OPEN),
     ("GET", "/openapi.json"): ("/openapi.json", None, OPEN),
     ("GET", "/"): ("/", None, OPEN),
+    ("GET", "/assets/{name}"): ("/assets/none.js", None, dict.fromkeys(CALLERS, 404)),  # not 401
+    ("POST", "/api/chat"): ("/api/chat", UI, ASKS),
+    ("GET", "/api/chat/{session_id}/stream"): ("/api/chat/none/stream", None, QUIET),
+    ("POST", "/api/chat/{session_id}/stop"): ("/api/chat/none/stop", None, STOPS),
 }
 SOCKET = {"open": ("admin", "chat", "other", "page")}  # every other caller is closed with 1008
 

@@ -1,0 +1,102 @@
+/** The field to ask in: Enter sends, Shift+Enter breaks the line, Escape stops. */
+
+import { Select } from "@base-ui/react/select";
+import { useEffect, useRef, useState } from "react";
+import { Icon } from "./icons";
+
+interface Props {
+  busy: boolean;
+  models: string[];
+  model: string | undefined;
+  onModel: (model: string) => void;
+  onAsk: (text: string) => void;
+  onStop: () => Promise<void>;
+  onKey?: () => void;
+}
+
+export function Composer({ busy, models, model, onModel, onAsk, onStop, onKey }: Props) {
+  const [text, setText] = useState("");
+  const field = useRef<HTMLTextAreaElement>(null);
+  const ready = !busy && text.trim() !== "";
+  useEffect(() => {
+    if (matchMedia("(hover: hover)").matches) field.current?.focus();
+  }, []);
+  const ask = () => {
+    if (!ready) return;
+    onAsk(text.trim());
+    setText("");
+  };
+  return (
+    <form
+      className="composer"
+      onSubmit={(event) => {
+        event.preventDefault();
+        ask();
+      }}
+    >
+      <label className="sr-only" htmlFor="question">
+        Your question
+      </label>
+      <textarea
+        id="question"
+        ref={field}
+        rows={1}
+        dir="auto"
+        value={text}
+        placeholder="Ask something"
+        onChange={(event) => setText(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
+            event.preventDefault();
+            ask();
+          } else if (event.key === "Escape" && busy) void onStop();
+        }}
+      />
+      <div className="composer-row">
+        {model && models.length > 1 && <ModelSelect models={models} model={model} onModel={onModel} />}
+        {onKey && (
+          <button type="button" className="link" onClick={onKey}>
+            Enter a key
+          </button>
+        )}
+        <span className="grow" />
+        {busy ? (
+          <button type="button" className="send" aria-label="Stop" title="Stop (Esc)" onClick={() => void onStop()}>
+            <Icon name="stop" />
+          </button>
+        ) : (
+          <button type="submit" className="send" aria-label="Send" title="Send (Enter)" aria-disabled={!ready}>
+            <Icon name="send" />
+          </button>
+        )}
+      </div>
+    </form>
+  );
+}
+
+function ModelSelect({ models, model, onModel }: Pick<Props, "models" | "onModel"> & { model: string }) {
+  return (
+    <Select.Root value={model} onValueChange={(value) => value && onModel(value)}>
+      <Select.Trigger className="model" aria-label="Model">
+        <Select.Value />
+        <Icon name="chevron" size={14} />
+      </Select.Trigger>
+      <Select.Portal>
+        <Select.Positioner className="above" sideOffset={6} alignItemWithTrigger={false} side="top" align="start">
+          <Select.Popup className="options">
+            <Select.List>
+              {models.map((name) => (
+                <Select.Item key={name} value={name} className="option">
+                  <Select.ItemText>{name}</Select.ItemText>
+                  <Select.ItemIndicator>
+                    <Icon name="check" size={14} />
+                  </Select.ItemIndicator>
+                </Select.Item>
+              ))}
+            </Select.List>
+          </Select.Popup>
+        </Select.Positioner>
+      </Select.Portal>
+    </Select.Root>
+  );
+}

@@ -1,0 +1,161 @@
+/** One conversation: its messages, what is going on, and the field to ask in. */
+
+import { useEffect, useRef, useState } from "react";
+import { useStreamingChat } from "../src/react.js";
+import { Answer } from "./Answer";
+import { Composer } from "./Composer";
+import { useAccess, type useGatewayConfig } from "./gateway";
+import { recall, remember } from "./memory";
+
+interface Props {
+  sessionId: string | undefined;
+  /** The conversation got its ID. */
+  onNamed: (id: string) => void;
+  config: ReturnType<typeof useGatewayConfig>;
+}
+
+const STARTERS = ["What can you do?", "Show me a table of three planets", "Write a haiku about feedback"];
+
+export function Conversation({ sessionId, onNamed, config }: Props) {
+  const { apiKey, askKey } = useAccess();
+  const [known] = useState(() => (sessionId ? recall(sessionId) : undefined));
+  const [model, setModel] = useState<string>();
+  const chat = useStreamingChat({ apiKey, model, sessionId, token: known?.token, replaced: known?.replaced });
+  const { messages, status, error, reconnecting } = chat;
+  const busy = status === "submitted" || status === "streaming";
+
+  const question = messages[0]?.text;
+  const token = messages.findLast((message) => message.feedbackToken)?.feedbackToken;
+  useEffect(() => {
+    if (!chat.sessionId || !question) return;
+    const before = recall(chat.sessionId);
+    remember({
+      id: chat.sessionId,
+      title: before?.title ?? question.slice(0, 80),
+      time: Date.now(),
+      token: token ?? before?.token,
+      replaced: chat.replaced,
+    });
+    if (chat.sessionId !== sessionId) onNamed(chat.sessionId);
+  }, [chat.sessionId, question, token, chat.replaced, sessionId, onNamed]);
+
+  const { area, stuck, toEnd } = useStickToEnd(messages);
+  const ask = (text: string) => {
+    toEnd();
+    void chat.sendMessage(text);
+  };
+
+  return (
+    <main className="main">
+      <h1 className="sr-only">Chat</h1>
+      <div className="scroll" ref={area} tabIndex={-1}>
+        <div className="column">
+          {messages.length === 0 && status !== "error" && !sessionId && <Welcome onAsk={ask} />}
+          {messages.map((message, index) =>
+            message.role === "user" ? (
+              <article key={message.id} className="question" aria-label="You asked">
+                <p dir="auto">{message.text}</p>
+              </article>
+            ) : (
+              <Answer
+                key={message.id}
+                message={message}
+                last={index === messages.length - 1}
+                dimensions={config.data?.dimensions}
+                onAgain={chat.regenerate}
+              />
+            ),
+          )}
+          {error && messages.length === 0 && (
+            <div className="trouble" role="alert">
+              <p>{error.status === 404 ? "This conversation isn’t there any more, or it is somebody else’s." : error.message}</p>
+              <button type="button" onClick={() => (error.status === 401 ? askKey() : void chat.restore())}>
+                {error.status === 401 ? "Enter a key" : "Try again"}
+              </button>
+            </div>
+          )}
+          {config.error && (
+            <div className="trouble" role="alert">
+              <p>The gateway can’t be reached.</p>
+              <button type="button" onClick={() => void config.refetch()}>
+                Try again
+              </button>
+            </div>
+          )}
+        </div>
+      </div>
+      <div className="foot">
+        {!stuck && (
+          <button type="button" className="to-end" onClick={toEnd}>
+            To the latest
+          </button>
+        )}
+        {reconnecting > 0 && <p className="notice">The connection was lost. Trying again…</p>}
+        <Composer
+          busy={busy}
+          models={config.data?.models ?? []}
+          model={model ?? config.data?.default_model}
+          onModel={setModel}
+          onAsk={ask}
+          onStop={chat.stop}
+          {...(error?.status === 401 ? { onKey: askKey } : {})}
+        />
+        <p className="sr-only" role="status">
+          {reconnecting > 0 ? "The connection was lost. Trying again." : SAID[status === "ready" ? (messages.at(-1)?.status ?? "none") : status]}
+        </p>
+      </div>
+    </main>
+  );
+}
+
+const SAID: Record<string, string> = {
+  submitted: "Waiting for the answer",
+  streaming: "The answer is coming",
+  done: "The answer is complete",
+  stopped: "Stopped",
+  interrupted: "The answer broke off",
+  error: "The answer failed",
+};
+
+function Welcome({ onAsk }: { onAsk: (text: string) => void }) {
+  return (
+    <div className="welcome">
+      <h2>What would you like to know?</h2>
+      <p className="muted">Every answer can be rated. Your ratings help to make the next ones better.</p>
+      <div className="starters">
+        {STARTERS.map((text) => (
+          <button key={text} type="button" onClick={() => onAsk(text)}>
+            {text}
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+/** Follow what comes, as long as the reader is at the end. */
+function useStickToEnd(changes: unknown) {
+  const area = useRef<HTMLDivElement>(null);
+  const [stuck, setStuck] = useState(true);
+  const stuckNow = useRef(true);
+  useEffect(() => {
+    const box = area.current;
+    if (!box) return;
+    const look = () => {
+      stuckNow.current = box.scrollHeight - box.scrollTop - box.clientHeight < 48;
+      setStuck(stuckNow.current);
+    };
+    box.addEventListener("scroll", look, { passive: true });
+    return () => box.removeEventListener("scroll", look);
+  }, []);
+  useEffect(() => {
+    const box = area.current;
+    if (box && stuckNow.current) box.scrollTop = box.scrollHeight;
+  }, [changes]);
+  const toEnd = () => {
+    stuckNow.current = true;
+    setStuck(true);
+    if (area.current) area.current.scrollTop = area.current.scrollHeight;
+  };
+  return { area, stuck, toEnd };
+}

@@ -1,0 +1,57 @@
+/** The field for a key, where the gateway asks for one. It stays in this tab. */
+
+import { Dialog } from "@base-ui/react/dialog";
+import { useState } from "react";
+
+interface Props {
+  open: boolean;
+  required: boolean;
+  current: string | undefined;
+  onClose: () => void;
+  onKey: (key: string) => void;
+}
+
+export function KeyDialog({ open, required, current, onClose, onKey }: Props) {
+  return (
+    <Dialog.Root open={open} onOpenChange={(next) => !next && onClose()}>
+      <Dialog.Portal>
+        <Dialog.Backdrop className="backdrop" />
+        <Dialog.Popup className="popup">
+          <Dialog.Title>API key</Dialog.Title>
+          <Dialog.Description>
+            {required
+              ? "This gateway wants a key. Whoever runs it makes one with “gateway keys create --role chat”."
+              : "This gateway lets you in without a key."}{" "}
+            It is kept in this tab only, and sent to this gateway only.
+          </Dialog.Description>
+          <KeyForm current={current} onClose={onClose} onKey={onKey} />
+        </Dialog.Popup>
+      </Dialog.Portal>
+    </Dialog.Root>
+  );
+}
+
+function KeyForm({ current = "", onClose, onKey }: Pick<Props, "current" | "onClose" | "onKey">) {
+  const [key, setKey] = useState(current);
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        onKey(key.trim());
+      }}
+    >
+      <label className="field">
+        <span>Key</span>
+        <input type="password" value={key} autoComplete="off" spellCheck={false} placeholder="gw-…" onChange={(event) => setKey(event.target.value)} />
+      </label>
+      <div className="buttons">
+        <button type="button" onClick={onClose}>
+          Cancel
+        </button>
+        <button type="submit" className="primary">
+          Use this key
+        </button>
+      </div>
+    </form>
+  );
+}

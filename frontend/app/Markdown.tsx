@@ -1,0 +1,121 @@
+/**
+ * A model's answer as Markdown. What a model says is hostile until shown otherwise: no HTML, nothing loaded from
+ * anywhere, links only to http, https and mailto. While it streams only the last block is parsed anew.
+ */
+
+import { Component, memo, useState, type ComponentProps, type ReactNode } from "react";
+import ReactMarkdown, { defaultUrlTransform, type Components } from "react-markdown";
+import remarkGfm from "remark-gfm";
+import remend from "remend";
+import { Icon } from "./icons";
+
+/** Parsing takes time by the square of some texts' length: beyond this a block is shown as it is. */
+const LONG_BLOCK = 20_000;
+const plugins = [remarkGfm];
+
+export function Markdown({ text, streaming }: { text: string; streaming: boolean }) {
+  const blocks = toBlocks(text);
+  return (
+    <div className="markdown" dir="auto">
+      {blocks.map((block, index) => (
+        <Block key={index} text={streaming && index === blocks.length - 1 ? remend(block.slice(0, LONG_BLOCK)) + block.slice(LONG_BLOCK) : block} />
+      ))}
+    </div>
+  );
+}
+
+const Block = memo(function Block({ text }: { text: string }) {
+  if (text.length > LONG_BLOCK) return <p className="plain">{text}</p>;
+  return (
+    <OrPlain text={text}>
+      <ReactMarkdown remarkPlugins={plugins} components={COMPONENTS} urlTransform={safeUrl}>
+        {text}
+      </ReactMarkdown>
+    </OrPlain>
+  );
+});
+
+/** Where the parser gives up on a text, its reader still gets it. */
+class OrPlain extends Component<{ text: string; children: ReactNode }, { failed: boolean }> {
+  override state = { failed: false };
+
+  static getDerivedStateFromError() {
+    return { failed: true };
+  }
+
+  override render() {
+    return this.state.failed ? <p className="plain">{this.props.text}</p> : this.props.children;
+  }
+}
+
+/** Cut at blank lines outside code fences, but not inside a list. */
+export function toBlocks(text: string): string[] {
+  const blocks: string[] = [];
+  let current: string[] = [];
+  let fence = "";
+  let blank = false;
+  for (const line of text.split("\n")) {
+    const mark = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1] ?? "";
+    const goesOn = /^(\s+\S|[-*+] |\d+[.)] )/.test(line);
+    if (blank && !fence && line.trim() && !goesOn) {
+      blocks.push(current.join("\n"));
+      current = [];
+    }
+    if (mark && !fence) fence = mark;
+    else if (mark && mark[0] === fence[0] && mark.length >= fence.length && line.trim() === mark) fence = "";
+    blank = !line.trim();
+    current.push(line);
+  }
+  blocks.push(current.join("\n"));
+  return blocks;
+}
+
+function safeUrl(url: string, key: string): string {
+  return key === "href" && /^(https?|mailto):/i.test(url) ? defaultUrlTransform(url) : "";
+}
+
+const COMPONENTS: Components = {
+  a: ({ href, children }) =>
+    href ? (
+      <a href={href} target="_blank" rel="noopener noreferrer nofollow" title={href}>
+        {children}
+      </a>
+    ) : (
+      <span>{children}</span>
+    ),
+  img: ({ alt }) => <span className="image-left-out">[image: {alt || "no description"}]</span>,
+  pre: Code,
+  table: ({ children }) => (
+    <div className="table" tabIndex={0} role="group" aria-label="Table">
+      <table>{children}</table>
+    </div>
+  ),
+  h1: ({ children }) => <h3>{children}</h3>,
+  h2: ({ children }) => <h3>{children}</h3>,
+  h3: ({ children }) => <h4>{children}</h4>,
+  h4: ({ children }) => <h5>{children}</h5>,
+  h5: ({ children }) => <h6>{children}</h6>,
+  input: ({ checked }) => <span>{checked ? "☑ " : "☐ "}</span>,
+};
+
+function Code({ children }: ComponentProps<"pre">) {
+  const [copied, setCopied] = useState(false);
+  const code = (children as { props?: { children?: unknown; className?: string } } | undefined)?.props;
+  const language = /language-(\S+)/.exec(code?.className ?? "")?.[1] ?? "";
+  const copy = async () => {
+    await navigator.clipboard.writeText(String(code?.children ?? ""));
+    setCopied(true);
+    setTimeout(() => setCopied(false), 1500);
+  };
+  return (
+    <div className="code">
+      <div className="code-head">
+        <span>{language || "code"}</span>
+        <button type="button" className="quiet" onClick={() => void copy()}>
+          <Icon name={copied ? "check" : "copy"} size={14} /> {copied ? "Copied" : "Copy"}
+        </button>
+      </div>
+      <pre tabIndex={0}>{children}</pre>
+    </div>
+  );
+}

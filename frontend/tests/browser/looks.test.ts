@@ -1,0 +1,89 @@
+/**
+ * How it looks, as pictures in docs/, and whether axe finds anything to complain about in each of them.
+ * Pictures that are there already stay, so that a run leaves the checkout clean; SCREENSHOTS=1 makes them anew.
+ */
+
+import { createRequire } from "node:module";
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Gateway, until } from "../gateway.js";
+import { launch, NARROW, Tab, WIDE } from "./page.js";
+
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const PICTURES = resolve(dirname(fileURLToPath(import.meta.url)), "../../../docs/screenshots");
+
+const KEPT = ["welcome", "rated", "detail", "failed"]; // the others are only looked at by axe
+
+let browser: Browser;
+let gateway: Gateway;
+beforeAll(async () => {
+  mkdirSync(PICTURES, { recursive: true });
+  gateway = await Gateway.start();
+  browser = await launch();
+});
+afterAll(async () => {
+  await browser?.close();
+  await gateway?.close();
+});
+
+/** axe's findings, in words. It runs in a world of its own, which the page's policy doesn't reach. */
+async function violations(tab: Tab): Promise<string[]> {
+  await tab.page.addScriptTag({ path: AXE });
+  const found = await tab.page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: { run: () => Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }> } };
+    return (await axe.run()).violations;
+  });
+  return found.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 120)} ${node.failureSummary}`));
+}
+
+describe.each([
+  ["wide", WIDE],
+  ["narrow", NARROW],
+])("%s", (size, viewport) => {
+  test.each(["light", "dark"] as const)("%s", async (colorScheme) => {
+    const tab = await Tab.open(browser, gateway.url, { viewport, colorScheme, bypassCSP: true, reducedMotion: "reduce" });
+    const picture = async (name: string) => {
+      const path = `${PICTURES}/${name}-${size}-${colorScheme}.png`;
+      const wanted = KEPT.includes(name) && (process.env.SCREENSHOTS !== undefined || !existsSync(path));
+      await tab.page.screenshot(wanted ? { path } : {});
+      expect(await violations(tab), name).toEqual([]);
+    };
+    try {
+      await tab.page.getByRole("heading", { name: "What would you like to know?" }).waitFor();
+      await picture("welcome");
+      await tab.ask("How do I rate an answer?", "echo");
+      await tab.ended();
+      await tab.answer.getByRole("button", { name: "Bad answer" }).click();
+      await tab.page.getByRole("button", { name: "Too long" }).click();
+      await tab.page.getByLabel("Comment").fill("Half of it would do.");
+      await picture("rating");
+      await tab.page.getByRole("form", { name: "Why?" }).getByRole("button", { name: "Send" }).click();
+      await tab.page.getByText("Change").waitFor();
+      await picture("rated");
+      await tab.answer.getByRole("button", { name: "Rate in detail" }).click();
+      await tab.page.getByRole("radio", { name: "4" }).check();
+      await picture("detail");
+      await tab.page.keyboard.press("Escape");
+      await tab.ask("Tell me much", "slow");
+      await until(async () => expect(await tab.answers.count()).toBe(2));
+      await until(async () => expect((await tab.text()).length).toBeGreaterThan(200));
+      await picture("streaming");
+      await tab.question.press("Escape");
+      await tab.ended("stopped");
+      await tab.ask("hello", "broken");
+      await until(async () => expect(await tab.answers.count()).toBe(3));
+      await tab.ended("failed");
+      await picture("failed");
+      await tab.choose("default");
+      await tab.page.getByRole("button", { name: "Key" }).first().click();
+      await tab.page.getByRole("dialog", { name: "API key" }).waitFor();
+      await picture("key");
+      expect(tab.problems).toEqual([]);
+    } finally {
+      await tab.close();
+    }
+  });
+});

@@ -1,0 +1,67 @@
+"""The built web app's files in memory, ready to send. Made by app.py; asked by pages.py.
+
+Only names that were found in the folder are known, so that no path leads anywhere else.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from pathlib import Path
+
+import msgspec
+
+STATIC = Path(__file__).parent / "static"
+HTML = b"text/html; charset=utf-8"
+_TYPES = {
+    ".html": HTML,
+    ".js": b"text/javascript; charset=utf-8",
+    ".css": b"text/css; charset=utf-8",
+    ".svg": b"image/svg+xml",
+}
+_HASHED = re.compile(r".+-[A-Za-z0-9_-]{8}\.(js|css)")
+
+
+class File(msgspec.Struct, frozen=True):
+    """One file, ready to send."""
+
+    body: bytes
+    packed: bytes | None  # gzip, where that is smaller
+    kind: bytes
+    etag: bytes
+    cache: bytes
+
+
+class Pages:
+    """The built app in memory. It is read again when it was built anew."""
+
+    def __init__(self, folder: Path = STATIC) -> None:
+        self._folder = folder
+        self._stamp: int | None = None
+        self._files: dict[str, File] = {}
+
+    def find(self, name: str) -> File | None:
+        """A file by its name: `index.html`, or one of the assets."""
+        try:
+            stamp = (self._folder / "index.html").stat().st_mtime_ns
+        except OSError:
+            return None
+        if stamp != self._stamp:
+            assets = (self._folder / "assets").glob("*")
+            self._files = {file.name: _read(file) for file in (self._folder / "index.html", *assets) if file.is_file()}
+            self._stamp = stamp
+        return self._files.get(name)
+
+
+def _read(file: Path) -> File:
+    body = file.read_bytes()
+    packed = gzip.compress(body, mtime=0)
+    lasting = _HASHED.fullmatch(file.name) is not None
+    return File(
+        body=body,
+        packed=packed if len(packed) < len(body) else None,
+        kind=_TYPES.get(file.suffix, b"application/octet-stream"),
+        etag=b'W/"' + hashlib.sha256(body).hexdigest()[:20].encode() + b'"',
+        cache=b"public, max-age=31536000, immutable" if lasting else b"no-cache",
+    )

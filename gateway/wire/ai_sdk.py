@@ -1,0 +1,246 @@
+"""The Vercel AI SDK's wire: UI messages in, a UI message stream (v1) out. Sans-I/O; called by web/ai_sdk.py.
+
+Format: the SDK's docs, "Stream protocols", and `src/ui-message-stream/ui-message-chunks.ts` of the package `ai`,
+versions 6 and 7. Its clients die of a chunk they don't know and of a delta without its start, so nothing else is ever
+sent. An answer's trace ID rides in the message's metadata, and is the message's ID: a replay finds its message again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from gateway.domain.events import Done, Event, ReasoningDelta, Started, TextDelta, ToolCallDelta
+from gateway.domain.messages import ChatRequest
+from gateway.errors import InvalidValue
+from gateway.wire import native
+from gateway.wire.body import Id, convert, decode_fields
+
+HEADERS = [
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-vercel-ai-ui-message-stream", b"v1"),
+]
+CONNECTED = b": stream-open\n\n"
+HEARTBEAT = b": keep-alive\n\n"
+DONE = b"data: [DONE]\n\n"
+
+_encode = msgspec.json.encode
+_REASONS = {"stop": "stop", "length": "length", "content_filter": "content-filter", "tool_calls": "tool-calls"}
+
+
+class UIMessage(msgspec.Struct):
+    """One message of a chat, as `useChat` keeps it. `content` is what versions before 5 had."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: list[dict[str, Any]] = []
+    content: str | None = None
+
+
+class UIChat(msgspec.Struct, kw_only=True):
+    """Body of POST /api/chat. Beyond these fields it takes what /chat takes, and the provider's parameters."""
+
+    id: Id
+    messages: list[UIMessage] | None = None
+    message: UIMessage | None = None  # in place of messages: the newest alone; the stored turns come first
+    trigger: str | None = None
+    messageId: str | None = None
+
+
+def decode_chat(body: bytes, traceparent: str | None = None) -> ChatRequest:
+    """A chat body, checked. Raises BadRequest or InvalidValue."""
+    fields = decode_fields(body)
+    given = convert(_encode({name: fields.pop(name) for name in UIChat.__struct_fields__ if name in fields}), _CHAT)
+    fields["session_id"] = msgspec.Raw(_encode(given.id))
+    if (given.messages is None) == (given.message is None):
+        problem = "give exactly one of message and messages"
+        raise InvalidValue(problem, details=[("messages", problem)])
+    if given.message is not None:
+        fields["message"] = msgspec.Raw(_encode(_text(given.message)))
+    else:
+        messages = [each for message in given.messages or () for each in _to_openai(message)]
+        fields["messages"] = msgspec.Raw(_encode(messages))
+    return native.chat_request(fields, "/api/chat", traceparent)
+
+
+def _to_openai(message: UIMessage) -> Iterator[dict[str, Any]]:
+    """One UI message as the messages a provider takes."""
+    if message.role != "assistant":
+        content: Any = _text(message)
+        if files := [_file(part) for part in message.parts if part.get("type") == "file"]:
+            content = [*([{"type": "text", "text": content}] if content else []), *files]
+        yield {"role": message.role, "content": content}
+        return
+    if message.content and not message.parts:
+        yield {"role": "assistant", "content": message.content}
+    texts: list[str] = []
+    tools: list[dict[str, Any]] = []
+    for part in [*message.parts, {"type": "step-start"}]:
+        kind = str(part.get("type"))
+        if kind == "text":
+            texts.append(str(part.get("text", "")))
+        elif kind == "dynamic-tool" or kind.startswith("tool-"):
+            tools.append(part)
+        elif kind == "step-start":
+            yield from _step("".join(texts), tools)
+            texts, tools = [], []
+
+
+def _step(text: str, tools: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What one call of the model said, and what its tools gave. A call without its result is left out."""
+    ended = [part for part in tools if part.get("state") in ("output-available", "output-error")]
+    said: dict[str, Any] = {"role": "assistant", "content": text or None}
+    if ended:
+        said["tool_calls"] = [
+            {
+                "id": part.get("toolCallId"),
+                "type": "function",
+                "function": {
+                    "name": part.get("toolName") or str(part["type"]).removeprefix("tool-"),
+                    "arguments": _encode(part.get("input")).decode(),
+                },
+            }
+            for part in ended
+        ]
+    if text or ended:
+        yield said
+    for part in ended:
+        output = part.get("output") if part["state"] == "output-available" else part.get("errorText")
+        content = output if isinstance(output, str) else _encode(output).decode()
+        yield {"role": "tool", "tool_call_id": part.get("toolCallId"), "content": content}
+
+
+def _text(message: UIMessage) -> str:
+    texts = [str(part.get("text", "")) for part in message.parts if part.get("type") == "text"]
+    return "\n".join(texts) if message.parts else message.content or ""
+
+
+def _file(part: Mapping[str, Any]) -> dict[str, Any]:
+    url = part.get("url")
+    if str(part.get("mediaType")).startswith("image/"):
+        return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "file", "file": {"file_data": url, "filename": part.get("filename") or "file"}}
+
+
+class UIMessageStream:
+    """Events of one answer as chunks, from its start on."""
+
+    def __init__(self) -> None:
+        self._metadata: dict[str, Any] = {}
+        self._open = ""  # the kind of part that is open: text, reasoning
+        self._parts = 0
+        self._calls: dict[Any, _Call] = {}
+
+    def encode(self, events: Iterable[tuple[int, Event]]) -> bytes:
+        """Chunks of these events; after a terminal one the stream is at its end."""
+        return b"".join(chunk for _, event in events for chunk in self._chunks(event))
+
+    def text(self, text: bytes) -> bytes | None:
+        """A piece of text, still escaped; None where its part isn't open."""
+        if self._open != "text":
+            return None
+        return b'data: {"type":"text-delta","id":"%d","delta":"%b"}\n\n' % (self._parts, text)
+
+    def _chunks(self, event: Event) -> Iterator[bytes]:
+        match event:
+            case Started():
+                self._metadata = {"traceId": event.trace_id, "sessionId": event.session_id, "model": event.model}
+                if event.feedback_token:
+                    self._metadata["feedbackToken"] = event.feedback_token
+                yield _chunk("start", messageId=event.trace_id, messageMetadata=self._metadata)
+                yield _chunk("start-step")
+            case TextDelta(text=text):
+                yield from self._part("text")
+                yield self.text(text) or b""
+            case ReasoningDelta(text=text):
+                yield from self._part("reasoning")
+                yield b'data: {"type":"reasoning-delta","id":"%d","delta":"%b"}\n\n' % (self._parts, text)
+            case ToolCallDelta(call=call):
+                yield from self._part("")
+                yield from self._call(bytes(call))
+            case Done():
+                yield from self._done(event)
+            case _:
+                yield from self._part("")
+                yield _chunk("error", errorText=event.error)
+                yield DONE
+
+    def _part(self, kind: str) -> Iterator[bytes]:
+        """Have a part of that kind open, and no other; none for an empty kind."""
+        if self._open == kind:
+            return
+        if self._open:
+            yield _chunk(f"{self._open}-end", id=str(self._parts))
+        self._open = kind
+        if kind:
+            self._parts += 1
+            yield _chunk(f"{kind}-start", id=str(self._parts))
+
+    def _call(self, raw: bytes) -> Iterator[bytes]:
+        """A piece of a tool call. Pieces of one call share an index; its first has ID and name."""
+        try:
+            piece = msgspec.json.decode(raw, type=_Piece)
+        except msgspec.MsgspecError:
+            return  # not of OpenAI's form: the trace has it, this wire has no word for it
+        call = self._calls.setdefault(piece.index, _Call(piece.id or f"call_{piece.index}"))
+        if not call.name and piece.function.name:
+            call.name = piece.function.name
+            yield _chunk("tool-input-start", toolCallId=call.id, toolName=call.name)
+        if call.name and piece.function.arguments:
+            call.arguments += piece.function.arguments
+            yield _chunk("tool-input-delta", toolCallId=call.id, inputTextDelta=piece.function.arguments)
+
+    def _done(self, done: Done) -> Iterator[bytes]:
+        yield from self._part("")
+        timing = {"firstTokenMs": done.first_token_ms, "totalMs": done.total_ms}
+        metadata = self._metadata | {"timing": timing} | ({"usage": done.usage} if done.usage else {})
+        if done.feedback_token:
+            metadata["feedbackToken"] = done.feedback_token
+        if done.finish_reason == "stopped":
+            yield _chunk("message-metadata", messageMetadata=metadata)
+            yield _chunk("abort", reason="stopped")
+        else:
+            for call in self._calls.values():
+                if call.name:
+                    yield call.end()
+            yield _chunk("finish-step")
+            reason = _REASONS.get(done.finish_reason, "other")
+            yield _chunk("finish", finishReason=reason, messageMetadata=metadata)
+        yield DONE
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Piece(msgspec.Struct):
+    index: int = 0
+    id: str | None = None
+    function: _Function = msgspec.field(default_factory=_Function)
+
+
+class _Call:
+    """A tool call as it grows."""
+
+    def __init__(self, call_id: str) -> None:
+        self.id, self.name, self.arguments = call_id, "", ""
+
+    def end(self) -> bytes:
+        """What the model wants, whole."""
+        try:
+            value = msgspec.json.decode(self.arguments or "{}")
+        except msgspec.DecodeError:
+            problem = "The model's input for this tool is not JSON."
+            named = {"toolCallId": self.id, "toolName": self.name, "input": self.arguments, "errorText": problem}
+            return _chunk("tool-input-error", **named)
+        return _chunk("tool-input-available", toolCallId=self.id, toolName=self.name, input=value)
+
+
+_CHAT = msgspec.json.Decoder(UIChat)
+
+
+def _chunk(kind: str, **fields: Any) -> bytes:
+    return b"data: " + _encode({"type": kind, **fields}) + b"\n\n"
