@@ -220,14 +220,18 @@ def require(principal: Principal, *roles: Role) -> None:
 
 
 def origin_allowed(headers: Headers, allowed: Container[str]) -> bool:
-    """Whether a request's Origin is this server's own or a listed one; none at all is no web page.
+    """Whether a request's Origin is this server's own, a listed one, or on this machine; none at all is no web page.
 
     A browser asks nobody before it opens a WebSocket or sends a plain form, so that any page could otherwise talk to
-    a gateway that lets its machine's callers in without a key.
+    a gateway that lets its machine's callers in without a key. A page from this machine may: a development server's
+    proxy often names the gateway as Host, and leaves the page's Origin.
     """
     found = {name: value.decode("latin-1") for name, value in headers if name in (b"origin", b"host")}
     origin = found.get(b"origin")
-    return origin is None or origin in allowed or origin.partition("://")[2] == found.get(b"host")
+    if origin is None or origin in allowed:
+        return True
+    host = origin.partition("://")[2]
+    return host == found.get(b"host") or _is_local(host.encode("latin-1"))
 
 
 @functools.lru_cache(maxsize=256)

@@ -69,7 +69,7 @@ class Door:
         if principal.role == "publishable":
             if given.get(b"origin") not in principal.origins:
                 raise Forbidden("This key does not serve this page's origin.", code="origin_not_allowed")
-        elif principal is KEYLESS:
+        elif principal is KEYLESS and self._config().auth.require_keys == "auto":
             self._check_origin(headers)
         if "publishable" in roles:
             return self._speaking(principal, given)

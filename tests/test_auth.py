@@ -205,12 +205,15 @@ def test_roles() -> None:
         (None, True),
         (b"http://localhost:8000", True),
         (b"https://app.example", True),
+        (b"http://localhost:5173", True),
+        (b"http://[::1]:3000", True),
         (b"https://evil.example", False),
+        (b"https://localhost.evil.example", False),
         (b"null", False),
     ],
 )
 def test_origins_of_web_sockets(origin: bytes | None, allowed: bool) -> None:
-    """This server's own page, a listed one, or no browser."""
+    """This server's own page, a listed one, one of this machine's, or no browser."""
     headers = LOCAL + ([(b"origin", origin)] if origin else [])
     assert origin_allowed(headers, ["https://app.example"]) is allowed
 

@@ -131,13 +131,17 @@ class Feedback:
         if principal.token is not None:
             self._limit(f"{subject.trace_id} {principal.user_id}")
         now = ids.now_ms()
+        # In the order in which they were given, where the store looks at time and ID.
+        fresh = sorted(ids.new_assessment_id() for _ in ratings)
         receipt = await self._store.record_feedback(
             FeedbackWrite(
                 project=principal.project,
                 trace_id=subject.trace_id,
                 client_request_id=subject.client_request_id,
                 source_id=subject.user_id,
-                assessments=tuple(_assessment(rating, principal.project, now) for rating in ratings),
+                assessments=tuple(
+                    _assessment(*made, principal.project, now) for made in zip(fresh, ratings, strict=True)
+                ),
                 idempotency_key=key,
                 # of what was understood, not of the bytes: a retry may order its fields differently
                 body_hash=hashlib.sha256(msgspec.json.encode((subject, *request), order="sorted")).hexdigest(),
@@ -150,9 +154,9 @@ class Feedback:
         return receipt
 
 
-def _assessment(rating: Rating, project: str, now: int) -> Assessment:
+def _assessment(assessment_id: str, rating: Rating, project: str, now: int) -> Assessment:
     return Assessment(
-        assessment_id=ids.new_assessment_id(),
+        assessment_id=assessment_id,
         trace_id="",  # the store's to fill in, as is the rater
         source_id="",
         project=project,

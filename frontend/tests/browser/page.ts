@@ -48,7 +48,7 @@ export class Tab {
   static async open(browser: Browser, url: string, options: Parameters<Browser["newContext"]>[0] = {}): Promise<Tab> {
     const context = await browser.newContext({ viewport: WIDE, permissions: ["clipboard-read", "clipboard-write"], ...options });
     const tab = new Tab(context, await context.newPage(), url);
-    tab.page.setDefaultTimeout(15_000);
+    tab.page.setDefaultTimeout(60_000);
     await tab.page.goto(url);
     return tab;
   }
