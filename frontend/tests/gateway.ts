@@ -163,7 +163,7 @@ export class Gateway {
 }
 
 /** Wait until it holds; the last failure otherwise. */
-export async function until(check: () => void | Promise<void>, timeout = 10_000): Promise<void> {
+export async function until(check: () => void | Promise<void>, timeout = 30_000): Promise<void> {
   const end = Date.now() + timeout;
   for (;;) {
     try {

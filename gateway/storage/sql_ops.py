@@ -158,11 +158,9 @@ def recent(since: int, limit: int, errors: bool) -> Script[list[ChatRecord | Rat
     )
     records.extend(_chat(row) for row in chats)
     if not errors:
-        rated = yield (
-            f"{_RATED} create_time >= $1 ORDER BY create_time DESC, assessment_id DESC LIMIT $2",
-            (since, limit),
-        )
-        records.extend(_rating(row) for row in rated)
+        newest = "ORDER BY create_time DESC, assessment_id DESC LIMIT $2"
+        rated = yield f"{_RATED} create_time >= $1 {newest}", (since, limit)
+        records.extend(_rating(row) for row in reversed(rated))
         retracted = yield f"{_RATED} retracted >= $1 ORDER BY retracted DESC LIMIT $2", (since, limit)
         records.extend(_rating(row, retracted=True) for row in retracted)
     records.sort(key=lambda record: record.time)
