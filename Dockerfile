@@ -5,6 +5,13 @@
 # Keys are required, and the server doesn't start before there is one: the second line makes it, in the volume that
 # the third one serves from. Your own config.toml goes to /data/config.toml. The stop timeout is above [server] drain_s.
 
+FROM node:22-slim AS app
+WORKDIR /src/frontend
+COPY frontend/package.json frontend/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY frontend ./
+RUN npm run build:app
+
 FROM python:3.11-slim AS build
 RUN pip install --no-cache-dir uv==0.13.8
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
@@ -14,6 +21,7 @@ COPY pyproject.toml uv.lock ./
 RUN uv sync --locked --no-dev --no-install-project
 COPY README.md LICENSE ./
 COPY gateway gateway
+COPY --from=app /src/gateway/web/static gateway/web/static
 RUN uv sync --locked --no-dev --no-editable
 
 FROM python:3.11-slim

@@ -23,7 +23,8 @@ test("a streaming chat with thumbs, in under 15 lines", async () => {
     'import { createRoot } from "react-dom/client";\nimport App from "./App";\ncreateRoot(document.getElementById("root")!).render(<App />);',
   );
   const gateway = await Gateway.start();
-  const proxy = { "/chat": gateway.url, "/feedback": gateway.url };
+  const target = { target: gateway.url };
+  const proxy = { "/chat": target, "/feedback": target };
   const alias = [{ find: /^feedback-gateway-react\/react$/, replacement: join(HERE, "dist/react.js") }];
   const dedupe = ["react", "react-dom"];
   const vite = await createServer({
