@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import resource
+import secrets
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -27,6 +28,8 @@ from gateway.config_load import config_hash
 from gateway.config_watch import watch
 from gateway.domain import ids
 from gateway.domain.trace import Attempt, ChatRecord, RatingRecord, TraceEnd
+from gateway.door import Door
+from gateway.erasure import Erasure
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.feedback.capture import Feedback
 from gateway.limits import Limits
@@ -54,7 +57,9 @@ _log = logging.getLogger("gateway.app")
 class Gateway:
     """All parts of one running gateway. `app` is the ASGI application."""
 
-    def __init__(self, config: Config, store: SQLiteStore, keys: KeyRing, logs: Logs, host: str) -> None:
+    def __init__(
+        self, config: Config, store: SQLiteStore, keys: KeyRing, logs: Logs, host: str, signing_key: str
+    ) -> None:
         self.store, self.keys, self.logs = store, keys, logs
         self.metrics = Metrics(*_labels(config))
         self.feed = Feed()
@@ -66,9 +71,16 @@ class Gateway:
             "checkpoints": self.metrics.checkpoint,
         }
         self.runs = Runs(store, config.streaming, lambda what: counters[what]())
-        self.chat = Chat(self._settings(config), store, self.runs, self._finished, Limits(config))
-        feedback = Feedback(store, lambda: self.chat.settings.config.feedback.dimensions, self._rated)
-        self.app = Edge(Services(self.chat, feedback, store, keys, self.metrics, self.feed, host, document(ROUTES)))
+        settings, limits = self._settings(config), Limits(config)
+        self.chat = Chat(settings, store, self.runs, self._finished, lambda: self.door.tokens, limits)
+        self.door = Door(keys, lambda: self.chat.settings.config, host, signing_key)
+        feedback = Feedback(
+            store, lambda: self.chat.settings.config.feedback.dimensions, self._rated, self.chat.limits.rating
+        )
+        self.erasure = Erasure(store, self.runs, lambda: self.chat.settings.config)
+        self.app = Edge(
+            Services(self.chat, feedback, store, self.door, self.metrics, self.feed, document(ROUTES), self.erasure)
+        )
         self._watch_values()
 
     def reload(self, config: Config) -> None:
@@ -78,6 +90,7 @@ class Gateway:
         self.chat.settings = self._settings(config)
         self.runs.limits = config.streaming
         self.chat.limits.configure(config)
+        self.door.configure(config)
         self.metrics.configure(*_labels(config))
 
     def background(self, config: Config, path: Path | None) -> list[Coroutine[Any, Any, None]]:
@@ -86,6 +99,7 @@ class Gateway:
             self.runs.sweep_forever(),
             keep_sweeping(self.store, lambda: self.chat.settings.config.store),
             self._refresh_keys(),
+            self.erasure.follow_notes(),
             watch(path, config, self.reload, os.environ),
         ]
 
@@ -192,7 +206,8 @@ async def opened(config: Config, logs: Logs) -> AsyncIterator[Gateway]:
                 f"keys are required on {host} and there is none yet; make one with: "
                 f"{program()} keys create --role admin --store {config.store.url}"
             )
-        gateway = Gateway(config, store, keys, logs, host)
+        signing_key = await store.signing_key(secrets.token_urlsafe(32))
+        gateway = Gateway(config, store, keys, logs, host, signing_key)
         synchronous = await store.synchronous()
         gateway.metrics.watch("gateway_store_synchronous", "How SQLite syncs; 2 is FULL.", lambda: synchronous)
     except BaseException:

@@ -1,7 +1,7 @@
-"""Who calls: secret keys, the door for keyless callers on this machine, and roles.
+"""API keys, roles, and the rule that lets callers on this machine in without a key.
 
-It is not where keys are kept (the store) nor how a refusal looks (the codecs). Every route asks `authenticate` once a
-request, so it works from memory: the app refreshes the KeyRing from the store, and writes back when keys were used.
+It is not where keys are kept (the store), nor what else opens the door (door.py, which asks here once a request). It
+works from memory: the app refreshes the KeyRing from the store, and writes back when keys were used.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import functools
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -20,39 +21,81 @@ from gateway.config import Auth
 from gateway.domain.ids import now_ms
 from gateway.errors import Forbidden, InvalidValue, Unauthorized
 from gateway.storage.base import KeyRecord
+from gateway.tokens import FeedbackToken
 
 KeyRole = Literal["chat", "review", "admin"]
+Role = KeyRole | Literal["publishable", "token"]  # a publishable key and a feedback token are roles of their own
 Headers = Iterable[tuple[bytes, bytes]]  # as ASGI has them: names in lower case
 
 SECRET_PREFIX = "gw-sk-"  # noqa: S105 - the part of a key that is no secret
+PUBLISHABLE_PREFIX = "gw-pk-"
 # A proxy on this machine makes the whole internet look local; any of these says that there is one.
 FORWARDING = frozenset(
     b"forwarded via x-real-ip x-client-ip x-cluster-client-ip x-original-host x-original-forwarded-for "
     b"cf-connecting-ip cf-connecting-ipv6 cf-ray cdn-loop true-client-ip fastly-client-ip fly-client-ip".split()
 )
+# What a browser's Origin header says: scheme, host in lower case, and a port that isn't the scheme's own.
+_ORIGIN = re.compile(
+    r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?|[a-z][a-z0-9+.-]*-extension://[a-z0-9-]+"
+)
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """The caller. `key_id` None: let in without a key."""
+    """The caller. `key_id` None: let in without a key.
+
+    `user_id`: whom the credential speaks for, where it says so; nothing in the request can then say otherwise.
+    `token`: the feedback token that let it in, which opens this trace alone.
+    """
 
     key_id: str | None
-    role: KeyRole
+    role: Role
     project: str
     name: str
+    requests_per_minute: int = 0  # this key's own limit; 0: the configured one
+    origins: tuple[str, ...] = ()  # of a publishable key: the only ones that it serves
+    user_id: str | None = None
+    token: FeedbackToken | None = None
+
+    @property
+    def trace_id(self) -> str | None:
+        """The one trace that a feedback token opens."""
+        return self.token.trace_id if self.token else None
+
+    def check_trace(self, trace_id: str) -> None:
+        """Raises Forbidden where a feedback token is another trace's."""
+        if self.token is not None and self.token.trace_id != trace_id:
+            raise Forbidden("This feedback token is another answer's.")
 
 
 KEYLESS = Principal(None, "admin", "default", "keyless")
 
 
 def new_key(
-    role: KeyRole, project: str = "default", name: str | None = None, *, now: int | None = None
+    role: KeyRole,
+    project: str = "default",
+    name: str | None = None,
+    *,
+    now: int | None = None,
+    origins: Sequence[str] = (),
+    requests_per_minute: int = 0,
+    expires: int | None = None,
 ) -> tuple[str, KeyRecord]:
-    """A fresh secret, to be shown once, and the record to store. Raises InvalidValue for a bad name or project."""
-    name = f"{role}-{secrets.token_hex(3)}" if name is None else name
+    """A fresh key, to be shown once, and the record to store. Raises InvalidValue for what can't be.
+
+    With `origins` it is a publishable one. `expires` is in milliseconds.
+    """
+    made_up = f"{'web' if origins else role}-{secrets.token_hex(3)}"
+    name = made_up if name is None else name
     for field, text in (("name", name), ("project", project)):
         if not 1 <= len(text) <= 100 or not text.isprintable():
             raise InvalidValue(f"{field}: 1 to 100 printable characters", details=[(field, "not allowed")])
-    secret = SECRET_PREFIX + secrets.token_urlsafe(32)
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            problem = "write it as a browser does: https://app.example.com, with a port if it has one, and no path"
+            raise InvalidValue(f"origins: {origin!r}: {problem}", details=[("origins", problem)])
+    if origins and role != "chat":
+        raise InvalidValue("a publishable key only chats", details=[("role", "must be chat")])
+    secret = (PUBLISHABLE_PREFIX if origins else SECRET_PREFIX) + secrets.token_urlsafe(32)
     record = KeyRecord(
         key_id=f"key-{secrets.token_hex(8)}",
         name=name,
@@ -61,6 +104,10 @@ def new_key(
         key_hash=hash_key(secret),
         hint=secret[:10],
         created=now_ms() if now is None else now,
+        publishable=bool(origins),
+        origins=tuple(origins),
+        requests_per_minute=requests_per_minute,
+        expires=expires,
     )
     return secret, record
 
@@ -71,10 +118,14 @@ def hash_key(secret: str) -> str:
 
 
 class KeyRing:
-    """The active keys in memory, by hash, and when each was last used."""
+    """The active keys in memory, by hash, and when each was last used.
+
+    `origins` are those of all publishable keys: their pages may read what the gateway answers them.
+    """
 
     def __init__(self, records: Sequence[KeyRecord] = ()) -> None:
         self._used: dict[str, int] = {}
+        self.origins: frozenset[str] = frozenset()
         self.refresh(records)
 
     def __len__(self) -> int:
@@ -82,21 +133,30 @@ class KeyRing:
 
     def refresh(self, records: Iterable[KeyRecord]) -> None:
         """Take the store's keys in place of those known; revoked ones are left out."""
-        self._keys = {
-            record.key_hash: (record, Principal(record.key_id, record.role, record.project, record.name))
-            for record in records
-            if record.revoked is None
-        }
+        active = [record for record in records if record.revoked is None]
+        self._keys = {record.key_hash: (record, _principal(record)) for record in active}
+        self._ends = {record.key_id: record.expires for record in active}
+        self.origins = frozenset(origin for record in active for origin in record.origins)
 
-    def find(self, secret: str) -> Principal | None:
-        """Whose key that is, and note its use."""
+    def find(self, secret: str) -> Principal:
+        """Whose key that is, and note its use. Raises Unauthorized."""
         digest = hash_key(secret)
         record, principal = self._keys.get(digest, (None, None))
         # Found by its hash, which tells nothing of the key by its timing; compared whole all the same.
         if record is None or principal is None or not hmac.compare_digest(record.key_hash, digest):
-            return None
-        self._used[record.key_id] = now_ms()
+            raise Unauthorized("this API key is not valid", code="invalid_api_key")
+        now = now_ms()
+        if record.expires is not None and record.expires <= now:
+            raise Unauthorized("this API key has expired", code="invalid_api_key")
+        self._used[record.key_id] = now
         return principal
+
+    def active(self, key_id: str | None) -> bool:
+        """Whether the key is known, and neither revoked nor expired. None, which is no key, is always active."""
+        if key_id is None:
+            return True
+        ends = self._ends.get(key_id, 0)
+        return ends is None or ends > now_ms()
 
     def take_used(self) -> dict[str, int]:
         """Last uses since the last call, for `store.touch_keys`."""
@@ -104,11 +164,16 @@ class KeyRing:
         return used
 
 
-def authenticate(
-    keyring: KeyRing, auth: Auth, server_host: str, headers: Headers, client_host: str | None
-) -> Principal:
-    """The caller of one request. Raises Unauthorized."""
-    token, hosts, forwarded = "", [], False
+def _principal(record: KeyRecord) -> Principal:
+    role: Role = "publishable" if record.publishable else record.role
+    return Principal(
+        record.key_id, role, record.project, record.name, record.requests_per_minute, origins=record.origins
+    )
+
+
+def bearer_of(headers: Headers) -> str:
+    """What stands in `Authorization: Bearer`; empty where nothing does. Raises Unauthorized for two of them."""
+    token = ""
     for name, value in headers:
         if name == b"authorization":
             scheme, _, given = value.partition(b" ")
@@ -116,28 +181,25 @@ def authenticate(
                 if token:
                     raise Unauthorized("one Authorization header, please")
                 token = given.strip().decode("latin-1")
-        elif name == b"host":
+    return token
+
+
+def keyless(auth: Auth, server_host: str, headers: Headers, client_host: str | None) -> bool:
+    """Whether this caller needs no key: anybody's under "never", one on this machine under "auto"."""
+    if auth.require_keys != "auto":
+        return auth.require_keys == "never"
+    hosts = []
+    for name, value in headers:
+        if name == b"host":
             hosts.append(value)
         elif name in FORWARDING or name.startswith(b"x-forwarded-"):
-            forwarded = True
-    if token.startswith("gw-"):
-        if principal := keyring.find(token):
-            return principal
-        raise Unauthorized("this API key is not valid", code="invalid_api_key")
-    if auth.require_keys == "never":
-        return KEYLESS
-    if (
-        auth.require_keys == "auto"
-        and not forwarded
-        and is_loopback(server_host)
+            return False
+    return (
+        is_loopback(server_host)
         and (client_host is None or is_loopback(client_host))
         and len(hosts) == 1
         and _is_local(hosts[0])
-    ):
-        return KEYLESS
-    # What isn't a key of ours is what an OpenAI client sends for want of one: the door decides, not the word.
-    said = "that is no key of this gateway's" if token else "an API key is required"
-    raise Unauthorized(f"{said}: Authorization: Bearer gw-sk-…")
+    )
 
 
 def keys_required(auth: Auth, server_host: str) -> bool:
@@ -145,16 +207,23 @@ def keys_required(auth: Auth, server_host: str) -> bool:
     return auth.require_keys == "always" or (auth.require_keys == "auto" and not is_loopback(server_host))
 
 
-def require(principal: Principal, *roles: KeyRole) -> None:
+def require(principal: Principal, *roles: Role) -> None:
     """Let these roles pass; admin always does. Raises Forbidden."""
-    if principal.role not in roles and principal.role != "admin":
-        raise Forbidden(f"this needs a key with the role {' or '.join(roles or ('admin',))}")
+    if principal.role in roles or principal.role == "admin":
+        return
+    if principal.role == "publishable":
+        raise Forbidden("A publishable key only chats; what rates an answer is the feedback token that came with it.")
+    if principal.role == "token":
+        raise Forbidden("A feedback token only rates, resumes and stops its own answer.")
+    wanted = [role for role in roles if role not in ("publishable", "token")] or ["admin"]
+    raise Forbidden(f"this needs a key with the role {' or '.join(wanted)}")
 
 
-def origin_allowed(headers: Headers, allowed: Sequence[str]) -> bool:
-    """Whether a WebSocket's Origin is this server's own or a listed one; none at all is no browser.
+def origin_allowed(headers: Headers, allowed: Container[str]) -> bool:
+    """Whether a request's Origin is this server's own or a listed one; none at all is no web page.
 
-    Browsers ask nobody before they open a WebSocket, so that any page could otherwise talk to a local gateway.
+    A browser asks nobody before it opens a WebSocket or sends a plain form, so that any page could otherwise talk to
+    a gateway that lets its machine's callers in without a key.
     """
     found = {name: value.decode("latin-1") for name, value in headers if name in (b"origin", b"host")}
     origin = found.get(b"origin")

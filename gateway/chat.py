@@ -7,7 +7,7 @@ find  ─▶ a run that still runs or was kept, or a log made again from the sto
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -40,8 +40,14 @@ class Settings(msgspec.Struct, frozen=True):
     router: Router
 
 
+class FeedbackTokens(Protocol):
+    """Makes the token that opens the rating of one answer."""
+
+    def issue(self, project: str, trace_id: str, rater: str, key_id: str | None, names: tuple[str, ...]) -> str: ...
+
+
 class Chat:
-    """`finished` is told of every chat once its final record is committed."""
+    """`finished` is told of every chat once its final record is committed; `tokens` gives the ones of the moment."""
 
     def __init__(
         self,
@@ -49,6 +55,7 @@ class Chat:
         store: Store,
         runs: Runs,
         finished: Callable[[ChatRecord, TraceEnd], None],
+        tokens: Callable[[], FeedbackTokens],
         limits: Limits | None = None,
     ) -> None:
         self.settings = settings
@@ -56,6 +63,7 @@ class Chat:
         self.limits = limits or Limits(settings.config)
         self._store = store
         self._finished = finished
+        self._tokens = tokens
 
     async def start(self, principal: Principal, request: ChatRequest, *, resumable: bool, address: str = "") -> Run:
         """Begin. Await `run.begun` before anything goes to the client. `address`: the caller's, for its limits.
@@ -67,6 +75,8 @@ class Chat:
         settings = self.settings
         name, model = settings.router.model(request.model)
         self.limits.messages(request.fields["messages"])
+        if principal.user_id is not None:
+            request = msgspec.structs.replace(request, user_id=principal.user_id)
         if request.continues:
             request = await self._continue(principal, request)
         content = settings.config.capture.content
@@ -89,14 +99,19 @@ class Chat:
             config_hash=settings.config_hash,
         )
         attempts: list[Attempt] = []
+
+        def token() -> str:
+            return self.token(principal, start.trace_id, start.user_id)
+
         run = Run(
-            Started(start.trace_id, start.session_id, name),
+            Started(start.trace_id, start.session_id, name, "" if request.raw else token()),
             Owner(principal.project, principal.key_id),
             Recorder(start, attempts, content),
             self._store,
             settings.config.streaming,
             grace_s=settings.config.streaming.disconnect_grace_s if resumable else 0,
             replayable=resumable,
+            token=str if request.raw else token,
         )
         release = self.limits.stream(principal.key_id, address)
         try:
@@ -123,18 +138,23 @@ class Chat:
 
         Raises NotFound for an unknown trace and for somebody else's alike.
         """
-        owner = Owner(principal.project, principal.key_id)
+        principal.check_trace(trace_id)
         found = self.runs.get(trace_id)
         if found is not None:
-            if found.owner != owner:
+            if not _owns(principal, found.owner):
                 raise NotFound(NO_SUCH_STREAM)
             return found if isinstance(found, Run) else found.log
         trace = await self._store.get_trace(principal.project, trace_id)
-        if trace is None or trace.key_id != principal.key_id:
+        if trace is None or not _owns(principal, Owner(trace.project, trace.key_id)):
             raise NotFound(NO_SUCH_STREAM)
         if ids.now_ms() - (trace.end_time or 0) > self.settings.config.streaming.resume_window_s * 1000:
             return None
-        return replay(trace)
+        return replay(trace, self.token(principal, trace_id, principal.user_id or trace.user_id))
+
+    def token(self, principal: Principal, trace_id: str, rater: str | None, names: tuple[str, ...] = ()) -> str:
+        """A fresh feedback token for a trace of the caller's project; without a rater for its anonymous one."""
+        rater = rater or f"anonymous:{trace_id}"
+        return self._tokens().issue(principal.project, trace_id, rater, principal.key_id, names)
 
     async def stop(self, principal: Principal, trace_id: str) -> str:
         """Stop the caller's own stream, and wait until its record is stored; its outcome, whatever it is."""
@@ -191,17 +211,22 @@ def stored_parts(trace: Trace) -> list[Part]:
     return [("text", text)] if text else []
 
 
-def replay(trace: Trace) -> EventLog | None:
+def replay(trace: Trace, token: str) -> EventLog | None:
     """A finished answer's log from the store, with the positions it had; None where its content isn't there."""
     if trace.outcome is None or trace.response is None:
         return None
-    log = EventLog(Started(trace.trace_id, trace.session_id, trace.model))
+    log = EventLog(Started(trace.trace_id, trace.session_id, trace.model, token))
     log.restore(stored_parts(trace))
-    log.close(_terminal(trace))
+    log.close(_terminal(trace, token))
     return log
 
 
-def _terminal(trace: Trace) -> Terminal:
+def _owns(principal: Principal, owner: Owner) -> bool:
+    """Whether a stream is the caller's: by the key it was asked with, or by a feedback token that names it."""
+    return principal.project == owner.project and (principal.token is not None or principal.key_id == owner.key_id)
+
+
+def _terminal(trace: Trace, token: str) -> Terminal:
     if trace.state is State.ERROR:
         return Failed(
             trace.trace_id,
@@ -209,9 +234,8 @@ def _terminal(trace: Trace) -> Terminal:
             trace.error_code or "upstream_error",
             trace.error_code not in _FINAL,
         )
-    return Done(
-        trace.trace_id, trace.finish_reason or "stop", trace.usage, trace.first_token_ms, trace.duration_ms or 0
-    )
+    reason = trace.finish_reason or "stop"
+    return Done(trace.trace_id, reason, trace.usage, trace.first_token_ms, trace.duration_ms or 0, token)
 
 
 def _record(start: TraceStart, end: TraceEnd, attempts: int) -> ChatRecord:

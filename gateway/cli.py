@@ -1,4 +1,4 @@
-"""The command line: `gateway serve | check | tail | keys | chaos | conformance`.
+"""The command line: `gateway serve | check | tail | keys | report | export | erase | chaos | conformance`.
 
 It parses, and calls what does the work; that is imported late, so that `--help` is quick. Errors are one line on
 stderr; the exit code is 2 for bad usage or a bad configuration, 1 for a failure.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import sys
@@ -16,12 +17,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gateway import __version__, conformance
+from gateway.ops import commands as commands_of_ops
+from gateway.ops import keys
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config import Config
-    from gateway.storage.base import KeyRecord, Store
+    from gateway.storage.base import Store
 
 
 class _Parser(argparse.ArgumentParser):
@@ -91,27 +94,21 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("--key", default=os.environ.get("GATEWAY_KEY"), help="admin key for --url, else GATEWAY_KEY")
     _store_option(tail)
 
-    keys = commands.add_parser(
+    group = commands.add_parser(
         "keys", help="make, list and revoke API keys", epilog="example: gateway keys create --role chat --name my-app"
     ).add_subparsers(required=True, metavar="command")
-    create = _command(keys, "create", _keys_create, "make a key", "gateway keys create --role chat --name my-app")
-    create.add_argument("--role", required=True, choices=["chat", "review", "admin"], help="what the key may do")
-    create.add_argument("--project", default="default", help="whose traces it makes and sees")
-    create.add_argument("--name", help="unique among the active keys; one is made up otherwise")
-    create.add_argument("--json", action="store_true", help="print one JSON object")
-    _store_option(create)
-    listing = _command(keys, "list", _keys_list, "list the active keys", "gateway keys list --json")
-    listing.add_argument("--all", action="store_true", help="revoked ones too")
-    listing.add_argument("--json", action="store_true", help="one JSON object a line")
-    _store_option(listing)
-    revoke = _command(keys, "revoke", _keys_revoke, "end a key; servers act on it in 2 s", "gateway keys revoke my-app")
-    revoke.add_argument("name", help="its name or ID")
-    _store_option(revoke)
+    create = _command(group, "create", _keys_create, "make a key", "gateway keys create --role chat --name my-app")
+    listing = _command(group, "list", _keys_list, "list the active keys", "gateway keys list --json")
+    revoke = _command(group, "revoke", _keys_revoke, "end a key; servers act in 2 s", "gateway keys revoke my-app")
+    keys.add_options(create, listing, revoke, _seconds)
+    for command in (create, listing, revoke):
+        _store_option(command)
 
     chaos = _command(commands, "chaos", _chaos, "run an upstream that misbehaves", "gateway chaos --port 9100")
     chaos.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     chaos.add_argument("--port", type=_port, default=8001, help="port to listen on (8001); 0 takes a free one")
 
+    commands_of_ops.add_commands(functools.partial(_command, commands), _seconds, _config)
     example = "gateway conformance --target http://127.0.0.1:8000"
     conformance.add_options(_command(commands, "conformance", _conformance, "try any gateway", example), _port)
     return top
@@ -229,22 +226,11 @@ def _tail(args: argparse.Namespace) -> int:
 
 
 def _keys_create(args: argparse.Namespace) -> int:
-    from gateway.auth import new_key
-
-    secret, record = new_key(args.role, args.project, args.name)
+    secret, record = keys.made(args)
 
     async def work(store: Store) -> int:
         await store.add_key(record)
-        if args.json:
-            from gateway.observability.lines import json_line
-
-            shown = {"id": record.key_id, "key": secret}
-            sys.stdout.write(json_line(shown | _key_fields(record)) + "\n")
-        else:
-            # The secret alone on stdout: KEY=$(gateway keys create --role chat)
-            sys.stderr.write(f"key {record.name}, role {record.role}, project {record.project}; shown only now, and\n")
-            sys.stderr.write("known to a running server within 2 seconds:\n")
-            sys.stdout.write(secret + "\n")
+        keys.show_made(secret, record, as_json=args.json)
         return 0
 
     return _with_store(args, work, create=True)
@@ -252,20 +238,7 @@ def _keys_create(args: argparse.Namespace) -> int:
 
 def _keys_list(args: argparse.Namespace) -> int:
     async def work(store: Store) -> int:
-        from gateway.observability.lines import json_line, pretty_row, rfc3339
-
-        keys = [key for key in await store.list_keys() if args.all or key.revoked is None]
-        if args.json:
-            for key in keys:
-                times = {"created": key.created, "last_used": key.last_used, "revoked": key.revoked}
-                sys.stdout.write(json_line({"id": key.key_id} | _key_fields(key) | {"hint": key.hint} | times) + "\n")
-            return 0
-        rows = [("name", "role", "project", "begins with", "created", "last used")]
-        for key in keys:
-            used = "revoked" if key.revoked else rfc3339(key.last_used)[:19] if key.last_used else "never"
-            rows.append((key.name, key.role, key.project, f"{key.hint}…", rfc3339(key.created)[:10], used))
-        for row in rows:
-            sys.stdout.write(pretty_row(row, (24, 7, 16, 12, 11, 20)) + "\n")
+        keys.show([key for key in await store.list_keys() if args.all or key.revoked is None], as_json=args.json)
         return 0
 
     return _with_store(args, work)
@@ -281,7 +254,3 @@ def _keys_revoke(args: argparse.Namespace) -> int:
         return 0
 
     return _with_store(args, work)
-
-
-def _key_fields(record: KeyRecord) -> dict[str, Any]:
-    return {"role": record.role, "project": record.project, "name": record.name}

@@ -88,9 +88,12 @@ class Limits:
             _spend(self._by_address, address, most, 60, "requests from this address")
         return address
 
-    def request(self, key_id: str | None, address: str) -> None:
-        """One request of a key's, or of a keyless caller's at this address. Raises TooManyRequests."""
-        if most := self.config.requests_per_minute:
+    def request(self, key_id: str | None, address: str, own: int = 0) -> None:
+        """One request of a key's, or of a keyless caller's at this address; `own` is the key's own limit.
+
+        Raises TooManyRequests.
+        """
+        if most := own or self.config.requests_per_minute:
             if key_id is None:
                 _spend(self._by_caller, address, most, 60, "requests")
             else:

@@ -11,14 +11,14 @@ from gateway.auth import (
     KEYLESS,
     KeyRing,
     Principal,
-    authenticate,
     is_loopback,
     keys_required,
     new_key,
     origin_allowed,
     require,
 )
-from gateway.config import Auth
+from gateway.config import Auth, Config
+from gateway.door import Door
 from gateway.errors import Forbidden, InvalidValue, Unauthorized
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound here
@@ -33,7 +33,7 @@ def door(
     bound: str = "127.0.0.1",
     client: str | None = "127.0.0.1",
 ) -> Principal:
-    return authenticate(ring or KeyRing(), auth or Auth(), bound, headers, client)
+    return Door(ring or KeyRing(), lambda: Config(auth=auth or Auth()), bound, "k").admit(headers, client)
 
 
 def bearer(token: str) -> tuple[bytes, bytes]:

@@ -33,11 +33,13 @@ from gateway.providers.router import Router
 from gateway.storage.base import Session
 from gateway.streaming.log import EventLog
 from gateway.streaming.run import Ending, Run
+from gateway.tokens import Tokens
 from gateway.tracing.recorder import Recorder
 from gateway.wire import native
 from tests.storage.rows import a_start
 from tests.streaming.parts import FakeStore, Rig, Says
 
+TOKENS = Tokens(["k"], 60)
 OTHER = Principal("key-2", "chat", "default", "other")
 
 
@@ -49,7 +51,7 @@ class Spine:
         self.finished: list[tuple[ChatRecord, TraceEnd]] = []
         router = Router(config, {"demo": DemoProvider()}, lambda *_: None, lambda _: None)
         settings = Settings(config, "hash", router)
-        self.chat = Chat(settings, self.store, self.rig.runs, lambda *what: self.finished.append(what))
+        self.chat = Chat(settings, self.store, self.rig.runs, lambda *what: self.finished.append(what), lambda: TOKENS)
 
     async def start(self, principal: Principal = KEYLESS, **fields: Any) -> Run:
         body = {"model": "demo/lorem-3-0ms", "message": "Hi", **fields}
@@ -184,7 +186,7 @@ async def test_stopping_what_was_never_recorded() -> None:
 
 def test_a_stored_answer_is_replayed_with_its_end() -> None:
     """Done, with the times and usage that it had."""
-    log = replay(a_trace(first_token_ms=2))
+    log = replay(a_trace(first_token_ms=2), "t")
     assert log is not None
     assert log.parts() == [("text", "A")]
     assert isinstance(log.closed, Done)
@@ -220,7 +222,7 @@ async def test_a_stored_failure_is_replayed_as_it_was(error: GatewayError | None
 
 def test_a_stored_failure_without_words() -> None:
     """It has some all the same."""
-    log = replay(a_trace(outcome=Outcome.UPSTREAM_ERROR, state=State.ERROR))
+    log = replay(a_trace(outcome=Outcome.UPSTREAM_ERROR, state=State.ERROR), "t")
     assert log is not None
     assert isinstance(log.closed, Failed)
     assert (log.closed.code, log.closed.error, log.closed.retryable) == ("upstream_error", "The answer failed.", True)
@@ -229,7 +231,7 @@ def test_a_stored_failure_without_words() -> None:
 @pytest.mark.parametrize("over", [{"outcome": None}, {"response": None}])
 def test_what_is_not_stored_cannot_be_replayed(over: dict[str, Any]) -> None:
     """It still runs elsewhere, or its content is gone."""
-    assert replay(a_trace(**over)) is None
+    assert replay(a_trace(**over), "t") is None
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_a_stored_answer_has_the_positions_that_it_had(parts: list[Part]) -> Non
     live = EventLog(Started("tr-1", "s", "m"))
     live.restore(parts)
     end = Recorder(a_start(), [], "full").end(Ending(Outcome.COMPLETE), live.parts())
-    log = replay(a_trace(response=end.response, parts=end.parts))
+    log = replay(a_trace(response=end.response, parts=end.parts), "t")
     assert log is not None
     assert (log.position, log.parts()) == (live.position, live.parts())
 

@@ -39,7 +39,22 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(
-    "command", ["", "serve", "check", "tail", "keys", "keys create", "keys list", "keys revoke", "chaos", "conformance"]
+    "command",
+    [
+        "",
+        "serve",
+        "check",
+        "tail",
+        "keys",
+        "keys create",
+        "keys list",
+        "keys revoke",
+        "report",
+        "export",
+        "erase",
+        "chaos",
+        "conformance",
+    ],
 )
 def test_help_has_an_example(run: Run, command: str) -> None:
     """On each command; the leaves take --config."""
@@ -125,7 +140,7 @@ def test_a_secret_is_alone_on_stdout(run: Run) -> None:
 def test_a_bad_name_is_refused(run: Run) -> None:
     """Before anything is stored."""
     code, _, err = run("keys", "create", "--role", "chat", "--name", "a\nb")
-    assert (code, err.count("\n")) == (1, 1)
+    assert (code, err.count("\n")) == (2, 1)
 
 
 @pytest.mark.parametrize("command", [["keys", "list"], ["tail"]])

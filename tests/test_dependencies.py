@@ -14,6 +14,7 @@ NAMES = {  # package → what is imported
     "opentelemetry-proto": "opentelemetry",
     "prometheus-client": "prometheus_client",
     "protobuf": "google",
+    "pyjwt": "jwt",
     "sse-starlette": "sse_starlette",
 }
 

@@ -18,6 +18,7 @@ class Started(msgspec.Struct, frozen=True):
     trace_id: str
     session_id: str
     model: str  # as asked for
+    feedback_token: str = ""  # opens the rating of this answer
 
 
 class TextDelta(msgspec.Struct, frozen=True):
@@ -70,6 +71,7 @@ class Done(msgspec.Struct, frozen=True):
     usage: Usage | None
     first_token_ms: int | None
     total_ms: int
+    feedback_token: str = ""
 
 
 class Failed(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Identifiers, and the only clock. Every other module asks here for the time of day."""
+"""Identifiers, and the only clocks. Every other module asks here for the time of day."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ _hex16 = _random_hex().__next__
 def now_ms() -> int:
     """Milliseconds since the epoch, UTC."""
     return time.time_ns() // 1_000_000
+
+
+def steady_ms() -> int:
+    """Milliseconds for measuring how long something took: they go on evenly, whatever is done to the clock."""
+    return time.monotonic_ns() // 1_000_000
 
 
 def new_trace_id() -> str:

@@ -7,7 +7,8 @@ Not a wire (wire/feedback.py decodes) and not a door: the routes, which call it,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -15,34 +16,41 @@ from gateway.auth import Principal
 from gateway.config import Dimension
 from gateway.domain import ids
 from gateway.domain.trace import Assessment, RatingRecord, score_of
-from gateway.errors import NotFound
+from gateway.errors import Forbidden, NotFound
 from gateway.storage.base import FeedbackReceipt, FeedbackStore, FeedbackWrite
 from gateway.wire import feedback as wire
 from gateway.wire.feedback import FeedbackItem, FeedbackList, Query, Rated, RatedDetailed, Rating, Retracted, Subject
 
+S = TypeVar("S", bound=Subject)
+
 
 class Feedback:
-    """`dimensions` gives the declared ones of the moment; `recorded` hears of each change once it is committed."""
+    """`dimensions` gives the declared ones of the moment; `recorded` hears of each change once it is committed.
+
+    `limit` is asked before a feedback token rates, by a name for its trace and rater; it raises TooManyRequests.
+    """
 
     def __init__(
         self,
         store: FeedbackStore,
         dimensions: Callable[[], Mapping[str, Dimension]],
         recorded: Callable[[RatingRecord], None],
+        limit: Callable[[str], None],
     ) -> None:
         self._store = store
+        self._limit = limit
         self._dimensions = dimensions
         self._recorded = recorded
 
     async def rate(self, principal: Principal, query: Query, body: bytes, idempotency_key: str | None) -> Rated:
         """One rating, in the short or the general form."""
         wire.check_idempotency_key(idempotency_key)
-        subject, rating = wire.decode_rating(query, body)
+        subject, rating = wire.decode_rating(query, body, known=principal.trace_id)
         return await self._rate(principal, subject, rating, idempotency_key)
 
     async def rate_frame(self, principal: Principal, frame: bytes) -> Rated:
         """The same by a WebSocket's frame, whole."""
-        return await self._rate(principal, *wire.decode_frame(frame), None)
+        return await self._rate(principal, *wire.decode_frame(frame, known=principal.trace_id), None)
 
     async def _rate(self, principal: Principal, subject: Subject, rating: Rating, key: str | None) -> Rated:
         receipt = await self._record(principal, subject, (rating,), key, ("feedback", rating))
@@ -53,7 +61,7 @@ class Feedback:
     ) -> RatedDetailed:
         """A rating by dimensions: all of them or none."""
         wire.check_idempotency_key(idempotency_key)
-        subject, ratings, given = wire.decode_detailed(query, body, self._dimensions())
+        subject, ratings, given = wire.decode_detailed(query, body, self._dimensions(), known=principal.trace_id)
         # The scores as given: a scale that was changed meanwhile makes no other request of a retry.
         request = ("detailed-feedback", list(given.items()), ratings[0].rationale)
         receipt = await self._record(principal, subject, ratings, idempotency_key, request)
@@ -61,7 +69,8 @@ class Feedback:
 
     async def retract(self, principal: Principal, query: Query) -> Retracted:
         """Invalidate this rater's ratings of one name; none there is no error."""
-        subject, now = wire.decode_retraction(query), ids.now_ms()
+        named, now = wire.decode_retraction(query, known=principal.trace_id), ids.now_ms()
+        subject = await self._own(principal, named, (named.name,))
         trace_id, count = await self._store.retract_feedback(
             principal.project, subject.trace_id, subject.client_request_id, subject.user_id, subject.name, now
         )
@@ -80,7 +89,7 @@ class Feedback:
 
     async def read(self, principal: Principal, query: Query) -> FeedbackList:
         """This rater's valid ratings of a trace, oldest first."""
-        subject = wire.decode_subject(query)
+        subject = await self._own(principal, wire.decode_subject(query, known=principal.trace_id), ())
         trace_id = await self._store.resolve_trace(principal.project, subject.trace_id, subject.client_request_id)
         if trace_id is None:
             raise NotFound("No such trace.")
@@ -94,6 +103,22 @@ class Feedback:
         """Tell of a rating that was stored another way."""
         self._recorded(_news(stored))
 
+    async def _own(self, principal: Principal, subject: S, names: Iterable[str]) -> S:
+        """The subject as the caller's credential has it: its rater counts, whoever else was named. Raises Forbidden."""
+        if principal.user_id is not None:
+            subject = msgspec.structs.replace(subject, user_id=principal.user_id)
+        if principal.token is None:
+            return subject
+        if others := [name for name in names if principal.token.names and name not in principal.token.names]:
+            raise Forbidden(f"This feedback token is not for ratings named {others[0]}.")
+        trace_id = subject.trace_id
+        if trace_id is None:
+            trace_id = await self._store.resolve_trace(principal.project, None, subject.client_request_id)
+            if trace_id is None:
+                raise NotFound("No such trace.")
+        principal.check_trace(trace_id)
+        return msgspec.structs.replace(subject, trace_id=trace_id, client_request_id=None)
+
     async def _record(
         self,
         principal: Principal,
@@ -102,6 +127,9 @@ class Feedback:
         key: str | None,
         request: tuple[object, ...],
     ) -> FeedbackReceipt:
+        subject = await self._own(principal, subject, [rating.name for rating in ratings])
+        if principal.token is not None:
+            self._limit(f"{subject.trace_id} {principal.user_id}")
         now = ids.now_ms()
         receipt = await self._store.record_feedback(
             FeedbackWrite(

@@ -201,7 +201,6 @@ def _write(dataset: Dataset) -> dict[str, Any]:
 
 def _write_record(record: Record) -> dict[str, Any]:
     source = record.source or {}
-    data = source.get("source_data")
     fields = without_none(
         [
             ("dataset_record_id", record.record_id),
@@ -210,7 +209,7 @@ def _write_record(record: Record) -> dict[str, Any]:
             ("expectations", record.expectations),
             ("tags", record.tags),
             ("source", record.source),
-            ("source_id", data.get("trace_id") if isinstance(data, dict) else None),
+            ("source_id", sql.source_id(record.source)),
             ("source_type", source.get("source_type")),
             ("created_time", record.created_time),
             ("last_update_time", record.last_update_time),

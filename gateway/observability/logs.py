@@ -139,7 +139,8 @@ class Logs(logging.Handler):
             word = f"\x1b[{paint}m{level:<15}\x1b[0m" if paint else f"{level:<15}"
             self._writer.write(f"{clock(now_ms())}  {word}  {printable(message)}")
             if trouble:
-                self._writer.write("\n".join(printable(line) for line in trouble.splitlines()))
+                # Indented, since an error's text may have line ends, and look like a line of this log.
+                self._writer.write("\n".join(f"    {printable(line)}" for line in trouble.splitlines()))
             return
         fields = {"time": rfc3339(now_ms()), "event": "log", "level": level, "logger": record.name, "message": message}
         self._writer.write(json_line(fields | ({"exception": trouble} if trouble else {})))

@@ -17,7 +17,6 @@ from gateway.domain.trace import ChatRecord, RatingRecord
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
-_BATCH = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 OTHER = "other"
 
 
@@ -41,9 +40,6 @@ class Metrics:
         self._heartbeats = counter("gateway_heartbeats", "Comments and pings sent while idle.")
         self._checkpoints = counter("gateway_checkpoints", "Running answers whose text was kept.")
         self._resumes = counter("gateway_resumes", "Readers that came back.")
-        self._batches = histogram("gateway_store_batch_rows", "Writes in one commit.", _BATCH)
-        self._commits = histogram("gateway_store_commit_seconds", "Time of one commit.", _SECONDS)
-        self._store_errors = counter("gateway_store_errors", "Commits that failed.")
         self._connections = gauge("gateway_open_connections", "Open requests and sockets.", "kind")
         # A label's look-up costs more than the count, so the children of the hot path are kept.
         self._hot: dict[tuple[str, str, str], tuple[Any, ...]] = {}
@@ -116,15 +112,6 @@ class Metrics:
     def resumed(self) -> None:
         """A reader came back."""
         self._resumes.inc()
-
-    def batch(self, rows: int, seconds: float) -> None:
-        """The store committed. May be called from the writer's thread."""
-        self._batches.observe(rows)
-        self._commits.observe(seconds)
-
-    def store_error(self) -> None:
-        """A commit failed. May be called from the writer's thread."""
-        self._store_errors.inc()
 
     def opened(self, kind: str) -> None:
         """A request ("http") or socket ("websocket") began."""

@@ -7,7 +7,7 @@ nothing of that write is stored. Handlers and services make ids and times; the s
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -75,6 +75,19 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     revoked: int | None = None
     last_used: int | None = None
+    publishable: bool = False  # it may stand in a web page: it only chats, and only from `origins`
+    origins: tuple[str, ...] = ()
+    requests_per_minute: int = 0  # 0: what the configuration says
+    expires: int | None = None
+
+
+class Belonging(msgspec.Struct, frozen=True):
+    """A trace that an erasure clears; `shared`: it is another's, of a conversation that they took part in."""
+
+    trace_id: str
+    project: str
+    session_id: str
+    shared: bool = False
 
 
 class TraceStore(Protocol):
@@ -136,6 +149,9 @@ class KeyStore(Protocol):
     def touch_keys(self, used: dict[str, int]) -> Awaitable[None]:
         """Last use by key ID, in milliseconds."""
 
+    def signing_key(self, fresh: str) -> Awaitable[str]:
+        """The key that signs feedback tokens where none is configured: the stored one, else `fresh` from now on."""
+
 
 class OpsStore(Protocol):
     async def recent(
@@ -151,6 +167,12 @@ class OpsStore(Protocol):
 
     async def size_bytes(self) -> int:
         """Bytes in use, free pages not counted."""
+
+    async def file_bytes(self) -> int:
+        """Bytes of the file, once what was committed has been moved into it."""
+
+    def trim(self, pages: int) -> Awaitable[bool]:
+        """Give up to so many free pages back to the file system. False: there was nothing to give."""
 
     def expire_oldest(self, limit: int) -> Awaitable[int]:
         """Delete the oldest `limit` finished traces, as `expire` does."""
@@ -168,7 +190,46 @@ class ScriptStore(Protocol):
         """A read that may take long: beside the others, and cut off by InvalidValue (`search_too_slow`)."""
 
 
-class Store(TraceStore, FeedbackStore, KeyStore, OpsStore, ScriptStore, Protocol):
+class EraseStore(Protocol):
+    """`project` None: all of them. `options`: (name, value) of ratings whose text is a declared option."""
+
+    async def traces_of(self, user_id: str, project: str | None) -> list[Belonging]:
+        """What a user said and was told, shared conversations included. Reads every trace."""
+
+    def erase_traces(self, belongings: Sequence[Belonging], options: Collection[tuple[str, str]]) -> Awaitable[None]:
+        """Clear these traces, their spans and their ratings of all that isn't a number, in one transaction."""
+
+    async def ratings_by(self, user_id: str, project: str | None) -> list[str]:
+        """IDs of the ratings that a user gave. Reads every rating."""
+
+    def erase_ratings(self, assessment_ids: Sequence[str], options: Collection[tuple[str, str]]) -> Awaitable[None]:
+        """Clear these ratings of the rater and of all that isn't a number."""
+
+    def erase_receipts(self, user_id: str, project: str | None, trace_ids: Collection[str]) -> Awaitable[None]:
+        """Drop what is kept for retries by this user, or about these traces."""
+
+    def scrub(self, *, rewrite: bool) -> Awaitable[bool]:
+        """Overwrite what was deleted, in the file and in its log. False: a reader holds an old state; try again.
+
+        `rewrite`: write the whole file anew, which leaves no trace of anything and holds up all writes meanwhile.
+        """
+
+    async def file_bytes(self) -> int:
+        """Bytes of the file."""
+
+    def put_note(self, name: str, value: str) -> Awaitable[None]:
+        """A small text under a name, for whoever owns the store, or from them."""
+
+    async def notes(self, prefix: str) -> dict[str, str]:
+        """All whose name begins so."""
+
+    def drop_note(self, name: str) -> Awaitable[None]: ...
+
+    def ping(self) -> Awaitable[None]:
+        """Done once everything submitted before is committed."""
+
+
+class Store(TraceStore, FeedbackStore, KeyStore, OpsStore, EraseStore, ScriptStore, Protocol):
     """All of it, as one engine offers it."""
 
     async def close(self) -> None:

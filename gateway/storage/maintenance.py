@@ -15,6 +15,9 @@ from gateway.errors import StoreUnavailable
 from gateway.storage.base import OpsStore
 
 BATCH = 100
+PAGES = 1000  # given back to the file system at once
+# Of the cap, so that the file stays below it between two looks: deleted pages are used again.
+HIGH, LOW = 0.95, 0.85
 DAY_MS = 24 * 3600 * 1000
 _log = logging.getLogger("gateway.storage")
 
@@ -28,16 +31,26 @@ async def sweep(store: OpsStore, config: StoreConfig, now: int) -> int:
         deleted += some
         if some < BATCH:
             break
-    cap = config.max_size_mb * 1_000_000
-    while cap and await store.size_bytes() > cap:
-        some = await store.expire_oldest(BATCH)
-        deleted += some
-        if not some:
-            break
+    if config.max_size_mb:
+        deleted += await _keep_below(store, config.max_size_mb * 1_000_000)
     return deleted
 
 
-async def keep_sweeping(store: OpsStore, config: Callable[[], StoreConfig], interval_s: float = 60) -> None:
+async def _keep_below(store: OpsStore, cap: int) -> int:
+    """Delete the oldest traces as long as too much is in use, and cut the file where it is too long all the same."""
+    deleted = 0
+    if await store.size_bytes() > cap * HIGH:
+        while await store.size_bytes() > cap * LOW:
+            some = await store.expire_oldest(BATCH)
+            deleted += some
+            if not some:
+                break
+    while await store.file_bytes() > cap and await store.trim(PAGES):
+        pass
+    return deleted
+
+
+async def keep_sweeping(store: OpsStore, config: Callable[[], StoreConfig], interval_s: float = 10) -> None:
     """Sweep for ever; `config` is asked anew each time, as it may be reloaded."""
     while True:
         try:

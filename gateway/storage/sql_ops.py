@@ -5,6 +5,7 @@ See sql.py for what a script is.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from gateway.storage.sql_feedback import read_value
 PREVIEW_CHARS = 1000
 _STOPPED = "The server stopped while answering."
 _PARTS = msgspec.json.Decoder(list[Part])
-_KEPT_METADATA = ("score", "scale")  # the numbers of a rating
+_KEPT_METADATA = {"score": re.compile(r"-?\d{1,20}"), "scale": re.compile(r"-?\d{1,20}--?\d{1,20}")}
 
 
 # ------------------------------------------------------------------ recovery
@@ -124,11 +125,19 @@ def _keep_numbers(trace_id: str) -> Script[None]:
         (trace_id,),
     )
     for row in rows:
-        kept = {name: value for name, value in strings(row["metadata"]).items() if name in _KEPT_METADATA}
         yield (
             "UPDATE assessments SET rationale = NULL, metadata = $2 WHERE assessment_id = $1",
-            (row["assessment_id"], to_json(kept)),
+            (row["assessment_id"], to_json(kept_numbers(row["metadata"]))),
         )
+
+
+def kept_numbers(metadata: str) -> dict[str, str]:
+    """Of a rating's metadata, JSON, what is a number: the score as given, and its scale."""
+    return {
+        name: value
+        for name, value in strings(metadata).items()
+        if name in _KEPT_METADATA and _KEPT_METADATA[name].fullmatch(value)
+    }
 
 
 def expire_idempotency(before: int) -> Script[None]:
@@ -209,14 +218,17 @@ def list_keys() -> Script[list[KeyRecord]]:
 
 
 def _key(row: Row) -> KeyRecord:
-    return KeyRecord(**{name: row[name] for name in _KEY_COLUMNS})
+    fields = {name: row[name] for name in _KEY_COLUMNS}
+    origins = tuple(msgspec.json.decode(row["origins"]))
+    return KeyRecord(**fields | {"publishable": bool(row["publishable"]), "origins": origins})
 
 
 def add_key(key: KeyRecord) -> Script[None]:
     taken = yield "SELECT key_id FROM keys WHERE name = $1 AND revoked IS NULL", (key.name,)
     if taken:
         raise Conflict("An active key has this name.")
-    yield _ADD_KEY, [getattr(key, name) for name in _KEY_COLUMNS]
+    fields = {name: getattr(key, name) for name in _KEY_COLUMNS}
+    yield _ADD_KEY, list((fields | {"publishable": int(key.publishable), "origins": _json(key.origins)}).values())
 
 
 def revoke_key(name: str, now: int) -> Script[KeyRecord]:
@@ -235,6 +247,12 @@ def revoke_key(name: str, now: int) -> Script[KeyRecord]:
 def touch_keys(used: dict[str, int]) -> Script[None]:
     for key_id, time in used.items():
         yield "UPDATE keys SET last_used = $2 WHERE key_id = $1 AND COALESCE(last_used, 0) < $2", (key_id, time)
+
+
+def signing_key(fresh: str) -> Script[str]:
+    yield "INSERT INTO meta (name, value) VALUES ('signing_key', $1) ON CONFLICT (name) DO NOTHING", (fresh,)
+    rows = yield "SELECT value FROM meta WHERE name = 'signing_key'", ()
+    return str(rows[0]["value"])
 
 
 def ping(now: int) -> Script[None]:

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 import aiosqlite
-import re2
 
 from gateway.domain import ids
 from gateway.domain.trace import Assessment, ChatRecord, Checkpoint, RatingRecord, Span, Trace, TraceEnd, TraceStart
 from gateway.errors import InvalidValue, StoreUnavailable
-from gateway.storage import sql, sql_feedback, sql_ops
-from gateway.storage.base import FeedbackReceipt, FeedbackWrite, KeyRecord, Session
-from gateway.storage.sql import Params, Rows, Script
-from gateway.storage.sqlite_file import OwnerLock, connect, locate, read_only_uri, still_in_place
-from gateway.storage.writer import Writer, WriterStats, bind
+from gateway.storage import sql, sql_erase, sql_feedback, sql_ops, sqlite_file
+from gateway.storage.base import Belonging, FeedbackReceipt, FeedbackWrite, KeyRecord, Session
+from gateway.storage.sql import Script
+from gateway.storage.sqlite_file import OwnerLock, connect, locate, still_in_place
+from gateway.storage.sqlite_script import drive
+from gateway.storage.sqlite_script import open_reader as _open_reader
+from gateway.storage.writer import Writer, WriterStats
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -107,7 +108,7 @@ class SQLiteStore:
         late: list[asyncio.Task[None]] = []
         timer = loop.call_later(_SEARCH_S, lambda: late.append(loop.create_task(reader.interrupt())))
         try:
-            return await _drive(reader, script)
+            return await drive(reader, script)
         except StoreUnavailable:
             if late:
                 raise InvalidValue(
@@ -121,7 +122,7 @@ class SQLiteStore:
     async def _read(self, script: Script[T]) -> T:
         reader = await self._free.get()
         try:
-            return await _drive(reader, script)
+            return await drive(reader, script)
         finally:
             self._free.put_nowait(reader)
 
@@ -190,6 +191,9 @@ class SQLiteStore:
     def touch_keys(self, used: dict[str, int]) -> Awaitable[None]:
         return self._writer.submit(sql_ops.touch_keys, used)
 
+    def signing_key(self, fresh: str) -> Awaitable[str]:
+        return self._writer.submit(sql_ops.signing_key, fresh)
+
     # -------------------------------------------------------------- ops
 
     async def recent(
@@ -204,45 +208,47 @@ class SQLiteStore:
         return self._writer.submit(_expire, before_ms, idempotency_before_ms, limit)
 
     async def size_bytes(self) -> int:
-        return await self._read(_size())
+        pages, free, size = await self._read(_pages())
+        return (pages - free) * size
+
+    async def file_bytes(self) -> int:
+        pages, _, size = await self._read(_pages())
+        return pages * size
+
+    def trim(self, pages: int) -> Awaitable[bool]:
+        return self._writer.alone(lambda connection: sqlite_file.trim(connection, pages))
 
     def expire_oldest(self, limit: int) -> Awaitable[int]:
         return self._writer.submit(sql_ops.expire, None, limit)
 
+    # -------------------------------------------------------------- erasure
 
-async def _open_reader(path: Path) -> aiosqlite.Connection:
-    reader = aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=2)
-    reader._thread.daemon = True  # or a process that fails before close() would never end
-    await reader
-    reader.row_factory = sqlite3.Row
-    await reader.execute_fetchall("PRAGMA query_only = 1")
-    await reader.execute_fetchall("PRAGMA case_sensitive_like = 1")  # as every other engine has it
-    await reader.create_function("regexp", 2, _matches, deterministic=True)
-    return reader
+    async def traces_of(self, user_id: str, project: str | None) -> list[Belonging]:
+        return await self._read(sql_erase.traces_of(user_id, project))
 
+    def erase_traces(self, belongings: Sequence[Belonging], options: Collection[tuple[str, str]]) -> Awaitable[None]:
+        return self._writer.submit(sql_erase.erase_traces, belongings, options)
 
-def _matches(pattern: str, text: Any) -> bool:
-    """SQL's `text REGEXP pattern`, in linear time: no pattern of a caller's can stop the server."""
-    return text is not None and re2.search(pattern, str(text)) is not None
+    async def ratings_by(self, user_id: str, project: str | None) -> list[str]:
+        return await self._read(sql_erase.ratings_by(user_id, project))
 
+    def erase_ratings(self, assessment_ids: Sequence[str], options: Collection[tuple[str, str]]) -> Awaitable[None]:
+        return self._writer.submit(sql_erase.erase_ratings, assessment_ids, options)
 
-async def _drive(reader: aiosqlite.Connection, script: Script[T]) -> T:
-    try:
-        statement, params = next(script)
-        while True:
-            statement, params = script.send(await _fetch(reader, statement, params))
-    except StopIteration as end:
-        result: T = end.value
-        return result
+    def erase_receipts(self, user_id: str, project: str | None, trace_ids: Collection[str]) -> Awaitable[None]:
+        return self._writer.submit(sql_erase.erase_receipts, user_id, project, trace_ids)
 
+    def scrub(self, *, rewrite: bool) -> Awaitable[bool]:
+        return self._writer.alone(lambda connection: sqlite_file.scrub(connection, rewrite))
 
-async def _fetch(reader: aiosqlite.Connection, statement: str, params: Params) -> Rows:
-    try:
-        return list(await reader.execute_fetchall(*bind(statement, params)))
-    except UnicodeEncodeError as error:
-        raise InvalidValue("A value can't be stored.") from error
-    except (sqlite3.Error, ValueError) as error:  # ValueError: it is closed
-        raise StoreUnavailable("The store can't be read right now.", retry_after=1) from error
+    def put_note(self, name: str, value: str) -> Awaitable[None]:
+        return self._writer.submit(sql_erase.put_note, name, value)
+
+    async def notes(self, prefix: str) -> dict[str, str]:
+        return await self._read(sql_erase.notes(prefix))
+
+    def drop_note(self, name: str) -> Awaitable[None]:
+        return self._writer.submit(sql_erase.drop_note, name)
 
 
 def _expire(before: int, idempotency_before: int, limit: int) -> Script[int]:
@@ -258,10 +264,10 @@ def _synchronous() -> Script[int]:
     return int(rows[0]["synchronous"])
 
 
-def _size() -> Script[int]:
+def _pages() -> Script[tuple[int, int, int]]:
     values = []
     for name in ("page_count", "freelist_count", "page_size"):
         rows = yield f"PRAGMA {name}", ()
         values.append(int(rows[0][name]))
     pages, free, size = values
-    return (pages - free) * size
+    return pages, free, size

@@ -21,6 +21,7 @@ from gateway.errors import Conflict, StoreUnavailable
 from gateway.storage.migrate import migrate
 
 _BUSY_MS = 2000
+_SCRUB_MS = 200
 _PREFIX = "sqlite:///"
 _PROBLEMS = {
     "SQLITE_NOTADB": "it is not a SQLite database.",
@@ -69,6 +70,8 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA cache_size = -8000")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; it can shrink without a rewrite
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise problem(path, "its file system or its mode allows no write-ahead log.")
@@ -79,14 +82,14 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         if connection is not None:
             connection.close()
         if isinstance(error, sqlite3.Error):
-            raise problem(path, _why(error)) from error
+            raise problem(path, why(error)) from error
         if isinstance(error, StoreUnavailable) and not error.message.startswith("The store"):
             raise problem(path, error.message) from error
         raise
     return connection
 
 
-def _why(error: sqlite3.Error) -> str:
+def why(error: Exception) -> str:
     name: str = getattr(error, "sqlite_errorname", "")
     for prefix, why in _PROBLEMS.items():
         if name.startswith(prefix):
@@ -155,3 +158,27 @@ class OwnerLock:
                 os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def trim(connection: sqlite3.Connection, pages: int) -> bool:
+    """Cut up to `pages` free pages off the file. Whether it got shorter: a file of before could not."""
+    before = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    return bool(connection.execute("PRAGMA page_count").fetchone()[0] < before)
+
+
+def scrub(connection: sqlite3.Connection, rewrite: bool) -> bool:
+    """Leave nothing of what was deleted in the file, or in its log. False: somebody reads an old state of it.
+
+    Deleted rows are overwritten as they go; what SQLite may leave behind is a copy of a row that it moved within a
+    page. A file that is written anew has none of these.
+    """
+    if rewrite:
+        connection.execute("VACUUM")
+    connection.execute(f"PRAGMA busy_timeout = {_SCRUB_MS}")  # writes wait behind this one
+    try:
+        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    return not busy

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import logging
 import os
 import queue
@@ -55,10 +56,18 @@ class WriterStats(msgspec.Struct):
 
 
 class _Job(Generic[T]):
-    __slots__ = ("error", "future", "result", "script")
+    """`script` is one of a transaction; `work` stands alone. One of the two is None."""
 
-    def __init__(self, script: Callable[[], Script[T]], future: asyncio.Future[T]) -> None:
+    __slots__ = ("error", "future", "result", "script", "work")
+
+    def __init__(
+        self,
+        script: Callable[[], Script[T]] | None,
+        future: asyncio.Future[T],
+        work: Callable[[sqlite3.Connection], T] | None = None,
+    ) -> None:
         self.script = script
+        self.work = work
         self.future = future
         self.result: T
         self.error: Exception | None = None
@@ -98,6 +107,16 @@ class Writer:
         self._queue.put(_Job(partial(script, *args, **kwargs), future))
         return future
 
+    def alone(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Put in the queue what can't be in a transaction. It fails with StoreUnavailable, as `submit` does."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        if self._closed or self.stats.queued >= self._max_queue:
+            future.set_exception(_unavailable())
+            return future
+        self.stats.queued += 1
+        self._queue.put(_Job(None, future, work))
+        return future
+
     async def close(self) -> None:
         """Commit what waits, end the thread, and close the connection."""
         if not self._closed:
@@ -117,10 +136,14 @@ class Writer:
                     jobs.append(self._queue.get_nowait())
             closing = jobs[-1] is None  # nothing is queued after it
             batch = [job for job in jobs if job is not None]
-            if batch:
-                self._commit(batch)
+            for work, some in itertools.groupby(batch, lambda job: job.work):
+                together = list(some)
+                if work is None:
+                    self._commit(together)
+                else:
+                    self._work_alone(together)
                 with suppress(RuntimeError):  # a loop that was closed first has nobody waiting
-                    self._loop.call_soon_threadsafe(self._settle, batch)
+                    self._loop.call_soon_threadsafe(self._settle, together)
         self._connection.close()  # the last one to close checkpoints the WAL and removes it
 
     def _settle(self, batch: Sequence[_Job[Any]]) -> None:
@@ -155,6 +178,17 @@ class Writer:
         self.stats.writes += len(batch)
         self.stats.rows += self._connection.total_changes - before
 
+    def _work_alone(self, jobs: Sequence[_Job[Any]]) -> None:
+        for job in jobs:
+            try:
+                if self._lost:
+                    raise _unavailable()
+                job.result = job.work(self._connection)  # type: ignore[misc]
+            except Exception as error:
+                if not isinstance(error, GatewayError):
+                    _log.error("the store can't be tidied up: %s", error)
+                job.error = _unavailable()
+
     def _failed(self, batch: Sequence[_Job[Any]]) -> None:
         self.stats.failed_batches += 1
         for job in batch:
@@ -175,7 +209,7 @@ class Writer:
                     continue
                 before = self._connection.total_changes
                 try:
-                    job.result = drive(job.script(), self._execute)
+                    job.result = drive(job.script(), self._execute)  # type: ignore[misc]
                 except Exception as error:
                     job.error = _own_fault(error)
                     if self._connection.total_changes != before:

@@ -69,6 +69,7 @@ class Run:
         *,
         grace_s: float,
         replayable: bool,
+        token: Callable[[], str] = str,
     ) -> None:
         self.trace_id = started.trace_id
         self.owner = owner
@@ -78,6 +79,7 @@ class Run:
         self.end: TraceEnd | None = None  # the final record, once it is written or on its way
         self.saved = (0, 0)  # mark of the last checkpoint
         self.checkpoints = 0
+        self.token = token  # makes the feedback token of `done`
         self.turn = 0  # of which sweep it is stored in, see Runs
         self.begun: asyncio.Future[None]
         self._store = store
@@ -209,7 +211,7 @@ class Run:
     async def _settle(self, ending: Ending) -> None:
         """Commit the final record, then close the log; past COMMIT_WAIT_S, the other way round."""
         self.end = end = self.recorder.end(ending, self.log.parts(), self._said)
-        terminal = _terminal(end, ending.error)
+        terminal = _terminal(end, ending.error, self.token)
         write = asyncio.ensure_future(self._store.finish_trace(end))
         loop = asyncio.get_running_loop()
         late = loop.time() + COMMIT_WAIT_S
@@ -246,7 +248,7 @@ class Run:
                 return
 
 
-def _terminal(end: TraceEnd, error: GatewayError | None) -> Terminal:
+def _terminal(end: TraceEnd, error: GatewayError | None, token: Callable[[], str]) -> Terminal:
     if end.outcome.state is State.ERROR:
         return Failed(
             end.trace_id,
@@ -256,7 +258,8 @@ def _terminal(end: TraceEnd, error: GatewayError | None) -> Terminal:
             error.status if error else 503,
             error.retry_after if error else None,
         )
-    return Done(end.trace_id, end.finish_reason or "stop", end.usage, end.first_token_ms, end.duration_ms)
+    reason = end.finish_reason or "stop"
+    return Done(end.trace_id, reason, end.usage, end.first_token_ms, end.duration_ms, token())
 
 
 def _failed(trace_id: str, error: GatewayError) -> Failed:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -20,7 +20,7 @@ from gateway.errors import GatewayError, Unavailable
 from gateway.storage.base import TraceStore
 from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
-from gateway.streaming.run import Owner, Run
+from gateway.streaming.run import COMMIT_WAIT_S, Owner, Run
 
 SWEEP_S = 0.25
 _TURNS = 4  # sweeps in which each running answer is stored once, a part of them at a time: a second
@@ -73,6 +73,19 @@ class Runs:
             self._kept_bytes += kept.size
             while self._kept_bytes > self.limits.replay_max_bytes:
                 self._forget()
+
+    async def forget(self, trace_ids: Iterable[str]) -> bool:
+        """Stop these where they run, and keep nothing of them. True: the final record of one isn't stored yet."""
+        trace_ids = list(trace_ids)
+        running = [run for each in trace_ids if (run := self.running.get(each))]
+        for run in running:
+            run.cancel(Outcome.STOPPED)
+        if running:
+            await asyncio.wait({run.task for run in running}, timeout=COMMIT_WAIT_S + 1)
+        for trace_id in trace_ids:
+            if kept := self._kept.pop(trace_id, None):
+                self._kept_bytes -= kept.size
+        return any(run.trace_id in self.running for run in running)
 
     def get(self, trace_id: str) -> Run | Kept | None:
         """A running run, or what was kept of one."""

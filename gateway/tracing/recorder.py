@@ -42,6 +42,7 @@ class Recorder:
     def __init__(self, start: TraceStart, attempts: list[Attempt], content: Content) -> None:
         self._start, self._attempts, self._content = start, attempts, content
         self._first_ms: int | None = None
+        self._began = ids.steady_ms()  # at request_time
         self._frames = 0  # with content: the estimate of completion tokens where the provider doesn't count
         self._others: dict[int, list[str]] = {}  # text of the choices after the first
         self._reasons: dict[int, str] = {}
@@ -63,7 +64,7 @@ class Recorder:
                 if isinstance(event, ChoiceDelta):
                     self._others.setdefault(event.index, []).append(event.text)
             if self._first_ms is None:
-                self._first_ms = max(0, ids.now_ms() - self._start.request_time)
+                self._first_ms = ids.steady_ms() - self._began
 
     def checkpoint(self, parts: str) -> str | None:
         """The new parts, JSON, as the store keeps them: as much as a preview needs, or None, where content isn't."""
@@ -80,7 +81,7 @@ class Recorder:
         duration is negative."""
         self._frames += said
         start, outcome = self._start, ending.outcome
-        end_time = max(ids.now_ms(), start.request_time)
+        end_time = self._at(ids.steady_ms())
         last = self._attempts[-1] if self._attempts else None
         text = answer_text(parts)
         messages = assistant_messages(parts, {index: "".join(texts) for index, texts in self._others.items()})
@@ -158,6 +159,10 @@ class Recorder:
         )
         return (request, *(self._attempt_span(attempt, end.end_time) for attempt in self._attempts))
 
+    def _at(self, steady_ms: int) -> int:
+        """The time of day, by the clock of when the chat began: it may be set while the answer runs."""
+        return self._start.request_time + steady_ms - self._began
+
     def _attempt_span(self, attempt: Attempt, end_time: int) -> Span:
         attributes: dict[str, Any] = {
             "gen_ai.operation.name": "chat",
@@ -169,14 +174,14 @@ class Recorder:
         if attempt.error is not None:
             attributes["error.type"] = attempt.error
         if attempt.first_ms is not None:
-            attributes["gen_ai.server.time_to_first_token"] = max(0, attempt.first_ms - attempt.start_ms) / 1000
+            attributes["gen_ai.server.time_to_first_token"] = (attempt.first_ms - attempt.start_ms) / 1000
         return Span(
             span_id=attempt.span_id,
             parent_id=self._start.root_span_id,
             name=f"chat {attempt.provider}/{attempt.model}",
             kind="CLIENT",
-            start_ms=attempt.start_ms,
-            end_ms=max(attempt.end_ms or end_time, attempt.start_ms),
+            start_ms=self._at(attempt.start_ms),
+            end_ms=end_time if attempt.end_ms is None else self._at(attempt.end_ms),
             status="ERROR" if attempt.error not in (None, "cancelled") else "OK",
             message=attempt.message,
             attributes=attributes,

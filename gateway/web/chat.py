@@ -12,7 +12,8 @@ from gateway.domain import ids
 from gateway.domain.answer import answer_text
 from gateway.domain.events import Done, Terminal
 from gateway.domain.messages import ChatRequest
-from gateway.errors import InvalidValue
+from gateway.door import TICKET_S
+from gateway.errors import InvalidValue, NotFound
 from gateway.streaming.reader import Reader
 from gateway.streaming.run import Run
 from gateway.web.exchange import Exchange
@@ -47,7 +48,13 @@ async def chat(x: Exchange) -> None:
         text = answer_text(run.log.parts())
         await x.reply(
             native.ChatReply(
-                text, run.trace_id, started.session_id, started.model, terminal.usage, terminal.finish_reason
+                text,
+                run.trace_id,
+                started.session_id,
+                started.model,
+                terminal.usage,
+                terminal.finish_reason,
+                terminal.feedback_token,
             )
         )
 
@@ -118,6 +125,16 @@ async def completions(x: Exchange) -> None:
         await x.reply(raw or openai.stopped_completion(terminal, run.log.parts(), model, created))
 
 
+async def ws_ticket(x: Exchange) -> None:
+    """POST /chat/ws-ticket: for a browser, which can't send a key when it opens a WebSocket."""
+    body = await x.body()
+    if body:
+        x.require_json()
+    wanted = native.decode_ticket(body) if body else native.TicketRequest()
+    ticket = x.services.door.issue_ticket(x.principal, x.headers, wanted.user_id)
+    await x.reply(native.TicketReply(ticket, TICKET_S))
+
+
 async def models(x: Exchange) -> None:
     """GET /v1/models: the declared ones."""
     data = [
@@ -138,9 +155,15 @@ async def embeddings(x: Exchange) -> None:
 
 async def session(x: Exchange) -> None:
     """GET /sessions/{session_id}: the turns with their traces and this rater's ratings."""
-    session_id = x.path_params["session_id"]
-    user_id = x.query_dict().get("user_id")
-    traces = await x.services.chat.conversation(x.principal.project, user_id, session_id)
+    session_id, principal = x.path_params["session_id"], x.principal
+    user_id = principal.user_id or x.query_dict().get("user_id")
+    if principal.token is not None:  # it knows its trace, and that trace its session
+        trace = await x.services.store.get_trace(principal.project, principal.token.trace_id)
+        if trace is None or trace.session_id != session_id:
+            raise NotFound("There is no such session.")
+        if user_id == f"anonymous:{trace.trace_id}":
+            user_id = None  # of each turn it is the anonymous rater
+    traces = await x.services.chat.conversation(principal.project, user_id, session_id)
     ratings = await x.services.store.feedback_of(x.principal.project, [trace.trace_id for trace in traces], user_id)
     turns = []
     for trace in traces:
@@ -153,6 +176,7 @@ async def session(x: Exchange) -> None:
             "message": _last_question(trace.request) or trace.request_preview,
             "response": answer_text(stored_parts(trace)) if trace.response else trace.response_preview,
             "error": trace.error_message,
+            "feedback_token": x.services.chat.token(principal, trace.trace_id, user_id),
             "feedback": [
                 {
                     "assessment_id": rating.assessment_id,

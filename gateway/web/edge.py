@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 
-from gateway.auth import authenticate, require
+from gateway.auth import require
 from gateway.domain import ids
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound
 from gateway.web.exchange import ClientGone, Exchange
@@ -19,9 +19,11 @@ from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _ALLOWED_HEADERS = (
-    b"authorization, content-type, last-event-id, idempotency-key, x-request-id, x-session-id, x-user-id, "
-    b"x-client-request-id, x-mlflow-return-trace-id, traceparent"
+    "authorization, content-type, last-event-id, idempotency-key, x-feedback-token, x-user-assertion, x-request-id, "
+    "x-session-id, x-user-id, x-client-request-id, x-mlflow-return-trace-id, traceparent, tracestate"
 )
+# X-Tag-NAME is the gateway's own; OpenAI's JavaScript client sends x-stainless-… with each request.
+_ALLOWED_FAMILY = re.compile(r"x-(?:tag|stainless)-[a-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _log = logging.getLogger("gateway.edge")
 
 
@@ -79,10 +81,10 @@ class Edge:
         if route is None or route.roles:
             services = self._services
             x.address = services.limits.arrive(x.headers, x.client_host)
-            x.principal = authenticate(
-                services.keys, services.config.auth, services.server_host, x.headers, x.client_host
-            )
-            services.limits.request(x.principal.key_id, x.address)
+            x.principal = services.door.admit(x.headers, x.client_host, route.roles if route else ())
+            # Whoever rates by a token has a limit by address: a key's is for its own requests.
+            key_id = None if x.principal.token else x.principal.key_id
+            services.limits.request(key_id, x.address, x.principal.requests_per_minute)
             if route is not None:
                 require(x.principal, *route.roles)
         if route is None:
@@ -114,7 +116,7 @@ class Edge:
         if origin is None:
             return []
         headers: RawHeaders = [(b"vary", b"Origin")]
-        if origin in self._services.config.server.cors_origins:
+        if origin in self._services.config.server.cors_origins or origin in self._services.door.keys.origins:
             headers += [
                 (b"access-control-allow-origin", origin.encode("latin-1")),
                 (b"access-control-expose-headers", b"X-Trace-Id, X-Request-Id, Retry-After"),
@@ -122,7 +124,7 @@ class Edge:
             if x.scope["method"] == "OPTIONS":
                 headers += [
                     (b"access-control-allow-methods", b"GET, POST, DELETE"),
-                    (b"access-control-allow-headers", _ALLOWED_HEADERS),
+                    (b"access-control-allow-headers", _allowed(x.header(b"access-control-request-headers"))),
                     (b"access-control-max-age", b"600"),
                 ]
         return headers
@@ -137,9 +139,15 @@ class Edge:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """A parameter is one piece of the path, but any string may name a session, with slashes and line ends in it."""
-    kinds = {"session_id": ".+"}
+    """A parameter is one piece of the path, but any string may name a session or a user, slashes and line ends too."""
+    kinds = {"session_id": ".+", "user_id": ".+"}
     return re.compile(re.sub(r"{(\w+)}", lambda m: f"(?P<{m[1]}>{kinds.get(m[1], '[^/]+')})", path), re.DOTALL)
+
+
+def _allowed(asked: str | None) -> bytes:
+    """The headers that a page may send: a fixed list, and those of a family that it asks for."""
+    names = (name.strip().lower() for name in (asked or "")[:4096].split(","))
+    return ", ".join([_ALLOWED_HEADERS, *filter(_ALLOWED_FAMILY.fullmatch, names)]).encode("latin-1")
 
 
 def _request_id(headers: RawHeaders) -> str:

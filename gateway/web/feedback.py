@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from gateway.errors import NotFound
 from gateway.web.exchange import Exchange
+from gateway.wire import feedback as feedback_wire
 
 
 async def rate(x: Exchange) -> None:
@@ -17,6 +19,20 @@ async def rate_detailed(x: Exchange) -> None:
         x.require_json()
     reply = await x.services.feedback.rate_detailed(x.principal, x.query(), body or None, x.header(b"idempotency-key"))
     await x.reply(reply)
+
+
+async def make_token(x: Exchange) -> None:
+    """POST /feedback/token: with a secret key, for a tab that was opened again."""
+    wanted = feedback_wire.decode_token_request(await x.json_body())
+    store, project = x.services.store, x.principal.project
+    trace_id = await store.resolve_trace(project, wanted.trace_id, wanted.client_request_id)
+    trace = trace_id and await store.get_trace(project, trace_id)
+    if not trace:
+        raise NotFound("No such trace.")
+    rater = x.principal.user_id or wanted.user_id or trace.user_id
+    token = x.services.chat.token(x.principal, trace.trace_id, rater, tuple(wanted.names))
+    expires = x.services.door.tokens.read(token).expires
+    await x.reply(feedback_wire.TokenReply(feedback_token=token, trace_id=trace.trace_id, expires_at=expires or None))
 
 
 async def retract(x: Exchange) -> None:

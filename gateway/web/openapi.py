@@ -54,7 +54,10 @@ def document(routes: Iterable[Route]) -> bytes:
         "paths": paths,
         "components": {
             "schemas": {**components, "Error": _ERROR, "OpenAIError": _OPENAI_ERROR},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer"},
+                "feedbackToken": {"type": "apiKey", "in": "header", "name": "X-Feedback-Token"},
+            },
         },
     }
     return msgspec.json.encode(whole)
@@ -86,4 +89,7 @@ def _operation(route: Route, body: Any, reply: Any) -> dict[str, Any]:
             "required": body is not None,
             "content": {"application/json": {"schema": body or {"type": "object"}}},
         }
-    return operation | ({"security": [{"key": []}]} if route.roles else {})
+    security: list[dict[str, list[str]]] = [{"key": []}] if route.roles else []
+    if "token" in route.roles:
+        security.append({"feedbackToken": []})
+    return operation | ({"security": security} if security else {})

@@ -9,8 +9,8 @@ import msgspec
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from gateway import __version__
-from gateway.auth import authenticate
-from gateway.errors import StoreUnavailable, Unauthorized, Unavailable
+from gateway.erasure import Wanted
+from gateway.errors import Forbidden, StoreUnavailable, Unauthorized, Unavailable
 from gateway.observability.metrics import CONTENT_TYPE
 from gateway.web.exchange import Exchange
 
@@ -52,9 +52,9 @@ async def config(x: Exchange) -> None:
     default, _ = x.services.chat.settings.router.model(None)
     keyless = [header for header in x.headers if header[0] != b"authorization"]
     try:
-        authenticate(x.services.keys, settings.auth, x.services.server_host, keyless, x.client_host)
+        x.services.door.admit(keyless, x.client_host)
         key_required = False
-    except Unauthorized:
+    except (Unauthorized, Forbidden):
         key_required = True
     await x.reply(
         {
@@ -84,6 +84,12 @@ async def events(x: Exchange) -> None:
         headers={name.decode(): value.decode() for name, value in x.response_headers(None)},
     )
     await response(x.scope, x.receive, x.send)
+
+
+async def erase_user(x: Exchange) -> None:
+    """DELETE /users/{user_id}: in the key's project. The reply follows the scrubbing of the file."""
+    wanted = Wanted(x.path_params["user_id"], x.principal.project)
+    await x.reply(await x.services.erasure.erase(wanted))
 
 
 async def openapi(x: Exchange) -> None:

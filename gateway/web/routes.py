@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.auth import KeyRole
+from gateway.auth import Role
+from gateway.erasure import Erased
 from gateway.web import chat, feedback, ops
 from gateway.web.exchange import Exchange
 from gateway.wire import feedback as feedback_wire
@@ -26,7 +27,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     handler: Handler
-    roles: tuple[KeyRole, ...]
+    roles: tuple[Role, ...]
     summary: str
     body: tuple[Any, ...] = ()  # any of these
     reply: Any = None
@@ -35,9 +36,12 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[int, ...] = ()
 
 
-CHAT: tuple[KeyRole, ...] = ("chat",)
-RATE: tuple[KeyRole, ...] = ("chat", "review")
-ADMIN: tuple[KeyRole, ...] = ("admin",)
+ASK: tuple[Role, ...] = ("chat", "publishable")
+OWN: tuple[Role, ...] = ("chat", "token")
+RATE: tuple[Role, ...] = ("chat", "review", "token")
+CHAT: tuple[Role, ...] = ("chat",)
+VOUCH: tuple[Role, ...] = ("chat", "review")
+ADMIN: tuple[Role, ...] = ("admin",)
 _SUBJECT = {
     "trace_id": "The trace to rate",
     "client_request_id": "In place of trace_id: the newest trace with it",
@@ -51,7 +55,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/v1/chat/completions",
         handler=chat.completions,
-        roles=CHAT,
+        roles=ASK,
         summary="OpenAI-compatible chat, streamed or not",
         errors=_CHAT_ERRORS,
     ),
@@ -59,7 +63,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/chat/stream",
         handler=chat.chat_stream,
-        roles=CHAT,
+        roles=ASK,
         summary="Ask, and get the answer as server-sent events",
         body=(native.ChatBody,),
         media="text/event-stream",
@@ -80,7 +84,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/chat",
         handler=chat.chat,
-        roles=CHAT,
+        roles=ASK,
         summary="Ask, and get the whole answer",
         body=(native.ChatBody,),
         reply=native.ChatReply,
@@ -90,7 +94,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/chat/stream/{trace_id}",
         handler=chat.resume,
-        roles=CHAT,
+        roles=OWN,
         summary="Resume a stream after Last-Event-ID; 204 where there is nothing to resume",
         media="text/event-stream",
         query={"after": "In place of Last-Event-ID"},
@@ -100,9 +104,29 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/chat/stream/{trace_id}/stop",
         handler=chat.stop,
-        roles=CHAT,
+        roles=OWN,
         summary="Stop a stream; what there is of the answer is kept",
         errors=(404, 422),
+    ),
+    Route(
+        method="POST",
+        path="/chat/ws-ticket",
+        handler=chat.ws_ticket,
+        roles=ASK,
+        summary="A ticket for one WebSocket: connect to /chat/ws?ticket=… within 30 seconds",
+        body=(native.TicketRequest,),
+        reply=native.TicketReply,
+        errors=(400, 408, 413, 415, 422, 503),
+    ),
+    Route(
+        method="POST",
+        path="/feedback/token",
+        handler=feedback.make_token,
+        roles=VOUCH,
+        summary="A feedback token for a browser that lost its own",
+        body=(feedback_wire.TokenRequest,),
+        reply=feedback_wire.TokenReply,
+        errors=(400, 404, 408, 413, 415, 422, 503),
     ),
     Route(
         method="POST",
@@ -142,6 +166,15 @@ ROUTES: tuple[Route, ...] = (
         summary="The turns of a conversation, with this rater's ratings",
         query={"user_id": "Whose session"},
         errors=(404, 422),
+    ),
+    Route(
+        method="DELETE",
+        path="/users/{user_id}",
+        handler=ops.erase_user,
+        roles=ADMIN,
+        summary="Remove a user's content and ID from this project; ratings keep their numbers",
+        reply=Erased,
+        errors=(422, 503),
     ),
     Route(method="GET", path="/v1/models", handler=chat.models, roles=CHAT, summary="The declared models"),
     Route(

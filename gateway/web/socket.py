@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import logging
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
-from gateway.auth import Principal, authenticate, origin_allowed, require
+from gateway.auth import Principal
 from gateway.domain.events import Done, Failed
 from gateway.domain.trace import Outcome
 from gateway.errors import BadRequest, Conflict, Forbidden, GatewayError, InvalidValue, NotFound, TooManyRequests
@@ -27,6 +28,7 @@ from gateway.wire.body import Id, convert, decode_fields
 
 NORMAL, GOING_AWAY, POLICY, BUSY, TOO_FAST = 1000, 1001, 1008, 1013, 4429
 MAX_CHATS = 100  # at once on one socket
+_MOST_ASKED = 1_000
 _CLOSE_S, _CUT_S = 2, 5  # how long a close may take, and the client's answer to it
 _log = logging.getLogger("gateway.socket")
 
@@ -40,6 +42,7 @@ class Socket:
         self._request_id = request_id
         self._chats: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
+        self._asked: dict[str, None] = {}  # traces of chats on this socket, the oldest first
         self._principal: Principal
         self._address = ""
         self._closed = False
@@ -93,17 +96,26 @@ class Socket:
         await self.close(GOING_AWAY, "The server is shutting down.")
 
     def _admit(self) -> Principal:
-        services, scope = self._services, self._scope
-        headers = scope["headers"]
-        client = scope.get("client")
-        auth = services.config.auth
-        self._address = services.limits.arrive(headers, client[0] if client else None)
-        principal = authenticate(services.keys, auth, services.server_host, headers, client[0] if client else None)
-        require(principal, "chat")
-        if not origin_allowed(headers, services.config.server.cors_origins):
-            raise Forbidden("This page's origin is not allowed here.")
-        services.limits.request(principal.key_id, self._address)
+        services, headers = self._services, self._scope["headers"]
+        client = self._scope.get("client")
+        host = client[0] if client else None
+        self._address = services.limits.arrive(headers, host)
+        query = parse_qs(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        principal = services.door.admit_socket(headers, host, query.get("ticket", [None])[0])
+        services.limits.request(principal.key_id, self._address, principal.requests_per_minute)
         return principal
+
+    def _caller(self, fields: dict[str, msgspec.Raw]) -> Principal:
+        """Who resumes or rates by this frame: whoever its feedback token names, else whoever opened the socket.
+
+        One that was opened from a web page reaches without a token what was asked on it, and nothing else.
+        """
+        if (token := fields.pop("feedback_token", None)) is not None:
+            return self._services.door.by_token(convert(bytes(token), str, "feedback_token"), self._principal)
+        trace_id = convert(bytes(fields.get("trace_id", b"null")), str | None, "trace_id")
+        if self._principal.role == "publishable" and trace_id not in self._asked:
+            raise Forbidden("Send the feedback_token that came with the answer.")
+        return self._principal
 
     async def _frame(self, message: Any) -> None:
         """One frame of the client's. Whatever is wrong with it is said in a frame."""
@@ -118,7 +130,8 @@ class Socket:
                 answers["id"] = convert(bytes(fields["id"]), Id, "id")
             kind = convert(bytes(fields.pop("type", b"null")), str | None, "type")
             if kind in ("chat", "resume", "feedback"):
-                self._services.limits.request(self._principal.key_id, self._address)
+                limits, principal = self._services.limits, self._principal
+                limits.request(principal.key_id, self._address, principal.requests_per_minute)
             match kind:
                 case "ping":
                     await self._say({"type": "pong", **answers})
@@ -129,7 +142,7 @@ class Socket:
                 case "stop":
                     self._stop(_required_id(answers))
                 case "feedback":
-                    await self._feedback(raw, answers)
+                    await self._feedback(self._caller(fields), raw, answers)
                 case _:
                     problem = "must be chat, stop, resume, feedback or ping"
                     raise InvalidValue(f"type: {problem}", details=[("type", problem)])
@@ -141,6 +154,9 @@ class Socket:
         fields.pop("id", None)
         request = native.chat_request(fields, "/chat/ws")
         run = await self._services.chat.start(self._principal, request, resumable=True, address=self._address)
+        self._asked[run.trace_id] = None
+        if len(self._asked) > _MOST_ASKED:
+            del self._asked[next(iter(self._asked))]
         self._follow(chat_id, run, run.log, run.attach())
 
     async def _resume(self, chat_id: str | None, fields: dict[str, msgspec.Raw]) -> None:
@@ -148,7 +164,7 @@ class Socket:
         after = convert(bytes(fields.get("after", b"0")), int, "after")
         chat_id = chat_id or trace_id
         self._check_free(chat_id)
-        found = await self._services.chat.find(self._principal, trace_id)
+        found = await self._services.chat.find(self._caller(fields), trace_id)
         log = found.log if isinstance(found, Run) else found
         if log is None or (log.closed is not None and after > log.position):
             raise NotFound("There is nothing to resume.", code="nothing_to_resume")
@@ -166,8 +182,8 @@ class Socket:
             raise NotFound("There is no such chat on this socket.", code="unknown_chat")
         run.cancel(Outcome.STOPPED)
 
-    async def _feedback(self, raw: bytes, answers: dict[str, Any]) -> None:
-        rated = await self._services.feedback.rate_frame(self._principal, raw)
+    async def _feedback(self, caller: Principal, raw: bytes, answers: dict[str, Any]) -> None:
+        rated = await self._services.feedback.rate_frame(caller, raw)
         await self._say({"type": "feedback_recorded", **msgspec.to_builtins(rated), **answers})
 
     def _check_free(self, chat_id: str) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.auth import KeyRing
 from gateway.chat import Chat
 from gateway.config import Config
+from gateway.door import Door
+from gateway.erasure import Erasure
 from gateway.feedback.capture import Feedback
 from gateway.limits import Limits
 from gateway.observability.feed import Feed
@@ -29,11 +30,11 @@ class Services(msgspec.Struct, frozen=True):
     chat: Chat
     feedback: Feedback
     store: Store
-    keys: KeyRing
+    door: Door
     metrics: Metrics
     feed: Feed
-    server_host: str
     openapi: bytes
+    erasure: Erasure
 
     @property
     def config(self) -> Config:

@@ -109,6 +109,20 @@ class Retracted(msgspec.Struct, frozen=True, kw_only=True):
     retracted: int
 
 
+class TokenRequest(Subject, frozen=True, kw_only=True):
+    """Body of POST /feedback/token. Without `user_id` the rater is the trace's own user; without `names`, any."""
+
+    names: Annotated[list[Id], Meta(max_length=50)] = []
+
+
+class TokenReply(msgspec.Struct, frozen=True, kw_only=True):
+    """`expires_at`: milliseconds UTC; None: it doesn't expire."""
+
+    feedback_token: str
+    trace_id: str
+    expires_at: int | None
+
+
 class FeedbackItem(msgspec.Struct, frozen=True):
     assessment_id: str
     name: str
@@ -122,35 +136,47 @@ class FeedbackList(msgspec.Struct, frozen=True):
     feedback: list[FeedbackItem]
 
 
-def decode_subject(query: Query) -> Subject:
+# `known` below is the trace where the query need not name it, since the caller's feedback token does.
+
+
+def decode_subject(query: Query, *, known: str | None = None) -> Subject:
     """The query of reading back. Raises InvalidValue."""
     problems: Problems = []
-    return _subject(Subject, once(_pairs(query), problems), problems)
+    return _subject(Subject, once(_pairs(query), problems), problems, known)
 
 
-def decode_retraction(query: Query) -> NamedSubject:
+def decode_retraction(query: Query, *, known: str | None = None) -> NamedSubject:
     """The query of a retraction. Raises InvalidValue."""
     problems: Problems = []
-    return _subject(NamedSubject, once(_pairs(query), problems), problems)
+    return _subject(NamedSubject, once(_pairs(query), problems), problems, known)
 
 
-def decode_rating(query: Query, body: bytes) -> tuple[Subject, Rating]:
+def decode_rating(query: Query, body: bytes, *, known: str | None = None) -> tuple[Subject, Rating]:
     """One rating, in either form. Raises BadRequest, TooLarge, InvalidValue."""
     problems: Problems = []
     fields = read_object(body, problems)
-    return _rating(once(_pairs(query), problems), fields, problems)
+    return _rating(once(_pairs(query), problems), fields, problems, known)
 
 
-def decode_frame(frame: bytes) -> tuple[Subject, Rating]:
-    """The same as one WebSocket frame: query and body side by side, with `type` and `id`."""
+def decode_token_request(body: bytes) -> TokenRequest:
+    """Body of POST /feedback/token. Raises BadRequest, InvalidValue."""
+    problems: Problems = []
+    fields = read_object(body, problems)
+    return _subject(TokenRequest, fields, problems, None, "unknown field")
+
+
+def decode_frame(frame: bytes, *, known: str | None = None) -> tuple[Subject, Rating]:
+    """The same as one WebSocket frame: query and body side by side, with `type`, `id` and `feedback_token`."""
     problems: Problems = []
     fields = read_object(frame, problems)
     parameters = {name: fields.pop(name) for name in Subject.__struct_fields__ if name in fields}
-    return _rating(parameters, {k: v for k, v in fields.items() if k not in ("type", "id")}, problems)
+    for name in ("type", "id", "feedback_token"):
+        fields.pop(name, None)
+    return _rating(parameters, fields, problems, known)
 
 
 def decode_detailed(
-    query: Query, body: bytes | None, dimensions: Mapping[str, Dimension]
+    query: Query, body: bytes | None, dimensions: Mapping[str, Dimension], *, known: str | None = None
 ) -> tuple[Subject, tuple[Rating, ...], dict[str, int | str]]:
     """Ratings by dimension and, by the same names, what was given. From the query, a JSON body, or both together."""
     problems: Problems = []
@@ -168,7 +194,7 @@ def decode_detailed(
         problems.append(("dimensions", f"at least one is needed of: {', '.join(dimensions)}"))
     problems += [(name, why) for name, mark in recorded.items() if (why := _mark_problem(mark, dimensions[name]))]
     comment = take(_Remark, fields, problems).get("comment")
-    subject = _subject(Subject, fields, problems, "is no declared dimension")
+    subject = _subject(Subject, fields, problems, known, "is no declared dimension")
     ratings = [_dimension_rating(name, mark, dimensions[name]) for name, mark in recorded.items()]
     ratings[0] = msgspec.structs.replace(ratings[0], rationale=comment)
     return subject, tuple(ratings), recorded
@@ -183,11 +209,13 @@ def check_idempotency_key(key: str | None) -> None:
 # --- ratings ---------------------------------------------------------------------------------------------------------
 
 
-def _rating(parameters: dict[str, Any], fields: dict[str, Any], problems: Problems) -> tuple[Subject, Rating]:
+def _rating(
+    parameters: dict[str, Any], fields: dict[str, Any], problems: Problems, known: str | None
+) -> tuple[Subject, Rating]:
     kind = General if "is_correct" not in fields and fields.keys() & {"name", "value"} else Thumb
     values = take(kind, fields, problems)
     problems += [(name, "unknown field") for name in fields]
-    subject = _subject(Subject, parameters, problems)
+    subject = _subject(Subject, parameters, problems, known)
     if kind is General:
         form = General(**values)
         return subject, Rating(form.name, form.value, form.rationale, form.metadata or {}, form.span_id)
@@ -219,13 +247,17 @@ def _pairs(query: Query) -> Iterable[tuple[str, str]]:
     return query.items() if isinstance(query, Mapping) else query
 
 
-def _subject(kind: type[S], fields: dict[str, Any], problems: Problems, unknown: str = "unknown parameter") -> S:
+def _subject(
+    kind: type[S], fields: dict[str, Any], problems: Problems, known: str | None, unknown: str = "unknown parameter"
+) -> S:
     """The last thing decoded: what remains in `fields` is unknown. Raises what `problems` has gathered."""
     values = take(kind, fields, problems)
     problems += [(name, unknown) for name in fields]
     named = {name for name, _ in problems}
     ids = [name for name in ("trace_id", "client_request_id") if values.get(name) is not None or name in named]
-    if len(ids) != 1:
+    if not ids and known is not None:
+        values["trace_id"] = known
+    elif len(ids) != 1:
         why = "not both trace_id and client_request_id" if ids else "trace_id or client_request_id is needed"
         problems += [(name, why) for name in ids or ["trace_id"]]
     if problems:

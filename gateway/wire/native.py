@@ -44,6 +44,28 @@ class ChatReply(msgspec.Struct, frozen=True):
     model: str
     usage: Usage | None
     finish_reason: str
+    feedback_token: str
+
+
+class TicketRequest(msgspec.Struct):
+    """Body of POST /chat/ws-ticket, which may be left out. `user_id`: whom a secret key vouches for."""
+
+    user_id: Id | None = None
+
+
+class TicketReply(msgspec.Struct, frozen=True):
+    """Its reply: connect to /chat/ws?ticket=… within so many seconds."""
+
+    ticket: str
+    expires_in_s: int
+
+
+def decode_ticket(body: bytes) -> TicketRequest:
+    """Raises BadRequest or InvalidValue."""
+    fields = decode_fields(body)
+    if unknown := [name for name in fields if name != "user_id"]:
+        raise InvalidValue(f"{unknown[0]}: unknown field", details=[(name, "unknown field") for name in unknown])
+    return TicketRequest(convert(bytes(fields["user_id"]), Id | None, "user_id") if "user_id" in fields else None)
 
 
 _KINDS: dict[str, Any] = {
@@ -104,7 +126,13 @@ def event_json(event: Event) -> bytes:
             return b'{"type":"tool_call","tool_call":' + bytes(call).replace(b"\n", b" ") + b"}"
         case Started():
             return _encode(
-                {"type": "start", "trace_id": event.trace_id, "session_id": event.session_id, "model": event.model}
+                {
+                    "type": "start",
+                    "trace_id": event.trace_id,
+                    "session_id": event.session_id,
+                    "model": event.model,
+                    "feedback_token": event.feedback_token,
+                }
             )
         case Done():
             return _encode(
@@ -114,6 +142,7 @@ def event_json(event: Event) -> bytes:
                     "finish_reason": event.finish_reason,
                     "usage": event.usage,
                     "timing": {"first_token_ms": event.first_token_ms, "total_ms": event.total_ms},
+                    "feedback_token": event.feedback_token,
                 }
             )
         case _:

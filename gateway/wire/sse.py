@@ -45,14 +45,10 @@ class FrameSplitter:
         if self._first and len(data) >= 3:
             self._first = False
             data = data.removeprefix(b"\xef\xbb\xbf")
-        end = data.rfind(b"\n\n")
-        if end < 0:
-            if data:
-                self._hold(data)
-            return ()
-        if end + 2 < len(data):
-            self._hold(data[end + 2 :])
-        return data[:end].split(b"\n\n")
+        *frames, rest = data.split(b"\n\n")
+        if rest:
+            self._hold(rest)
+        return frames
 
     def close(self) -> Sequence[bytes]:
         """The last frame, if the stream ended without its blank line."""

@@ -55,10 +55,10 @@ class StreamDecoder:
         self._stamp = b',"trace_id":"' + trace_id.encode() + b'"}'
         self._keep_raw, self._keep_usage = keep_raw, keep_usage
         self._splitter = FrameSplitter(max_frame_bytes)
-        self._prefix = b"\0"  # no frame begins so
+        self._prefix: bytes | tuple[()] = ()  # nothing begins so
         self._suffix = b""
-        self._end = b"\0"  # the suffix with the blank line after it
-        self._seam = b"\0"  # between the texts of two frames
+        self._end = b""  # the suffix with the blank line after it
+        self._seam = b""  # between the texts of two frames
         self._misses = 0
         self._open: dict[int, bool] = {}  # whether each choice that was seen still lacks its finish reason
         self._held: dict[str, str] = {}  # first halves of surrogate pairs, by where their text goes
@@ -219,7 +219,7 @@ class StreamDecoder:
         if is_first_half(text[-1]):
             self._held[where] = text[-1]
             text = text[:-1]
-            self._prefix = b"\0"  # the next frame must come here, whatever it looks like
+            self._prefix = ()  # the next frame must come here, whatever it looks like
         return join_halves(text)
 
     def _joined_call(self, call: msgspec.Raw) -> msgspec.Raw:

@@ -66,7 +66,7 @@ def resumed(here: Rig) -> dict[str, Resumed]:
 
 
 def _joined(events: list[Event]) -> list[Any]:
-    """What events say, adjacent text joined; of the terminal one, what doesn't depend on where it was read."""
+    """What events say, adjacent text joined, but for the token, which is made anew where a stored answer is read."""
     said: list[Any] = []
     for event in events:
         kind = event["type"]
@@ -75,7 +75,7 @@ def _joined(events: list[Event]) -> list[Any]:
         elif kind in ("token", "reasoning"):
             said.append((kind, event["content"]))
         else:
-            said.append(event)
+            said.append(event | {"feedback_token": bool(event.get("feedback_token"))})
     return said
 
 

@@ -29,8 +29,9 @@ class Bench:
     def __init__(self, store: SQLiteStore) -> None:
         self.store = store
         self.told: list[RatingRecord] = []
+        self.asked: list[str] = []
         self.dimensions = {name: Dimension(min=1, max=5) for name in ("accuracy", "helpfulness")}
-        self.feedback = Feedback(store, lambda: self.dimensions, self.told.append)
+        self.feedback = Feedback(store, lambda: self.dimensions, self.told.append, self.asked.append)
 
     async def trace(self, client_request_id: str | None = None) -> str:
         trace_id = new_trace_id()

@@ -61,8 +61,6 @@ def test_the_plain_counters() -> None:
     metrics.heartbeat()
     metrics.checkpoint(3)
     metrics.resumed()
-    metrics.batch(4, 0.002)
-    metrics.store_error()
     metrics.refused(401)
     metrics.opened("http")
     metrics.opened("http")
@@ -72,8 +70,6 @@ def test_the_plain_counters() -> None:
     assert value(metrics, "gateway_heartbeats_total") == 1
     assert value(metrics, "gateway_checkpoints_total") == 3
     assert value(metrics, "gateway_resumes_total") == 1
-    assert value(metrics, "gateway_store_batch_rows_sum") == 4
-    assert value(metrics, "gateway_store_errors_total") == 1
     assert value(metrics, "gateway_refused_total", status="401") == 1
     assert value(metrics, "gateway_open_connections", kind="http") == 1
 

@@ -10,6 +10,7 @@ import asyncio
 import os
 import platform
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -24,6 +25,7 @@ from rich.table import Table
 from tests.crash.drain import drain
 from tests.crash.kills import many_kills
 from tests.fuzz.api import many
+from tests.stress.faults import full_disk, jumping_clock, locked_store, missing_store
 from tests.stress.hostile import deaf_readers, dropped_streams, slow_senders
 from tests.stress.memory import idle_streams, many_requests
 from tests.stress.streams import many_streams
@@ -60,6 +62,8 @@ async def _fuzz(directory: Path, seconds: int) -> Figures:
             if process.returncode is None:
                 process.kill()
         text = said.decode(errors="replace")
+        for found in directory.glob("crash-*"):
+            text += f"\nkept as {shutil.copy(found, tempfile.gettempdir())}"
         assert process.returncode == 0, text[-4000:]
         for name, pattern in {"inputs": r"executed_units:\s+(\d+)", "branches": r"cov: (\d+)"}.items():
             figures[f"{target}: {name}"] = float(re.findall(pattern, text)[-1])
@@ -107,6 +111,41 @@ PARTS = [
         "SIGTERM with 200 open streams that may not",
         lambda directory: drain(directory, "unicode-5000-20ms", 5),
         lambda directory: drain(directory, "unicode-5000-20ms", 3),
+        120,
+    ),
+    Part(
+        "disk",
+        "the disk runs full under load, three times (only as root: it mounts one)",
+        lambda directory: full_disk(directory, 10, 3),
+        lambda directory: full_disk(directory, 2),
+        180,
+    ),
+    Part(
+        "lock",
+        "another process locks the store for ten seconds",
+        lambda directory: locked_store(directory, 10),
+        lambda directory: locked_store(directory, 3),
+        120,
+    ),
+    Part(
+        "deleted",
+        "the store's file is deleted under load",
+        lambda directory: missing_store(directory, replaced=False),
+        lambda directory: missing_store(directory, replaced=False),
+        120,
+    ),
+    Part(
+        "replaced",
+        "another file is put in the store's place under load",
+        lambda directory: missing_store(directory, replaced=True),
+        lambda directory: missing_store(directory, replaced=True),
+        120,
+    ),
+    Part(
+        "clock",
+        "the clock is set back an hour, on two, and back again",
+        lambda directory: jumping_clock(directory, (-3600, 3600, 0), 5),
+        lambda directory: jumping_clock(directory, (-3600, 3600), 1),
         120,
     ),
     Part(

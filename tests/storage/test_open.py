@@ -124,7 +124,9 @@ async def test_a_newer_schema(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    await _refused(path, "written by a newer gateway \\(schema 99; this one knows up to \\d+\\)")
+    await _refused(
+        path, f"written by a newer gateway \\(schema 99; this one knows up to {len(migrating.migrations())}\\)"
+    )
 
 
 async def test_another_programs_database(tmp_path: Path) -> None:
@@ -248,6 +250,22 @@ async def test_migrations_run_once_each(tmp_path: Path, monkeypatch: pytest.Monk
         assert connection.execute("SELECT * FROM extra").fetchall() == [("a;b",)]
         assert connection.execute("PRAGMA user_version").fetchone() == (len(more),)
     connection.close()
+
+
+async def test_a_store_of_the_first_version_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its keys are what they were: secret, for ever, without a rate of their own."""
+    path = tmp_path / "g.db"
+    first = migrating.migrations()[:1]
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrating, "migrations", lambda: first)
+        await (await SQLiteStore.open(path, own=True)).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO keys VALUES ('key-1', 'old', 'chat', 'p', 'hash', 'gw-sk-x', 1, NULL, NULL)")
+    connection.close()
+    store = await SQLiteStore.open(path, own=True)
+    (key,) = await store.list_keys()
+    await store.close()
+    assert (key.name, key.publishable, key.origins, key.requests_per_minute, key.expires) == ("old", False, (), 0, None)
 
 
 async def test_a_failing_migration_leaves_the_version_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

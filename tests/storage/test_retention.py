@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Awaitable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from gateway.config import StoreConfig
 from gateway.domain.trace import Checkpoint
 from gateway.errors import StoreUnavailable
 from gateway.storage.maintenance import BATCH, DAY_MS, keep_sweeping, sweep
+from gateway.storage.migrate import migrate
 from gateway.storage.sqlite import SQLiteStore
 from tests.storage.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 
@@ -91,7 +95,59 @@ async def test_a_sweep_goes_by_size(store: SQLiteStore) -> None:
     deleted = await sweep(store, StoreConfig(retention_days=0, max_size_mb=1), 0)
     assert deleted == BATCH
     assert await store.size_bytes() < 1_000_000
+    assert store.path.stat().st_size < 1_000_000
     assert await store.get_trace(PROJECT, newest) is not None
+
+
+async def test_the_file_stays_below_the_cap(store: SQLiteStore) -> None:
+    """Also while chats go on coming between two looks at it; the oldest go first, and ratings keep their numbers."""
+    config = StoreConfig(retention_days=0, max_size_mb=2)
+    running = a_start(request_time=0)
+    await store.begin_trace(running)
+    kept: list[str] = []
+    for turn in range(40):
+        adding = [await _add(store, turn * 100 + n, text="x" * 20_000) for n in range(4)]
+        await store.record_feedback(a_write(adding[0], a_rating(value=turn / 40, rationale="why")))
+        kept += adding
+        await sweep(store, config, 0)
+        assert await store.file_bytes() <= 2_000_000
+    await store.scrub(rewrite=False)
+    assert store.path.stat().st_size <= 2_000_000
+    left = [await store.get_trace(PROJECT, trace_id) is not None for trace_id in kept]
+    assert left == sorted(left)
+    assert 20 < sum(left) < len(left)
+    assert await store.get_trace(PROJECT, running.trace_id) is not None
+    rated = await store._writer.submit(ask, "SELECT COUNT(*), SUM(CAST(value AS REAL)) FROM assessments WHERE valid")
+    assert rated == [(40, pytest.approx(sum(turn / 40 for turn in range(40))))]
+
+
+async def test_a_file_that_grew_shrinks(tmp_path: Path) -> None:
+    """A cap that is set later cuts it; a file from before, which can't shrink, is left at what is free in it."""
+    for name, able in (("new.db", True), ("old.db", False)):
+        if not able:
+            with closing(sqlite3.connect(tmp_path / name, isolation_level=None)) as old:
+                old.execute("PRAGMA auto_vacuum = NONE")
+                migrate(old)
+        store = await SQLiteStore.open(tmp_path / name, own=True)
+        try:
+            for n in range(150):
+                await _add(store, n, text="x" * 40_000)
+            assert await store.file_bytes() > 5_000_000
+            assert await sweep(store, StoreConfig(retention_days=0, max_size_mb=1), 0) > 0
+            assert await store.size_bytes() < 1_000_000
+            assert (await store.file_bytes() < 1_000_000) is able
+            assert (store.path.stat().st_size < 1_000_000) is able
+        finally:
+            await store.close()
+
+
+async def test_only_numbers_are_kept_of_metadata(store: SQLiteStore) -> None:
+    """What only pretends to be a score goes with the rest."""
+    trace_id = await _add(store, 1)
+    await store.record_feedback(a_write(trace_id, a_rating(metadata={"score": "Jane lives in Rome", "scale": "1-5"})))
+    await store.expire_oldest(1)
+    (rating,) = (await store.feedback_of(PROJECT, [trace_id], "ann"))[trace_id]
+    assert rating.metadata == {"scale": "1-5"}
 
 
 class _Failing:
@@ -115,6 +171,12 @@ class _Failing:
 
     def expire_oldest(self, limit: int) -> Awaitable[int]:
         return asyncio.sleep(0, 0)
+
+    async def file_bytes(self) -> int:
+        return 2_000_000
+
+    def trim(self, pages: int) -> Awaitable[bool]:
+        return asyncio.sleep(0, False)
 
 
 async def test_the_loop_outlives_a_failing_store(caplog: pytest.LogCaptureFixture) -> None:

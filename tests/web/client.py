@@ -56,6 +56,11 @@ def ask(server: ServerProcess, key: str | None = None, **body: Any) -> Any:
     return reply.json
 
 
+def by_token(server: ServerProcess, method: str, target: str, body: Any, token: str, **headers: str) -> Reply:
+    """A request with a feedback token."""
+    return call(server, method, target, body, {"X-Feedback-Token": token, **headers})
+
+
 def assert_native(reply: Reply, status: int, code: str, *fields: str) -> None:
     """An error in the native shape, with these fields named."""
     assert (reply.status, reply.json.get("code")) == (status, code), reply.body

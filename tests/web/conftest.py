@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -61,6 +62,10 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
         yield process
 
 
+PAGE = "https://shop.example"
+SECRET = "an assertion key of 32 characters"
+
+
 class Locked:
     """A gateway that wants keys, and one key of each kind."""
 
@@ -78,9 +83,28 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
         yield Locked(process, keys)
 
 
-def make_key(gateway: GatewayProcess, role: str, project: str = "default", name: str | None = None) -> str:
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    """A gateway that wants keys and knows how a shop's server names its users."""
+    auth = {"require_keys": "always", "user_assertion_key": "env:SHOP_SECRET"}
+    process = GatewayProcess(
+        tmp_path_factory.mktemp("shop"),
+        CONFIG | {"auth": auth, "limits": {"ratings_per_token": 3}},
+        env={"SHOP_SECRET": SECRET},
+    )
+    keys = {role: make_key(process, role) for role in ("chat", "review", "admin")}
+    keys["page"] = make_key(process, "chat", "--publishable", "--origins", f"{PAGE},https://b.example", name="page")
+    keys["other"] = make_key(process, "admin", project="other")
+    with process:
+        yield Locked(process, keys)
+
+
+def make_key(
+    gateway: GatewayProcess, role: str, *options: str, project: str = "default", name: str | None = None
+) -> str:
     """A fresh key, made by the command."""
-    made = gateway.run("keys", "create", "--role", role, "--project", project, "--name", name or f"{role}-{project}")
+    named = ("--project", project, "--name", name or f"{role}-{project}")
+    made = gateway.run("keys", "create", "--role", role, *named, *options)
     assert made.returncode == 0, made.stderr
     return made.stdout.strip()
 
@@ -88,3 +112,11 @@ def make_key(gateway: GatewayProcess, role: str, project: str = "default", name:
 def works(gateway: GatewayProcess, key: str | None = None) -> bool:
     """Whether a good request gets its answer."""
     return call(gateway, "POST", "/chat", {"message": "still there?"}, key=key).status == 200
+
+
+def until(holds: Callable[[], bool], seconds: float = 2) -> None:
+    """Two seconds is what a running server may take to know of a key."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

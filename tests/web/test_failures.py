@@ -12,6 +12,7 @@ import pytest
 
 from gateway.auth import KeyRing
 from gateway.config import Config
+from gateway.door import Door
 from gateway.observability.metrics import Metrics
 from gateway.web.edge import Edge
 from gateway.web.exchange import Exchange
@@ -34,7 +35,8 @@ async def ask(handler: Handler, aborted: list[str]) -> list[Any]:
     """What the edge sends for a GET /healthz that this handler answers."""
     settings: Any = SimpleNamespace(settings=SimpleNamespace(config=Config()))
     nothing: Any = None
-    services = Services(settings, nothing, nothing, KeyRing(), Metrics(), nothing, "127.0.0.1", b"{}")
+    door = Door(KeyRing(), Config, "127.0.0.1", "k")
+    services = Services(settings, nothing, nothing, door, Metrics(), nothing, b"{}", nothing)
     edge = Edge(services)
     route = next(route for route in ROUTES if route.path == "/healthz")
     edge._routes["GET", "/healthz"] = msgspec.structs.replace(route, handler=handler)

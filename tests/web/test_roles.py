@@ -1,40 +1,62 @@
-"""Who may call what: a row for every route of the table, tried with every kind of key."""
+"""Who may call what: a row for every route of the table, tried with every kind of credential."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import time
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
+from gateway.tokens import Tokens
 from gateway.web.routes import ROUTES
-from tests.web.client import ask, call
-from tests.web.conftest import Locked, make_key
+from tests.web.client import ask, call, close_code, hear, say, socket_url
+from tests.web.conftest import Locked, make_key, until, works
 
-CALLERS = ("none", "bad", "chat", "review", "admin", "other")  # `other`: admin of another project
+# `other`: admin of another project. `page`: a publishable key, from its own page, another's, and no page at all.
+# `token`: of the trace that is asked for, of another one, one whose time is over, one whose key was revoked.
+CALLERS = (
+    "none", "bad", "expired", "revoked", "chat", "review", "admin", "other",
+    "page", "page elsewhere", "page nowhere", "token", "token elsewhere", "token expired", "token revoked",
+)  # fmt: skip
+STRANGERS = ("none", "bad", "expired", "revoked", "token expired", "token revoked")
+PAGE = "https://shop.example"
 HI = {"messages": [{"role": "user", "content": "hi"}]}
 GOOD = {"is_correct": True}
 
-OPEN = (200, 200, 200, 200, 200, 200)
-CHATS = (401, 401, 200, 403, 200, 200)
-ADMINS = (401, 401, 403, 403, 200, 200)
-RATES = (401, 401, 200, 200, 200, 404)  # the trace is none of the other project's
-OWNS = (401, 401, 200, 403, 404, 404)  # a stream is its key's own
 
-# (method, path) -> target, body, statuses in the order of CALLERS
-TABLE: dict[tuple[str, str], tuple[str, Any, tuple[int, ...]]] = {
-    ("POST", "/v1/chat/completions"): ("/v1/chat/completions", HI, CHATS),
-    ("POST", "/chat/stream"): ("/chat/stream", HI, CHATS),
-    ("POST", "/chat"): ("/chat", HI, CHATS),
+def row(status: int = 200, **others: int) -> dict[str, int]:
+    """What each caller gets; strangers 401, whoever isn't named 403."""
+    named = {name.replace("_", " "): found for name, found in others.items()}
+    assert set(named) <= set(CALLERS)
+    return dict.fromkeys(CALLERS, 403) | dict.fromkeys(STRANGERS, 401) | {"admin": status} | named
+
+
+OPEN = dict.fromkeys(CALLERS, 200)
+ASKS = row(chat=200, other=200, page=200)
+CHATS = row(chat=200, other=200)
+ADMINS = row(other=200)
+RATES = row(chat=200, review=200, other=404, token=200)  # the trace is none of the other project's
+OWNS = row(404, chat=200, other=404, token=200)  # a stream is its key's own
+READS = RATES | {"token elsewhere": 404}
+VOUCHES = row(chat=200, review=200, other=404)
+
+# (method, path) -> target, body, what each caller gets
+TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
+    ("POST", "/v1/chat/completions"): ("/v1/chat/completions", HI, ASKS),
+    ("POST", "/chat/stream"): ("/chat/stream", HI, ASKS),
+    ("POST", "/chat"): ("/chat", HI, ASKS),
+    ("POST", "/chat/ws-ticket"): ("/chat/ws-ticket", None, ASKS),
     ("POST", "/feedback"): ("/feedback?trace_id={t}", GOOD, RATES),
     ("GET", "/feedback"): ("/feedback?trace_id={t}", None, RATES),
     ("DELETE", "/feedback"): ("/feedback?trace_id={t}&name=none", None, RATES),
+    ("POST", "/feedback/token"): ("/feedback/token", {"trace_id": "{t}"}, VOUCHES),
     ("POST", "/detailed-feedback"): ("/detailed-feedback?trace_id={t}&accuracy=4", None, RATES),
     ("GET", "/chat/stream/{trace_id}"): ("/chat/stream/{t}", None, OWNS),
     ("POST", "/chat/stream/{trace_id}/stop"): ("/chat/stream/{t}/stop", None, OWNS),
-    ("GET", "/sessions/{session_id}"): ("/sessions/{s}", None, RATES),
+    ("GET", "/sessions/{session_id}"): ("/sessions/{s}", None, READS),
+    ("DELETE", "/users/{user_id}"): ("/users/nobody/at%2Fall", None, ADMINS),
     ("GET", "/v1/models"): ("/v1/models", None, CHATS),
     ("POST", "/v1/embeddings"): ("/v1/embeddings", {"input": "x", "model": "default"}, CHATS),
     ("GET", "/metrics"): ("/metrics", None, ADMINS),
@@ -45,26 +67,49 @@ TABLE: dict[tuple[str, str], tuple[str, Any, tuple[int, ...]]] = {
     ("GET", "/openapi.json"): ("/openapi.json", None, OPEN),
     ("GET", "/"): ("/", None, OPEN),
 }
+SOCKET = {"open": ("admin", "chat", "other", "page")}  # every other caller is closed with 1008
+
+
+class Callers:
+    """One credential of each kind, as request headers; and the trace that they are tried on."""
+
+    def __init__(self, locked: Locked) -> None:
+        self.gateway = gateway = locked.gateway
+        keys = {name: locked.keys[name] for name in ("chat", "review", "admin", "other")}
+        keys["bad"] = "gw-sk-nobody's"
+        keys["expired"] = make_key(gateway, "admin", "--expires", "1s", name="brief")
+        keys["revoked"] = make_key(gateway, "chat", name="gone")
+        keys["page"] = make_key(gateway, "chat", "--publishable", "--origins", PAGE, name="page")
+        until(lambda: works(gateway, keys["revoked"]))
+        asked = ask(gateway, key=keys["chat"])
+        self.names = {"t": asked["trace_id"], "s": asked["session_id"]}
+        keys["token"] = asked["feedback_token"]
+        keys["token elsewhere"] = ask(gateway, key=keys["chat"])["feedback_token"]
+        keys["token revoked"] = ask(gateway, key=keys["revoked"])["feedback_token"]
+        secret = gateway.store.rows("SELECT value AS k FROM meta WHERE name = 'signing_key'")[0]["k"]
+        keys["token expired"] = Tokens([secret], 0.001).issue("default", self.names["t"], "u", None)
+        assert gateway.run("keys", "revoke", "gone").returncode == 0
+        until(lambda: not works(gateway, keys["revoked"]) and not works(gateway, keys["expired"]))
+        self.headers = {name: {"Authorization": f"Bearer {key}"} for name, key in keys.items()} | {"none": {}}
+        self.headers["page nowhere"] = self.headers["page"]
+        self.headers["page elsewhere"] = self.headers["page"] | {"Origin": "https://evil.example"}
+        self.headers["page"] = self.headers["page"] | {"Origin": PAGE}
+
+    def status(self, method: str, target: str, body: Any, caller: str) -> int:
+        """Only the status: a stream may not end."""
+        headers = self.headers[caller] | ({"Content-Type": "application/json"} if body is not None else {})
+        data = None if body is None else json.dumps(body).replace("{t}", self.names["t"])
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=20)
+        try:
+            connection.request(method, target.format(**self.names), data, headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
 
 
 @pytest.fixture(scope="module")
-def chat(locked: Locked) -> dict[str, str]:
-    """A trace and its session, of the key with the role chat."""
-    reply = ask(locked.gateway, key=locked.keys["chat"])
-    return {"t": reply["trace_id"], "s": reply["session_id"]}
-
-
-def status(locked: Locked, method: str, target: str, body: Any, caller: str) -> int:
-    """Only the status: a stream may not end."""
-    headers = {"Content-Type": "application/json"} if body is not None else {}
-    if caller != "none":
-        headers["Authorization"] = "Bearer " + locked.keys.get(caller, "gw-sk-nobody's")
-    connection = http.client.HTTPConnection("127.0.0.1", locked.gateway.port, timeout=20)
-    try:
-        connection.request(method, target, None if body is None else json.dumps(body), headers)
-        return connection.getresponse().status
-    finally:
-        connection.close()
+def callers(locked: Locked) -> Callers:
+    return Callers(locked)
 
 
 def test_the_table_is_whole() -> None:
@@ -73,25 +118,35 @@ def test_the_table_is_whole() -> None:
 
 
 @pytest.mark.parametrize("route", TABLE, ids=lambda route: " ".join(route))
-def test_roles(locked: Locked, chat: dict[str, str], route: tuple[str, str]) -> None:
+def test_roles(callers: Callers, route: tuple[str, str]) -> None:
     """Each caller gets what the table says, and a refused one changes nothing."""
     target, body, expected = TABLE[route]
-    found = {caller: status(locked, route[0], target.format(**chat), body, caller) for caller in CALLERS}
-    assert found == dict(zip(CALLERS, expected, strict=True))
+    assert {caller: callers.status(route[0], target, body, caller) for caller in CALLERS} == expected
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+async def test_who_may_open_a_socket(callers: Callers, caller: str) -> None:
+    """By the same headers; a browser, which can't send them, by a ticket that was asked for with them."""
+    async with connect(socket_url(callers.gateway), additional_headers=callers.headers[caller]) as ws:
+        if caller in SOCKET["open"]:
+            await say(ws, type="ping")
+            assert await hear(ws) == {"type": "pong"}
+        else:
+            assert (await close_code(ws))[0] == 1008
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT", "HEAD"])
 @pytest.mark.parametrize(
     "path", ["/nowhere", "/chat/stream/tr-1/x", "/v1/nowhere", "/api/2.0/mlflow/traces", "/static/x"]
 )
-def test_401_comes_before_404(locked: Locked, method: str, path: str) -> None:
+def test_401_comes_before_404(callers: Callers, method: str, path: str) -> None:
     """A stranger doesn't learn what there is; known paths with another method included."""
-    assert status(locked, method, path, None, "none") == 401
-    assert status(locked, method, path, None, "bad") == 401
-    assert status(locked, method, path, None, "review") == 404
-    assert status(locked, "PATCH", "/feedback", None, "none") == 401
-    assert status(locked, "PATCH", "/feedback", None, "chat") == 405
-    assert status(locked, "GET", "/version", None, "none") == 200  # open: clients ask it first
+    assert callers.status(method, path, None, "none") == 401
+    assert callers.status(method, path, None, "bad") == 401
+    assert callers.status(method, path, None, "review") == 404
+    assert callers.status("PATCH", "/feedback", None, "none") == 401
+    assert callers.status("PATCH", "/feedback", None, "chat") == 405
+    assert callers.status("GET", "/version", None, "none") == 200  # open: MLflow's clients ask first
 
 
 def test_bad_bodies_of_strangers_are_not_read(locked: Locked) -> None:
@@ -127,12 +182,6 @@ def test_keys_come_and_go_while_it_runs(locked: Locked) -> None:
     """A new key works, and a revoked one stops working, within two seconds."""
     key = make_key(locked.gateway, "chat", name="passing")
 
-    def becomes(wanted: int) -> None:
-        deadline = time.monotonic() + 2
-        while call(locked.gateway, "GET", "/v1/models", key=key).status != wanted:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-    becomes(200)
+    until(lambda: call(locked.gateway, "GET", "/v1/models", key=key).status == 200)
     assert locked.gateway.run("keys", "revoke", "passing").returncode == 0
-    becomes(401)
+    until(lambda: call(locked.gateway, "GET", "/v1/models", key=key).status == 401)

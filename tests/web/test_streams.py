@@ -224,7 +224,7 @@ def test_a_socket_that_takes_nothing(gateway: GatewayProcess) -> None:
 
 @pytest.fixture
 async def ws(gateway: GatewayProcess) -> AsyncIterator[ClientConnection]:
-    async with connect(socket_url(gateway) + "?ticket=not-to-be-logged", max_queue=None) as connection:
+    async with connect(socket_url(gateway) + "?secret=not-to-be-logged", max_queue=None) as connection:
         yield connection
 
 

@@ -15,13 +15,13 @@ from gateway.wire import native
 from tests.wire.golden import check
 from tests.wire.streams import TRACE
 
-STARTED = Started(TRACE, "s-1 “x”", "default")
+STARTED = Started(TRACE, "s-1 “x”", "default", "gw-ft-a.b")
 EVENTS: list[tuple[int, Event]] = [
     (1, STARTED),
     (3, ReasoningDelta(b"hm", 2)),
     (9, TextDelta('Hé\\n\\"😀'.encode(), 6)),
     (10, ToolCallDelta(msgspec.Raw(b'{"index":0,\n"id":"call_1","function":{"name":"f","arguments":"{}"}}'))),
-    (11, Done(TRACE, "stop", Usage(1, 2, 3), 12, 34)),
+    (11, Done(TRACE, "stop", Usage(1, 2, 3), 12, 34, "gw-ft-a.b")),
 ]
 PARENT = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 FAILED = Failed(TRACE, "The provider answered 500.", "upstream_error", True)

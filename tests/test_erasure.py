@@ -1,0 +1,239 @@
+"""Erasure by itself: order, faults, notes. What it leaves behind at a real gateway: tests/ops/test_erase.py."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import erasure
+from gateway.config import Config, Dimension, Feedback
+from gateway.domain.trace import Outcome
+from gateway.erasure import ANSWERED, ASKED, Erased, Erasure, Wanted
+from gateway.errors import InvalidValue, StoreUnavailable
+from gateway.storage.sqlite import SQLiteStore
+from tests.storage.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
+
+ANN = Wanted("ann")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SQLiteStore]:
+    opened = await SQLiteStore.open(tmp_path / "gateway.db", own=True)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def chat(store: SQLiteStore, user_id: str | None = "ann", **over: Any) -> str:
+    start = a_start(user_id=user_id, **over)
+    await store.begin_trace(start)
+    await store.finish_trace(an_end(start, error_message="quotes ann"))
+    return start.trace_id
+
+
+async def test_what_stays_of_a_rating(store: SQLiteStore) -> None:
+    """Numbers, truths, times, and the texts that the configuration declares; all other words go."""
+    trace_id = await chat(store)
+    values: list[Any] = [True, 0.8, 3, "right", "my name is Ann", ["Ann"]]
+    names = ["a", "b", "c", "user_tone", "d", "e"]
+    for name, value in zip(names, values, strict=True):
+        metadata = {"score": "4", "scale": "1-5", "reasons": "Ann"}
+        given = a_rating(name=name, value=value, rationale="Ann", metadata=metadata, span_id="Ann")
+        await store.record_feedback(a_write(trace_id, given))
+    config = Config(feedback=Feedback(dimensions={"tone": Dimension(options=("right", "wrong"))}))
+    assert await Erasure(store, None, lambda: config).erase(ANN) == Erased(1, 6, True)
+    rows = await store._writer.submit(
+        ask,
+        "SELECT name, value, source_id, rationale, metadata, span_id, create_time, valid FROM assessments"
+        " ORDER BY rowid",
+    )
+    kept = ["true", "0.8", "3", '"right"', '"erased"', '"erased"']
+    numbers = '{"score":"4","scale":"1-5"}'
+    assert rows == [
+        (name, value, f"erased:{trace_id}", None, numbers, None, 3_000, 1)
+        for name, value in zip(names, kept, strict=True)
+    ]
+
+
+async def test_what_stays_of_a_trace(store: SQLiteStore) -> None:
+    """When, how long, which model, how it ended; in spans as well."""
+    trace_id = await chat(
+        store, tags={"t": "ann"}, metadata={"m": "ann"}, client_request_id="ann", traceparent="00-ann", key_id="key-1"
+    )
+    await Erasure(store, None, Config).erase(ANN)
+    trace = await store.get_trace(PROJECT, trace_id)
+    assert trace is not None
+    assert (trace.outcome, trace.duration_ms, trace.model, trace.key_id) == (
+        Outcome.COMPLETE,
+        1_000,
+        "default",
+        "key-1",
+    )
+    assert trace.usage is not None
+    assert (trace.session_id, trace.tags, trace.metadata) == ("", {}, {})
+    gone = (trace.user_id, trace.client_request_id, trace.traceparent, trace.error_message, trace.request)
+    assert gone == (None,) * 5
+    spans = await store.get_spans(trace_id)
+    assert [(span.attributes, span.message) for span in spans] == [({}, None)] * 2
+
+
+async def test_many_go_in_batches(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is forgotten at the edges, nor one that another of the same transaction touched."""
+    monkeypatch.setattr(erasure, "_BATCH", 3)
+    for _ in range(7):
+        trace_id = await chat(store, session_id="one")
+        await store.record_feedback(a_write(trace_id, idempotency_key=trace_id))
+    await chat(store, "ben", session_id="other")
+    assert await Erasure(store, None, Config).erase(ANN) == Erased(7, 7, True)
+    assert await store.traces_of("ann", None) == []
+    assert await store._writer.submit(ask, "SELECT COUNT(*) FROM idempotency") == [(0,)]
+    assert await store._writer.submit(ask, "SELECT session_id FROM sessions") == [("other",)]
+
+
+async def test_a_session_that_goes_on_meanwhile_keeps_its_owner(store: SQLiteStore) -> None:
+    """A turn that began after the call is hers still, and nobody else can take the conversation over."""
+    first = await chat(store, session_id="s")
+    found = await store.traces_of("ann", None)
+    later = await chat(store, session_id="s")
+    await store.erase_traces(found, set())
+    session = await store.get_session(PROJECT, "s")
+    assert session is not None
+    assert session.user_id == "ann"
+    assert [trace.trace_id for trace in await store.session_traces(PROJECT, "s")] == [later]
+    assert first != later
+
+
+@pytest.mark.parametrize("user_id", ["", "x" * 251])
+async def test_an_id_that_none_can_have(store: SQLiteStore, user_id: str) -> None:
+    """As everywhere: 1 to 250 characters."""
+    with pytest.raises(InvalidValue):
+        await Erasure(store, None, Config).erase(Wanted(user_id))
+
+
+async def test_a_long_read_is_waited_for(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps old pages in the log: no success is told before it is over; and asking again goes on."""
+    monkeypatch.setattr(erasure, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(erasure, "_TRIES", 2)
+    await chat(store, request_preview="Ann-Zq7")
+    subject = Erasure(store, None, Config)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM traces").fetchone()
+        with pytest.raises(StoreUnavailable, match="backup"):
+            await subject.erase(ANN)
+        assert b"Ann-Zq7" in log_and_file(store)
+        monkeypatch.setattr(erasure, "_TRIES", 500)
+        waiting = asyncio.create_task(subject.erase(ANN))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        reader.execute("COMMIT")
+        assert await waiting == Erased(0, 0, True)
+    assert b"Ann-Zq7" not in log_and_file(store)
+
+
+def log_and_file(store: SQLiteStore) -> bytes:
+    return store.path.read_bytes() + Path(f"{store.path}-wal").read_bytes()
+
+
+async def test_a_large_file_is_not_rewritten(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes would wait too long; what was deleted is overwritten all the same."""
+    monkeypatch.setattr(erasure, "SMALL_BYTES", 1)
+    for at in range(3):
+        await chat(store, request="Ann-Zq7 " * 10_000, session_id=f"{at}")
+    before = await store.file_bytes()
+    assert await Erasure(store, None, Config).erase(ANN) == Erased(3, 0, False)
+    assert b"Ann-Zq7" not in log_and_file(store)
+    assert await store.file_bytes() == before
+    assert await Erasure(store, None, Config).erase(ANN, rewrite=True) == Erased(0, 0, True)
+    assert await store.file_bytes() < before
+
+
+class Stuck:
+    """Runs that never get their last record in."""
+
+    async def forget(self, trace_ids: Any) -> bool:
+        return bool(list(trace_ids))
+
+
+async def test_a_stream_whose_record_is_not_stored_yet(store: SQLiteStore) -> None:
+    """It would come back: no success is told, and nothing of it is touched."""
+    stuck: Any = Stuck()
+    trace_id = await chat(store)
+    with pytest.raises(StoreUnavailable):
+        await Erasure(store, stuck, Config).erase(ANN)
+    assert (await store.traces_of("ann", None))[0].trace_id == trace_id
+
+
+# --- notes of a command -----------------------------------------------------------------------------------------------
+
+
+async def following(store: SQLiteStore, subject: Erasure, name: str) -> Any:
+    """The answer to a note."""
+    task = asyncio.create_task(subject.follow_notes())
+    try:
+        async with asyncio.timeout(10):
+            while not (found := await store.notes(ANSWERED + name)):  # noqa: ASYNC110 - a row sets no event
+                await asyncio.sleep(0.01)
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    return json.loads(found[ANSWERED + name])
+
+
+@pytest.mark.parametrize(
+    ("note", "answer"),
+    [
+        (
+            '{"user_id":"ann"}',
+            {"erased": {"traces": 1, "ratings": 0, "rewritten": True, "status": "success"}, "error": None},
+        ),
+        (
+            '{"user_id":"ann","project":"x"}',
+            {"erased": {"traces": 0, "ratings": 0, "rewritten": True, "status": "success"}, "error": None},
+        ),
+        ('{"user_id":""}', {"erased": None, "error": "user_id: must be 1 to 250 characters"}),
+        ('{"who":"ann"}', {"erased": None, "error": "The server doesn't understand the note."}),
+    ],
+)
+async def test_a_note_is_followed(store: SQLiteStore, note: str, answer: Any) -> None:
+    """And answered once, also where it is nonsense; it names somebody, so that it goes before the file is scrubbed."""
+    await chat(store)
+    await store.put_note(f"{ANSWERED}old", "{}")
+    await store.put_note(f"{ASKED}1", note)
+    assert await following(store, Erasure(store, None, Config), "1") == answer
+    assert await store.notes(ASKED) == {}
+    assert list(await store.notes(ANSWERED)) == [f"{ANSWERED}1"]
+
+
+async def test_a_note_waits_for_the_store(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A failure is logged without a name, and tried again; so is a bug."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(erasure, "POLL_S", 0.01)
+    await chat(store)
+    await store.put_note(f"{ASKED}1", '{"user_id":"ann"}')
+    errors: list[Exception] = [StoreUnavailable("no"), RuntimeError("bug")]
+    ratings_by = store.ratings_by
+
+    async def fail(user_id: str, project: str | None) -> list[str]:
+        if errors:
+            raise errors.pop(0)
+        return await ratings_by(user_id, project)
+
+    monkeypatch.setattr(store, "ratings_by", fail)
+    answer = await following(store, Erasure(store, None, Config), "1")
+    assert answer["erased"]["status"] == "success"
+    assert "erasures wait: no" in caplog.text
+    assert "bug" in caplog.text
+    assert "ann" not in caplog.text.replace("scanned", "")
