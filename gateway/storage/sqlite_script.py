@@ -48,7 +48,7 @@ async def drive(reader: aiosqlite.Connection, script: Script[T]) -> T:
 async def _fetch(reader: aiosqlite.Connection, statement: str, params: Params) -> Rows:
     try:
         return list(await reader.execute_fetchall(*bind(statement, params)))
-    except UnicodeEncodeError as error:
+    except (UnicodeEncodeError, OverflowError) as error:
         raise InvalidValue("A value can't be stored.") from error
     except (sqlite3.Error, ValueError) as error:  # ValueError: it is closed
         raise StoreUnavailable("The store can't be read right now.", retry_after=1) from error

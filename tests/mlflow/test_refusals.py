@@ -137,6 +137,8 @@ def test_bad_traces(tracking: Tracking, info: dict[str, Any]) -> None:
         ("POST", f"{V3}/datasets/d-0/records", {"records": '[{"source": {"source_type": "X"}}]'}, BAD),
         ("GET", f"{V3}/datasets/d-0/records?page_token=x", None, BAD),
         ("GET", f"{V3}/datasets/d-0/records?max_results=x", None, BAD),
+        ("GET", f"{V3}/datasets/d-0/records?max_results={'9' * 400}", None, GONE),
+        ("POST", f"{V2}/traces/delete-traces", {"experiment_id": "0", "max_timestamp_millis": 2**70}, BAD),
         ("DELETE", f"{V3}/datasets/d-0/tags/a", {}, GONE),
         ("GET", f"{V3}/label-schemas/list?experiment_id=0", None, UNKNOWN),
         ("POST", f"{V3}/review-queues/create", {}, UNKNOWN),
