@@ -141,7 +141,7 @@ async def upsert_records(call: Call) -> Any:
 
 async def get_records(call: Call) -> Any:
     limit = call.one("max_results", str(_MAX_PAGE))
-    if not limit.isdecimal():
+    if not limit.isdecimal() or len(limit) > 9:
         invalid("max_results must be a whole number.")
     count = min(int(limit), _MAX_PAGE)
     after = _read_token(call.one("page_token", ""))
