@@ -21,8 +21,7 @@ from gateway.storage import sql, sql_erase, sql_feedback, sql_ops, sqlite_file
 from gateway.storage.base import Belonging, FeedbackReceipt, FeedbackWrite, KeyRecord, Session
 from gateway.storage.sql import Script
 from gateway.storage.sqlite_file import OwnerLock, connect, locate, still_in_place
-from gateway.storage.sqlite_script import drive
-from gateway.storage.sqlite_script import open_reader as _open_reader
+from gateway.storage.sqlite_script import drive, open_reader
 from gateway.storage.writer import Writer, WriterStats
 
 P = ParamSpec("P")
@@ -59,7 +58,7 @@ class SQLiteStore:
             connection = await asyncio.to_thread(connect, path, create=create)
             in_place = still_in_place(path)
             for _ in range(_READERS + _SEARCHERS):
-                readers.append(await _open_reader(path))
+                readers.append(await open_reader(path))
             return cls(path, Writer(connection, in_place, max_queue), readers, lock)
         except BaseException:
             for reader in readers:

@@ -22,9 +22,16 @@ async def test_nothing_of_ann_is_left(tmp_path: Path) -> None:
     """Tags, metadata, spans, files, copies in datasets, values of judges; the trace stays as a row of numbers."""
     store = await SQLiteStore.open(tmp_path / "g.db", own=True)
     try:
-        said = {"tags": {"who": "annika"}, "metadata": {"mlflow.trace.user": "annika"}, "name": "annika's"}
         trace = ForeignTrace(
-            trace_id=ID, experiment_id="0", request_time=1, duration_ms=2, state="OK", user_id="annika", **said
+            trace_id=ID,
+            experiment_id="0",
+            request_time=1,
+            duration_ms=2,
+            state="OK",
+            user_id="annika",
+            name="annika's",
+            tags={"who": "annika"},
+            metadata={"mlflow.trace.user": "annika"},
         )
         await store.write(save_info, PROJECT, trace, [], 5)
         body = (

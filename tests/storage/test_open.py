@@ -16,7 +16,7 @@ import pytest
 
 from gateway.errors import Conflict, StoreUnavailable
 from gateway.storage import migrate as migrating
-from gateway.storage import sqlite
+from gateway.storage import sqlite, sqlite_script
 from gateway.storage.sqlite import SQLiteStore
 from gateway.storage.sqlite_file import parse_url
 from tests.storage.rows import PROJECT, a_key, a_start
@@ -218,7 +218,7 @@ def _memory(_: Path, **options: object) -> sqlite3.Connection:
 
 async def test_readers_that_fail_to_open_let_go_of_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock, the writer's connection, and the readers that did open."""
-    real = sqlite._open_reader
+    real = sqlite_script.open_reader
     opened: list[aiosqlite.Connection] = []
 
     async def second_fails(path: Path) -> aiosqlite.Connection:
@@ -228,7 +228,7 @@ async def test_readers_that_fail_to_open_let_go_of_everything(tmp_path: Path, mo
         return opened[0]
 
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "_open_reader", second_fails)
+        patch.setattr(sqlite, "open_reader", second_fails)
         with pytest.raises(OSError, match="no more files"):
             await SQLiteStore.open(tmp_path / "g.db", own=True)
     await (await SQLiteStore.open(tmp_path / "g.db", own=True)).close()
