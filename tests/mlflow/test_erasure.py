@@ -12,7 +12,7 @@ from gateway.storage.mlflow_datasets import Dataset, NewRecord, create_dataset, 
 from gateway.storage.mlflow_traces import get_infos, save_artifact, save_info, save_spans, spans_of
 from gateway.storage.sqlite import SQLiteStore
 from gateway.wire.mlflow import otlp
-from gateway.wire.mlflow.traces import ForeignTrace
+from gateway.wire.mlflow.traces import FINALIZED, ForeignTrace
 from tests.storage.rows import PROJECT, a_rating, ask
 
 ID = "tr-" + "ab" * 16
@@ -31,7 +31,7 @@ async def test_nothing_of_ann_is_left(tmp_path: Path) -> None:
             user_id="annika",
             name="annika's",
             tags={"who": "annika"},
-            metadata={"mlflow.trace.user": "annika"},
+            metadata={"mlflow.trace.user": "annika", FINALIZED: "true"},
         )
         await store.write(save_info, PROJECT, trace, [], 5)
         body = (
