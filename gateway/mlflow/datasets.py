@@ -141,7 +141,7 @@ async def upsert_records(call: Call) -> Any:
 
 async def get_records(call: Call) -> Any:
     limit = call.one("max_results", str(_MAX_PAGE))
-    if not limit.isdecimal():
+    if not limit.isdecimal() or len(limit) > 9:
         invalid("max_results must be a whole number.")
     count = min(int(limit), _MAX_PAGE)
     after = _read_token(call.one("page_token", ""))
@@ -201,7 +201,6 @@ def _write(dataset: Dataset) -> dict[str, Any]:
 
 def _write_record(record: Record) -> dict[str, Any]:
     source = record.source or {}
-    data = source.get("source_data")
     fields = without_none(
         [
             ("dataset_record_id", record.record_id),
@@ -210,7 +209,7 @@ def _write_record(record: Record) -> dict[str, Any]:
             ("expectations", record.expectations),
             ("tags", record.tags),
             ("source", record.source),
-            ("source_id", data.get("trace_id") if isinstance(data, dict) else None),
+            ("source_id", sql.source_id(record.source)),
             ("source_type", source.get("source_type")),
             ("created_time", record.created_time),
             ("last_update_time", record.last_update_time),

@@ -178,6 +178,18 @@ class OpsStore(Protocol):
         """Delete the oldest `limit` finished traces, as `expire` does."""
 
 
+class ScriptStore(Protocol):
+    """Runs scripts of its callers' choice: for subjects that only one package knows, such as MLflow's."""
+
+    def write(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        """As one transaction in the write queue."""
+
+    async def read(self, script: Script[T]) -> T: ...
+
+    async def search(self, script: Script[T]) -> T:
+        """A read that may take long: beside the others, and cut off by InvalidValue (`search_too_slow`)."""
+
+
 class EraseStore(Protocol):
     """`project` None: all of them. `options`: (name, value) of ratings whose text is a declared option."""
 
@@ -215,18 +227,6 @@ class EraseStore(Protocol):
 
     def ping(self) -> Awaitable[None]:
         """Done once everything submitted before is committed."""
-
-
-class ScriptStore(Protocol):
-    """Runs scripts of its callers' choice: for subjects that only one package knows, such as MLflow's."""
-
-    def write(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        """As one transaction in the write queue."""
-
-    async def read(self, script: Script[T]) -> T: ...
-
-    async def search(self, script: Script[T]) -> T:
-        """A read that may take long: beside the others, and cut off by InvalidValue (`search_too_slow`)."""
 
 
 class Store(TraceStore, FeedbackStore, KeyStore, OpsStore, EraseStore, ScriptStore, Protocol):

@@ -66,8 +66,15 @@ _FIELDS = Dataset.__struct_fields__
 _INSERT = insert_into("datasets", _FIELDS)
 _JSON = ("inputs", "outputs", "expectations", "tags", "source")
 _RECORD_FIELDS = ("dataset_id", "record_id", "created_time", "last_update_time", "created_by", "last_updated_by")
-_INSERT_RECORD = insert_into("dataset_records", (*_RECORD_FIELDS, "input_hash", *_JSON))
+_INSERT_RECORD = insert_into("dataset_records", (*_RECORD_FIELDS, "input_hash", *_JSON, "source_id"))
 _TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", list: "array", dict: "object"}
+
+
+def source_id(source: dict[str, Any] | None) -> str | None:
+    """The trace that a record was taken from."""
+    data = (source or {}).get("source_data")
+    found = data.get("trace_id") if isinstance(data, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def digest(name: str, time: int) -> str:
@@ -147,7 +154,7 @@ def upsert_records(
         else:
             inserted += 1
             texts = [_dump(getattr(new, name)) for name in _JSON]
-            yield _INSERT_RECORD, (dataset_id, record_id, now, now, by, by, key, *texts)
+            yield _INSERT_RECORD, (dataset_id, record_id, now, now, by, by, key, *texts, source_id(new.source))
         _learn(schema, new)
     counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
     if counted[0]["n"] > MAX_RECORDS:

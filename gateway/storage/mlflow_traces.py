@@ -21,6 +21,7 @@ from gateway.wire.mlflow.otlp import CHAT_USAGE, SpanRow, usage_of
 from gateway.wire.mlflow.spans import chat_spans
 from gateway.wire.mlflow.traces import FINALIZED, NAME, USAGE, ForeignTrace, Stored
 
+MAX_TAGS = 1_000
 _CHUNK = 500  # IDs a query
 _SHORT = [name for name in Trace.__struct_fields__ if name not in {"usage", "request", "response", "parts"}]
 INFO = ", ".join((*_SHORT, "prompt_tokens", "completion_tokens", "total_tokens", "experiment_id", "name"))
@@ -222,6 +223,8 @@ def set_tag(project: str, trace_id: str, key: str, value: str | None) -> Script[
         yield "DELETE FROM labels WHERE trace_id = $1 AND kind = 'tag' AND key = $2", (trace_id, key)
     else:
         tags[key] = value
+        if len(tags) > MAX_TAGS:
+            raise InvalidValue(f"A trace has at most {MAX_TAGS} tags.")
         yield from add_labels(project, trace_id, "tag", {key: value})
     yield "UPDATE traces SET tags = $2 WHERE trace_id = $1", (trace_id, to_json(tags))
 

@@ -21,6 +21,7 @@ from gateway.storage.base import Row as Row
 from gateway.storage.base import Rows as Rows
 from gateway.storage.base import Script as Script
 from gateway.storage.base import Session
+from gateway.storage.base import Statement as Statement
 
 T = TypeVar("T")
 FOREIGN = "mlflow"  # the route of a trace that a client made itself

@@ -44,23 +44,24 @@ def erase_traces(belongings: Sequence[Belonging], options: Collection[tuple[str,
     for each in belongings:
         # No session has the empty ID, so that the turn is in no conversation any more.
         person = (
-            "user_id = NULL, client_request_id = NULL, session_id = '', traceparent = NULL, name = NULL,"
-            " tags = '{}', metadata = '{}', error_message = NULL, "
+            "user_id = NULL, client_request_id = NULL, session_id = '', traceparent = NULL, tags = '{}',"
+            " metadata = '{}', error_message = NULL, name = NULL, "
         )
         yield (
             f"UPDATE traces SET {'' if each.shared else person}{_CONTENT} WHERE trace_id = $1",  # noqa: S608  constants
             (each.trace_id,),
         )
         yield (
-            "UPDATE spans SET message = NULL, attributes = '{}', otlp = NULL WHERE trace_id = $1",
+            "UPDATE spans SET message = NULL, attributes = '{}' WHERE trace_id = $1 AND otlp IS NULL",
             (each.trace_id,),
         )
-        for table in ("checkpoints", "trace_artifacts", *(() if each.shared else ("labels",))):
-            yield f"DELETE FROM {table} WHERE trace_id = $1", (each.trace_id,)  # noqa: S608  our own names
-        # What was made of the trace for evaluations; its source names it.
-        yield "DELETE FROM dataset_records WHERE INSTR(source, $1) > 0", (each.trace_id,)
+        yield "DELETE FROM spans WHERE trace_id = $1 AND otlp IS NOT NULL", (each.trace_id,)  # a client's own, whole
+        yield "DELETE FROM trace_artifacts WHERE trace_id = $1", (each.trace_id,)
+        yield "DELETE FROM dataset_records WHERE source_id = $1", (each.trace_id,)  # copies
+        yield "DELETE FROM checkpoints WHERE trace_id = $1", (each.trace_id,)
         if each.shared:
             continue
+        yield "DELETE FROM labels WHERE trace_id = $1", (each.trace_id,)
         rows = yield "SELECT * FROM assessments WHERE trace_id = $1", (each.trace_id,)
         for row in rows:
             yield from _erase_rating(row, row["source_id"], options)
@@ -90,13 +91,13 @@ def erase_ratings(assessment_ids: Iterable[str], options: Collection[tuple[str, 
 
 def _erase_rating(row: Row, source_id: str, options: Collection[tuple[str, str]]) -> Script[None]:
     value = read_value(row["value"])
-    if isinstance(value, list) or (isinstance(value, str) and (row["name"], value) not in options):
+    if isinstance(value, (list, dict)) or (isinstance(value, str) and (row["name"], value) not in options):
         text = _ERASED_TEXT
     else:
         text = row["value"]
     yield (
-        "UPDATE assessments SET source_id = $2, value = $3, metadata = $4, error = NULL, rationale = NULL,"
-        " span_id = NULL WHERE assessment_id = $1",
+        "UPDATE assessments SET source_id = $2, value = $3, metadata = $4, rationale = NULL, span_id = NULL,"
+        " error = NULL WHERE assessment_id = $1",
         (row["assessment_id"], source_id, text, to_json(kept_numbers(row["metadata"]))),
     )
 

@@ -126,7 +126,7 @@ def chats(since: int, project: str | None) -> Statement:
     )
     return (
         f"SELECT model, COUNT(*) AS chats, SUM(CASE WHEN {rated} THEN 1 ELSE 0 END) AS rated FROM traces"  # noqa: S608
-        " WHERE request_time >= $1 AND end_time IS NOT NULL AND project = COALESCE($2, project) GROUP BY model",
+        " WHERE request_time >= $1 AND outcome IS NOT NULL AND project = COALESCE($2, project) GROUP BY model",
         (since, project),
     )
 

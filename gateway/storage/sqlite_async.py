@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 async def open_reader(path: Path) -> aiosqlite.Connection:
-    """A connection that can't write."""
+    """A connection that only reads, with what SQLite lacks: LIKE that knows case, and REGEXP."""
     reader = aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=2)
     reader._thread.daemon = True  # or a process that fails before close() would never end
     await reader
@@ -48,7 +48,7 @@ async def run_on(reader: aiosqlite.Connection, script: Script[T]) -> T:
 async def _fetch(reader: aiosqlite.Connection, statement: str, params: Params) -> Rows:
     try:
         return list(await reader.execute_fetchall(*bind(statement, params)))
-    except UnicodeEncodeError as error:
+    except (UnicodeEncodeError, OverflowError) as error:
         raise InvalidValue("A value can't be stored.") from error
     except (sqlite3.Error, ValueError) as error:  # ValueError: it is closed
         raise StoreUnavailable("The store can't be read right now.", retry_after=1) from error

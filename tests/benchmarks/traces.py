@@ -23,7 +23,7 @@ from tests.server import GatewayProcess, ServerProcess
 
 FIRST = 1_700_000_000_000  # when the first trace was, a second before the next
 GOAL_MS, PAGE, ASKED = 50, 100, 40
-_SESSION, _TEAM, _CASE = 8, 50, 200  # traces a session, teams, traces a case
+_SESSION, _TEAM, _CASE = 8, 50, 200  # traces a session, teams, traces a ticket
 _TRACE = (
     "INSERT INTO traces (trace_id, root_span_id, project, route, state, outcome, request_time, end_time, duration_ms,"
     " model, session_id, config_hash, tags, metadata, request_preview, request, response)"
@@ -44,7 +44,7 @@ def filters(count: int) -> dict[str, str]:
         "newest page": "",
         "by session": f"metadata.`mlflow.trace.session` = 's-{count // 2 // _SESSION}'",
         "by tag, 2 % of all": "tags.team = 'team-7'",
-        "by tag, 200 of all": f"tags.case = 'case-{count // 2 // _CASE}'",
+        "by tag, 200 of all": f"tags.ticket = 'case-{count // 2 // _CASE}'",
         "by feedback value": "feedback.user_feedback = 'false'",
         "by time range": f"timestamp_ms > {half} AND timestamp_ms < {half + 3_600_000}",
     }
@@ -78,7 +78,7 @@ def _rows(numbers: Iterable[int], text: str) -> Iterable[tuple[Any, Any, Any]]:
 
 
 def _tags(number: int) -> dict[str, str]:
-    return {"team": f"team-{number % _TEAM}", "case": f"case-{number // _CASE}"}
+    return {"team": f"team-{number % _TEAM}", "ticket": f"case-{number // _CASE}"}
 
 
 def feed(server: ServerProcess, seconds: float) -> int:

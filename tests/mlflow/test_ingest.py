@@ -316,3 +316,4 @@ def test_infos_and_tags_of_many(tracking: Tracking) -> None:
     assert tracking.search("name = 'renamed'") == [first]
     tracking.ok("DELETE", f"{V3}/traces/{first}/tags", tag)
     assert tracking.refused("DELETE", f"{V3}/traces/{first}/tags", tag)[0] == 404
+    assert tracking.search(f"timestamp_ms > {'9' * 5_000}") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from typing import Any
 
@@ -102,6 +103,11 @@ def test_inflating() -> None:
     assert otlp.inflate(b"x", None, 5) == b"x"
     with pytest.raises(GatewayError, match="br"):
         otlp.inflate(b"x", "br", 5)
+    packed = gzip.compress(b"hello")
+    assert otlp.inflate(packed, "gzip", 5) == b"hello"
+    for data, limit, error in ((packed, 4, TooLarge), (packed[:-4], 5, BadRequest), (b"no gzip", 5, BadRequest)):
+        with pytest.raises(error):
+            otlp.inflate(data, "gzip", limit)
 
 
 def a_trace(**over: Any) -> Trace:

@@ -18,6 +18,7 @@ from gateway.wire.mlflow.filter import Clause, Order, parse_filter, parse_order
         ('trace.status != "OK"', Clause("attribute", "status", "!=", "OK")),
         ("attributes.status <> 'OK'", Clause("attribute", "status", "!=", "OK")),
         ("timestamp>=12", Clause("attribute", "timestamp_ms", ">=", 12)),
+        ("timestamp < 99999999999999999999", Clause("attribute", "timestamp_ms", "<", 1e20)),
         ("execution_time < -1.5", Clause("attribute", "execution_time_ms", "<", -1.5)),
         ("`end_time_ms` = 7", Clause("attribute", "end_time_ms", "=", 7)),
         ("request_id in ('a', \"b\")", Clause("attribute", "request_id", "IN", ("a", "b"))),

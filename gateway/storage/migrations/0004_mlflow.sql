@@ -112,8 +112,11 @@ CREATE TABLE dataset_records (
     expectations TEXT,
     tags TEXT,
     source TEXT,
+    source_id TEXT, -- the trace it was taken from
     PRIMARY KEY (dataset_id, record_id)
 ) WITHOUT ROWID;
+
+CREATE INDEX dataset_records_source ON dataset_records (source_id) WHERE source_id IS NOT NULL;
 
 CREATE UNIQUE INDEX dataset_records_inputs ON dataset_records (dataset_id, input_hash);
 

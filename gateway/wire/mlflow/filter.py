@@ -58,7 +58,7 @@ _OPS: dict[str, set[str]] = {
     "expectation": {*_LIKES, *_ORDERED, *_NULLS},
     "issue": {"="},
 }
-_MAX_CLAUSES, _MAX_CHARS, _MAX_LISTED = 50, 20_000, 1_000
+_MAX_CLAUSES, _MAX_CHARS, _MAX_LISTED = 50, 10_000, 1_000
 
 _PART = r"(?:`[^`]*`|\"[^\"]*\"|[A-Za-z0-9_@/:-]+)"
 _TOKEN = re.compile(
@@ -237,7 +237,8 @@ def _value(tokens: _Reader, name: str, op: str, number: bool) -> Value:
     if number:
         if token.kind != "number":
             invalid(f"Expected a numeric value for {name} when using comparator '{op}'. Got value {token.text}")
-        return float(token.text) if "." in token.text else int(token.text)
+        # what no column can hold is compared as a float
+        return float(token.text) if "." in token.text or len(token.text) > 18 else int(token.text)
     if token.kind not in ("string", "quoted"):
         invalid(f"Expected a quoted string value for {name} (e.g. 'my-value'). Got value {token.text}")
     value = _unquoted(token)

@@ -62,6 +62,8 @@ def inflate(body: bytes, encoding: str | None, limit: int) -> bytes:
         raise BadRequest(f"The body is no {encoding}.") from None
     if len(data) > limit:
         raise TooLarge(f"The body has more than {limit} bytes.")
+    if not unpacker.eof:
+        raise BadRequest(f"The body is cut off {encoding}.")
     return data
 
 

@@ -1,0 +1,63 @@
+"""A person who is erased is gone from what MLflow's clients brought, too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.config import Config
+from gateway.erasure import Erasure, Wanted
+from gateway.mlflow.otlp import trace_of
+from gateway.storage.mlflow_assessments import create_assessment
+from gateway.storage.mlflow_datasets import Dataset, NewRecord, create_dataset, upsert_records
+from gateway.storage.mlflow_traces import get_infos, save_artifact, save_info, save_spans, spans_of
+from gateway.storage.sqlite import SQLiteStore
+from gateway.wire.mlflow import otlp
+from gateway.wire.mlflow.traces import FINALIZED, ForeignTrace
+from tests.storage.rows import PROJECT, a_rating, ask
+
+ID = "tr-" + "ab" * 16
+
+
+async def test_nothing_of_ann_is_left(tmp_path: Path) -> None:
+    """Tags, metadata, spans, files, copies in datasets, values of judges; the trace stays as a row of numbers."""
+    store = await SQLiteStore.open(tmp_path / "g.db", own=True)
+    try:
+        trace = ForeignTrace(
+            trace_id=ID,
+            experiment_id="0",
+            request_time=1,
+            duration_ms=2,
+            state="OK",
+            user_id="annika",
+            name="annika's",
+            tags={"who": "annika"},
+            metadata={"mlflow.trace.user": "annika", FINALIZED: "true"},
+        )
+        await store.write(save_info, PROJECT, trace, [], 5)
+        body = (
+            b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%b","spanId":"0000000000000001",'
+            b'"name":"annika","attributes":[{"key":"q","value":{"stringValue":"annika"}}]}]}]}]}' % ID[3:].encode()
+        )
+        ((trace_id, spans),) = otlp.decode(body, is_json=True).items()
+        await store.write(save_spans, PROJECT, [(trace_of(trace_id, "0", spans), spans)], 5)
+        await store.write(save_artifact, PROJECT, ID, "annika")
+        rating = a_rating(trace_id=ID, value={"annika": 1}, source_id="judge", error={"error_code": "annika"})
+        await store.write(create_assessment, rating)
+        dataset = Dataset(dataset_id="d-1", project=PROJECT, name="d", digest="", created_time=1, last_update_time=1)
+        await store.write(create_dataset, dataset)
+        source = {"source_type": "TRACE", "source_data": {"trace_id": ID}}
+        copied = NewRecord(inputs={"q": "annika"}, source=source)
+        await store.write(upsert_records, PROJECT, "d-1", [("dr-1", copied)], 5)
+        assert await store.read(spans_of(PROJECT, [ID])) != {ID: []}
+
+        assert (await Erasure(store, None, lambda: Config()).erase(Wanted("annika"))).traces == 1
+
+        assert await store.read(spans_of(PROJECT, [ID])) == {ID: []}
+        (stored,) = await store.read(get_infos(PROJECT, [ID]))
+        assert (stored.trace.duration_ms, stored.name) == (2, None)
+        for table in ("labels", "trace_artifacts", "dataset_records", "spans"):
+            assert await store.read(ask(f"SELECT * FROM {table}")) == []  # noqa: S608  our own names
+        assert "annika" not in str(await store.read(ask("SELECT * FROM traces")))
+        assert "annika" not in str(await store.read(ask("SELECT * FROM assessments")))
+    finally:
+        await store.close()
