@@ -152,9 +152,18 @@ class Chat:
         return replay(trace, self.token(principal, trace_id, principal.user_id or trace.user_id))
 
     def token(self, principal: Principal, trace_id: str, rater: str | None, names: tuple[str, ...] = ()) -> str:
-        """A fresh feedback token for a trace of the caller's project; without a rater for its anonymous one."""
+        """A fresh feedback token for a trace of the caller's project; without a rater for its anonymous one.
+
+        One that is given for another one opens no more names than that.
+        """
         rater = rater or f"anonymous:{trace_id}"
+        names = names or (principal.token.names if principal.token else ())
         return self._tokens().issue(principal.project, trace_id, rater, principal.key_id, names)
+
+    def resumed_token(self, principal: Principal, trace_id: str) -> str | None:
+        """What the events of a resumed stream bear where a feedback token resumes it: its own rater's, not that of
+        whoever asked. None: what they have."""
+        return self.token(principal, trace_id, principal.user_id) if principal.token else None
 
     async def stop(self, principal: Principal, trace_id: str) -> str:
         """Stop the caller's own stream, and wait until its record is stored; its outcome, whatever it is."""
