@@ -39,6 +39,8 @@ _ORIGIN = re.compile(
     r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?|[a-z][a-z0-9+.-]*-extension://[a-z0-9-]+"
 )
 
+_OF_PAGES = frozenset((b"origin", b"host", b"sec-fetch-site", b"sec-fetch-mode"))
+
 
 class Principal(msgspec.Struct, frozen=True):
     """The caller. `key_id` None: let in without a key.
@@ -224,14 +226,16 @@ def origin_allowed(headers: Headers, allowed: Container[str]) -> bool:
 
     A browser asks nobody before it opens a WebSocket or sends a plain form, so that any page could otherwise talk to
     a gateway that lets its machine's callers in without a key. A page from this machine may: a development server's
-    proxy often names the gateway as Host, and leaves the page's Origin.
+    proxy often names the gateway as Host, and leaves the page's Origin. What a page loads as a script or an image
+    bears no Origin, and the page learns whether that was there; browsers say of it that it is another site's.
     """
-    found = {name: value.decode("latin-1") for name, value in headers if name in (b"origin", b"host")}
+    found = {name: value.decode("latin-1") for name, value in headers if name in _OF_PAGES}
     origin = found.get(b"origin")
-    if origin is None or origin in allowed:
-        return True
+    if origin is None:
+        elsewhere = found.get(b"sec-fetch-site") in ("cross-site", "same-site")
+        return not elsewhere or found.get(b"sec-fetch-mode") == "navigate"
     host = origin.partition("://")[2]
-    return host == found.get(b"host") or _is_local(host.encode("latin-1"))
+    return origin in allowed or host == found.get(b"host") or _is_local(host.encode("latin-1"))
 
 
 @functools.lru_cache(maxsize=256)

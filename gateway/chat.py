@@ -18,7 +18,7 @@ from gateway.domain.answer import Part, answer_text
 from gateway.domain.events import Done, Failed, Started, Terminal
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt, ChatRecord, Outcome, State, Trace, TraceEnd, TraceStart
-from gateway.errors import AnswerTooLong, GatewayError, InvalidValue, NotFound, ProviderRefused
+from gateway.errors import AnswerTooLong, GatewayError, InvalidValue, NotFound, ProviderRefused, TooLarge
 from gateway.limits import Limits
 from gateway.providers.router import Router
 from gateway.storage.base import Store
@@ -69,16 +69,16 @@ class Chat:
         """Begin. Await `run.begun` before anything goes to the client. `address`: the caller's, for its limits.
 
         Raises NotFound for an unknown model or somebody else's session, InvalidValue where a conversation's content
-        isn't stored or has too many messages, TooManyRequests where the caller has its share of streams, Unavailable
-        where all together have theirs, and while the server drains.
+        isn't stored or has too many messages, TooLarge where it is too long, TooManyRequests where the caller has its
+        share of streams, Unavailable where all together have theirs, and while the server drains.
         """
         settings = self.settings
         name, model = settings.router.model(request.model)
-        self.limits.messages(request.fields["messages"])
         if principal.user_id is not None:
             request = msgspec.structs.replace(request, user_id=principal.user_id)
         if request.continues:
             request = await self._continue(principal, request)
+        self.limits.messages(request.fields["messages"])
         content = settings.config.capture.content
         start = TraceStart(
             trace_id=ids.new_trace_id(),
@@ -152,9 +152,18 @@ class Chat:
         return replay(trace, self.token(principal, trace_id, principal.user_id or trace.user_id))
 
     def token(self, principal: Principal, trace_id: str, rater: str | None, names: tuple[str, ...] = ()) -> str:
-        """A fresh feedback token for a trace of the caller's project; without a rater for its anonymous one."""
+        """A fresh feedback token for a trace of the caller's project; without a rater for its anonymous one.
+
+        One that is given for another one opens no more names than that.
+        """
         rater = rater or f"anonymous:{trace_id}"
+        names = names or (principal.token.names if principal.token else ())
         return self._tokens().issue(principal.project, trace_id, rater, principal.key_id, names)
+
+    def resumed_token(self, principal: Principal, trace_id: str) -> str | None:
+        """What the events of a resumed stream bear where a feedback token resumes it: its own rater's, not that of
+        whoever asked. None: what they have."""
+        return self.token(principal, trace_id, principal.user_id) if principal.token else None
 
     async def stop(self, principal: Principal, trace_id: str) -> str:
         """Stop the caller's own stream, and wait until its record is stored; its outcome, whatever it is."""
@@ -197,7 +206,11 @@ class Chat:
             turns = asked if asked[: len(turns)] == turns else [*turns, asked[-1]]
             turns.append({"role": "assistant", "content": text})
         turns += msgspec.json.decode(request.fields["messages"])
-        fields = {**request.fields, "messages": msgspec.Raw(msgspec.json.encode(turns))}
+        messages = msgspec.json.encode(turns)
+        if len(messages) > (most := self.settings.config.server.max_body_bytes):
+            # Each turn is stored with all before it: what one may send at once, one may not gather either.
+            raise TooLarge(f"With its earlier turns this is larger than {most} bytes. Begin another session.")
+        fields = {**request.fields, "messages": msgspec.Raw(messages)}
         return msgspec.structs.replace(request, fields=fields)
 
 

@@ -96,7 +96,9 @@ def asserted_user(assertion: str, key: str) -> str:
         if len(assertion) > _MAX_ASSERTION:
             raise jwt.InvalidTokenError("it is too long")
         said = jwt.decode(assertion, key, algorithms=["HS256"], leeway=_LEEWAY_S, options={"require": ["exp", "sub"]})
-        return msgspec.convert(said, _Claims).sub
+        user_id = msgspec.convert(said, _Claims).sub
+        user_id.encode()  # ValueError for half of a surrogate pair, which no store takes
+        return user_id
     except jwt.ExpiredSignatureError:
         raise Unauthorized("the user assertion has expired", code="invalid_user_assertion") from None
     except (jwt.PyJWTError, msgspec.ValidationError, ValueError, TypeError):

@@ -27,7 +27,8 @@ S = TypeVar("S", bound=Subject)
 class Feedback:
     """`dimensions` gives the declared ones of the moment; `recorded` hears of each change once it is committed.
 
-    `limit` is asked before a feedback token rates, by a name for its trace and rater; it raises TooManyRequests.
+    `limit` is asked, by a name for its trace and rater, before a feedback token rates, or a page on its socket; it
+    raises TooManyRequests.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class Feedback:
         request: tuple[object, ...],
     ) -> FeedbackReceipt:
         subject = await self._own(principal, subject, [rating.name for rating in ratings])
-        if principal.token is not None:
+        if principal.role in ("token", "publishable"):  # the latter by a WebSocket, of what was asked on it
             self._limit(f"{subject.trace_id} {principal.user_id}")
         now = ids.now_ms()
         # In the order in which they were given, where the store looks at time and ID.

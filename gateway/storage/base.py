@@ -107,7 +107,7 @@ class TraceStore(Protocol):
     async def get_session(self, project: str, session_id: str) -> Session | None: ...
 
     async def session_traces(self, project: str, session_id: str, limit: int = 200) -> list[Trace]:
-        """The newest `limit` traces of a conversation, oldest first."""
+        """The newest `limit` traces of a conversation, oldest first; fewer where they are very long."""
 
 
 class FeedbackStore(Protocol):

@@ -9,6 +9,7 @@ at once must run them serializable. Called by the engines alone; the other scrip
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import msgspec
@@ -221,12 +222,19 @@ def get_session(project: str, session_id: str) -> Script[Session | None]:
     return Session(session_id, project, rows[0]["user_id"]) if rows else None
 
 
+_NEWEST_FIRST = "ORDER BY request_time DESC, trace_id DESC"
+_SIZES = f"""SELECT trace_id, COALESCE(LENGTH(request), 0) + COALESCE(LENGTH(response), 0) + COALESCE(LENGTH(parts), 0)
+AS size FROM traces WHERE project = $1 AND session_id = $2 AND route <> '{FOREIGN}' {_NEWEST_FIRST} LIMIT $3"""  # noqa: S608  a constant
+MOST_CHARS = 32_000_000  # of a conversation: each of its turns may be as long as a body, and be read by who asked it
+
+
 def session_traces(project: str, session_id: str, limit: int) -> Script[list[Trace]]:
-    rows = yield (
-        f"SELECT * FROM traces WHERE project = $1 AND session_id = $2 AND route <> '{FOREIGN}'"  # noqa: S608  a constant
-        " ORDER BY request_time DESC, trace_id DESC LIMIT $3",
-        (project, session_id, limit),
-    )
+    found = yield _SIZES, (project, session_id, limit)
+    totals = accumulate(row["size"] for row in found)
+    ids = [row["trace_id"] for row, total in zip(found, totals, strict=True) if total <= max(MOST_CHARS, row["size"])]
+    if not ids:
+        return []
+    rows = yield f"SELECT * FROM traces WHERE trace_id IN ({numbers(1, len(ids))}) {_NEWEST_FIRST}", ids  # noqa: S608
     return [to_trace(row) for row in reversed(rows)]
 
 

@@ -59,6 +59,11 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         raise problem(path, "it is a directory.")
     if not create and not path.exists():
         raise problem(path, "there is no such file.")
+    if create:
+        # It has the signing key in it, so it is nobody's but its owner's and group's; SQLite makes its other files the
+        # same. A file that is there is left alone: to close it would drop the locks of this process's connections.
+        with suppress(OSError):  # SQLite says what is wrong
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640))
     connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from gateway.domain.events import Event
+import msgspec
+
+from gateway.domain.events import Done, Event, Started
 from gateway.streaming.log import EventLog
 
 Push = Callable[[bytes, bytes, int], bool]  # text, raw frames, position: hand it to the client at once, if it can be
@@ -22,7 +24,7 @@ class Reader:
 
     __slots__ = (
         "_appends", "_cursor", "_had", "_in_flight", "_log", "_pending", "_took", "_waiter",
-        "drop", "idle_since", "merged", "push", "pushed", "raw", "sending_since",
+        "drop", "idle_since", "merged", "push", "pushed", "raw", "sending_since", "token",
     )  # fmt: skip
 
     def __init__(self, log: EventLog, *, raw: bool, after: int, now: float) -> None:
@@ -32,6 +34,7 @@ class Reader:
         self.drop: Callable[[], None] | None = None  # ends the client's loop; called when a send takes too long
         self.push: Push | None = None
         self.pushed = False  # something was, since the sweep looked last
+        self.token: str | None = None  # this client's own, in place of that of whoever asked
         self._log = log
         self._cursor = log.seek(after)
         self._pending: list[bytes] = []
@@ -88,7 +91,8 @@ class Reader:
         """All that is new, with positions. Follow it with `sent`."""
         self._count_merged()
         self._took = self._log.size
-        return self._log.read(self._cursor)
+        events, token = self._log.read(self._cursor), self.token
+        return events if token is None else [(position, _bearing(event, token)) for position, event in events]
 
     def read_raw(self) -> bytes:
         """All frames that are new. Follow it with `sent`."""
@@ -118,3 +122,7 @@ class Reader:
     def _wake(self, *, news: bool) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(news)
+
+
+def _bearing(event: Event, token: str) -> Event:
+    return msgspec.structs.replace(event, feedback_token=token) if isinstance(event, Started | Done) else event

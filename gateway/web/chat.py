@@ -83,14 +83,17 @@ async def resume(x: Exchange) -> None:
         return
     x.trace_id = trace_id
     x.services.metrics.resumed()
+    token = x.services.chat.resumed_token(x.principal, trace_id)
     if isinstance(found, Run):
         reader = found.attach(after=int(given))
+        reader.token = token
         try:
             await send_events(x, log, reader)
         finally:
             found.detach(reader)
     else:
         with x.services.chat.runs.replaying(log, int(given)) as reader:
+            reader.token = token
             await send_events(x, log, reader)
 
 

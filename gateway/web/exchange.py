@@ -14,6 +14,7 @@ from gateway.auth import KEYLESS, Principal
 from gateway.errors import GatewayError, InvalidValue, TooLarge, Unavailable, UnsupportedType
 from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
 from gateway.wire import native, openai
+from gateway.wire.fields import Problems, once, refuse
 from gateway.wire.mlflow import errors as mlflow
 
 TEXT = b"text/plain; charset=utf-8"
@@ -69,11 +70,10 @@ class Exchange:
 
     def query_dict(self) -> dict[str, str]:
         """The same, each name once. InvalidValue names what is given twice."""
-        pairs = self.query()
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            twice = sorted({name for name, _ in pairs if sum(n == name for n, _ in pairs) > 1})
-            raise InvalidValue(f"{twice[0]}: given twice", details=[(name, "given twice") for name in twice])
+        problems: Problems = []
+        found = once(self.query(), problems)
+        if problems:
+            refuse(problems)
         return found
 
     async def json_body(self) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.errors import NotFound
+from gateway.errors import InvalidValue, NotFound
+from gateway.tokens import MAX_CHARS
 from gateway.web.exchange import Exchange
 from gateway.wire import feedback as feedback_wire
 
@@ -31,6 +32,8 @@ async def make_token(x: Exchange) -> None:
         raise NotFound("No such trace.")
     rater = x.principal.user_id or wanted.user_id or trace.user_id
     token = x.services.chat.token(x.principal, trace.trace_id, rater, tuple(wanted.names))
+    if len(token) > MAX_CHARS:
+        raise InvalidValue("names: too many to fit into a token", details=[("names", "too many to fit into a token")])
     expires = x.services.door.tokens.read(token).expires
     await x.reply(feedback_wire.TokenReply(feedback_token=token, trace_id=trace.trace_id, expires_at=expires or None))
 

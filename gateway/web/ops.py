@@ -11,6 +11,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from gateway import __version__
 from gateway.erasure import Wanted
 from gateway.errors import Forbidden, StoreUnavailable, Unauthorized, Unavailable
+from gateway.observability.feed import Lost
 from gateway.observability.metrics import CONTENT_TYPE
 from gateway.web.exchange import Exchange
 
@@ -63,10 +64,14 @@ async def config(x: Exchange) -> None:
 
 
 async def events(x: Exchange) -> None:
-    """GET /events: finished chats and ratings as they happen."""
+    """GET /events: finished chats and ratings of the key's project as they happen, until the key ends."""
 
     async def feed() -> AsyncIterator[ServerSentEvent]:
         async for record in x.services.feed.subscribe():
+            if not x.services.door.keys.active(x.principal.key_id):
+                return
+            if not isinstance(record, Lost) and record.project != x.principal.project:
+                continue
             name = msgspec.to_builtins(record)["event"]
             yield ServerSentEvent(msgspec.json.encode(record).decode(), event=name, sep="\n")
 

@@ -71,6 +71,9 @@ class Socket:
                 if not in_time():
                     await self.close(TOO_FAST, "Too many frames.")
                     break
+                if not self._services.door.keys.active(self._principal.key_id):
+                    await self.close(POLICY, "The API key of this socket has ended.")
+                    break
                 await self._frame(message)
         finally:
             self._closed = True
@@ -164,15 +167,20 @@ class Socket:
         after = convert(bytes(fields.get("after", b"0")), int, "after")
         chat_id = chat_id or trace_id
         self._check_free(chat_id)
-        found = await self._services.chat.find(self._caller(fields), trace_id)
+        caller = self._caller(fields)
+        found = await self._services.chat.find(caller, trace_id)
         log = found.log if isinstance(found, Run) else found
         if log is None or (log.closed is not None and after > log.position):
             raise NotFound("There is nothing to resume.", code="nothing_to_resume")
         self._services.metrics.resumed()
+        token = self._services.chat.resumed_token(caller, trace_id)
         if isinstance(found, Run):
-            self._follow(chat_id, found, log, found.attach(after=max(0, after)))
+            reader = found.attach(after=max(0, after))
+            reader.token = token
+            self._follow(chat_id, found, log, reader)
         else:
             with self._services.chat.runs.replaying(log, max(0, after)) as reader:
+                reader.token = token
                 for position, event in reader.read():
                     await self._answer(native.frame(chat_id, position, event))
 

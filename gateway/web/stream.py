@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from gateway.domain.events import Failed, Terminal
+from gateway.domain.events import Done, Failed, Terminal
 from gateway.errors import GatewayError
 from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
@@ -77,7 +77,7 @@ async def send_events(x: Exchange, log: EventLog, reader: Reader) -> None:
         while more:
             if events := reader.read():
                 data += native.sse(events)
-                more = log.closed is None or events[-1][1] is not log.closed
+                more = log.closed is None or not isinstance(events[-1][1], (Done, Failed))
             if not data:
                 if await reader.wait():
                     continue

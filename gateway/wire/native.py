@@ -64,7 +64,7 @@ def decode_ticket(body: bytes) -> TicketRequest:
     """Raises BadRequest or InvalidValue."""
     fields = decode_fields(body)
     if unknown := [name for name in fields if name != "user_id"]:
-        raise InvalidValue(f"{unknown[0]}: unknown field", details=[(name, "unknown field") for name in unknown])
+        raise InvalidValue(f"{unknown[0]}: unknown field", details=[(name, "unknown field") for name in unknown[:50]])
     return TicketRequest(convert(bytes(fields["user_id"]), Id | None, "user_id") if "user_id" in fields else None)
 
 

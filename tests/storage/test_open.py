@@ -28,6 +28,19 @@ def test_urls_name_files() -> None:
     assert parse_url("sqlite:////var/lib/g w.db") == Path("/var/lib/g w.db")
 
 
+async def test_a_new_store_is_not_the_worlds(tmp_path: Path) -> None:
+    """Others of the machine would find the signing key in it, and what was asked."""
+    before = os.umask(0o022)
+    try:
+        store = await SQLiteStore.open(tmp_path / "gateway.db", own=True)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        await store.close()
+    finally:
+        os.umask(before)
+    assert {"gateway.db", "gateway.db-wal"} <= set(modes)
+    assert not [name for name, mode in modes.items() if mode & 0o007], modes
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -9,6 +9,7 @@ import pytest
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Checkpoint, Outcome, State
 from gateway.errors import Conflict, InvalidValue, NotFound
+from gateway.storage import sql
 from gateway.storage.base import Session
 from gateway.storage.sqlite import SQLiteStore
 from tests.storage.rows import PROJECT, a_span, a_start, an_end, ask
@@ -148,6 +149,19 @@ async def test_a_conversation_lists_its_newest_turns(store: SQLiteStore) -> None
         await store.begin_trace(start)
     turns = await store.session_traces(PROJECT, "s", limit=2)
     assert [turn.request_time for turn in turns] == [2, 3]
+
+
+async def test_a_conversation_that_is_too_long_for_the_memory(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest turns that fit, at least one: who asked them may read them, at any time, as often as they like."""
+    monkeypatch.setattr(sql, "MOST_CHARS", 250)
+    for time in (1, 2, 3):
+        await store.begin_trace(a_start(session_id="s", request_time=time, request="x" * 100))
+    assert [turn.request_time for turn in await store.session_traces(PROJECT, "s")] == [2, 3]
+    await store.begin_trace(a_start(session_id="s", request_time=4, request="x" * 1000))
+    assert [turn.request_time for turn in await store.session_traces(PROJECT, "s")] == [4]
+    assert await store.session_traces(PROJECT, "unknown") == []
 
 
 async def test_the_newest_trace_answers_to_a_client_request_id(store: SQLiteStore) -> None:

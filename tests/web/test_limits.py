@@ -29,7 +29,7 @@ from tests.web.client import (
     shaken,
     socket_url,
 )
-from tests.web.conftest import CONFIG, make_key
+from tests.web.conftest import CONFIG, MAX_BODY, make_key
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 OPEN = {"auth": {"require_keys": "never"}}
@@ -181,6 +181,18 @@ def test_messages_of_a_chat(start_gateway: StartGateway) -> None:
     body = {"messages": MESSAGES * 11}
     assert_native(call(gateway, "POST", "/chat", body), 422, "invalid_value", "messages")
     assert_openai(call(gateway, "POST", "/v1/chat/completions", body), 400, "invalid_value")
+
+
+def test_messages_of_a_conversation(start_gateway: StartGateway) -> None:
+    """One that goes on turn by turn has no more of them than one that is sent whole, and is no longer."""
+    gateway = limited(start_gateway, max_messages=10)
+    messages = {"messages": MESSAGES * 8, "session_id": "many"}
+    assert call(gateway, "POST", "/chat", messages).status == 200
+    more = {"message": "x" * 100, "session_id": "many"}
+    assert call(gateway, "POST", "/chat", more).status == 200
+    assert_native(call(gateway, "POST", "/chat", more), 422, "invalid_value", "messages")
+    long = {"message": "x" * (MAX_BODY - 1000), "session_id": "long"}
+    assert [call(gateway, "POST", "/chat", long).status for _ in range(2)] == [200, 413]
 
 
 async def test_the_rate_on_a_socket(start_gateway: StartGateway) -> None:
