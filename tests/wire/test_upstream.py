@@ -68,9 +68,13 @@ def test_a_template_with_bad_utf8_in_the_text_is_decoded_leniently() -> None:
     """Bytes that are no text become U+FFFD, and the rest is kept."""
     stream = decoder()
     frame = json.dumps(delta(content="TOKEN")).encode()
-    events, _ = read(stream, [sse(frame, frame.replace(b"TOKEN", b"a\xffb"), b"[DONE]")])
+    bad = sse(frame.replace(b"TOKEN", b"a\xffb"))
+    events, _ = read(stream, [sse(frame), bad, sse(b"[DONE]")])
     assert text_of(events) == "TOKENa\ufffdb"
     assert stream.failure is None
+    stream = decoder()
+    stream.feed(sse(frame))
+    assert stream.plain(bad) is None
 
 
 def test_a_template_is_given_up_after_eight_misses() -> None:
