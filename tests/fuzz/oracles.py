@@ -141,10 +141,11 @@ def documents(body: bytes) -> list[Any]:
             data.append(value.removeprefix(" "))
         if line or not data:
             continue
-        payload, data = "\n".join(data).strip(" \t\n\r\x0b\x0c"), []
-        if payload == "[DONE]":
+        payload, data = "\n".join(data), []
+        said = payload.strip(" \t\n\r\x0b\x0c")
+        if said == "[DONE]":
             break
-        if payload:
+        if said:
             try:
                 found.append(json.loads(payload, strict=False))
             except (ValueError, RecursionError) as error:
