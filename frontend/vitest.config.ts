@@ -1,10 +1,11 @@
 /**
- * Three groups: `unit` (parts, hooks, a real gateway), `aisdk` (the AI SDK's own clients), `browser` (real Chromium).
- * BUILT=1 runs them on the built package instead of the source, REACT=18 with React 18.
+ * `unit` (parts, hooks, a real gateway) on the source, `built` the same on the built package, `aisdk` (the AI SDK's own
+ * clients) and `browser` (real Chromium) run side by side: they mostly wait. `pace` measures, so it runs alone, last.
+ * REACT=18 takes React 18.
  */
 
 import { resolve } from "node:path";
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 const built = [{ find: /^.*\/src\/(index|react)\.js$/, replacement: `${resolve("dist")}/$1.js` }];
 const library = "node_modules/@testing-library/react/dist/@testing-library/react.esm.js"; // its CommonJS takes no alias
@@ -13,14 +14,17 @@ const react18 = [
   { find: /^(react|react-dom)(\/.*)?$/, replacement: `${resolve("tests/react18/node_modules")}/$1$2` },
 ];
 const older = process.env.REACT === "18";
+const PACE = "tests/browser/pace.test.ts";
 
-const project = (name: string, timeout: number) => ({
-  resolve: { alias: [...(process.env.BUILT ? built : []), ...(older ? react18 : [])] },
+const project = (name: string, folder: string, order = 0) => ({
+  resolve: { alias: [...(name === "built" ? built : []), ...(older ? react18 : [])] },
   test: {
     name,
-    include: [`tests/${name}/**/*.test.{ts,tsx}`],
-    testTimeout: timeout,
-    hookTimeout: 60_000,
+    include: name === "pace" ? [PACE] : [`tests/${folder}/**/*.test.{ts,tsx}`],
+    exclude: name === "pace" ? [] : [...configDefaults.exclude, PACE],
+    sequence: { groupOrder: order },
+    testTimeout: 180_000, // for a machine that does much else; none takes ten seconds on one that doesn't
+    hookTimeout: 180_000,
     // What is inlined gets the aliases as well.
     ...(older ? { server: { deps: { inline: [/@testing-library/] } } } : {}),
   },
@@ -28,7 +32,14 @@ const project = (name: string, timeout: number) => ({
 
 export default defineConfig({
   test: {
-    fileParallelism: false,
-    projects: [project("unit", 20_000), project("aisdk", 30_000), project("browser", 90_000)],
+    maxWorkers: 3,
+    maxConcurrency: 4,
+    projects: [
+      project("unit", "unit"),
+      project("built", "unit"),
+      project("aisdk", "aisdk"),
+      project("browser", "browser"),
+      project("pace", "browser", 1),
+    ],
   },
 });

@@ -26,7 +26,7 @@ export const Answer = memo(function Answer({ message, last, dimensions, onAgain 
   const running = status === "waiting" || status === "streaming";
   const note = ENDED[status];
   return (
-    <article className="answer" aria-label="Answer" aria-busy={running} data-status={status}>
+    <article className="answer" aria-label="Answer" aria-busy={running} data-status={status} data-trace={traceId}>
       {reasoning && (
         <details className="reasoning">
           <summary>Reasoning</summary>

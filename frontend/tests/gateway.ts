@@ -17,7 +17,7 @@ heartbeat_s = 1
 [models.default]
 targets = ["demo/lorem-8-5ms"]
 [models.slow]
-targets = ["demo/lorem-400-20ms"]
+targets = ["demo/lorem-4000-20ms"]
 [models.unicode]
 targets = ["demo/unicode-200-2ms"]
 [models.fast]
@@ -93,7 +93,7 @@ export class Gateway {
     child.stdout.on("data", (data: Buffer) => (this.output += data.toString()));
     child.stderr.on("data", (data: Buffer) => (this.output += data.toString()));
     this.process = child;
-    for (let tries = 0; tries < 600; tries += 1) {
+    for (let tries = 0; tries < 2000; tries += 1) {
       if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}\n${this.output}`);
       if (await fetch(`${this.url}/readyz`).then((r) => r.ok, () => false)) return;
       await new Promise((done) => setTimeout(done, 30));
@@ -135,7 +135,7 @@ export class Gateway {
 
   /** The outcome, once there is one. */
   async outcome(traceId: string): Promise<string> {
-    for (let tries = 0; tries < 400; tries += 1) {
+    for (let tries = 0; tries < 1500; tries += 1) {
       const found = this.traces().find((trace) => trace.trace_id === traceId)?.outcome;
       if (found) return found;
       await new Promise((done) => setTimeout(done, 40));
@@ -157,13 +157,13 @@ export class Gateway {
     const script =
       "import json,sqlite3,sys;c=sqlite3.connect(sys.argv[1],timeout=10);c.row_factory=sqlite3.Row;" +
       "print(json.dumps([dict(r) for r in c.execute(sys.argv[2])]))";
-    const out = execFileSync(PYTHON, ["-c", script, join(this.directory, "gateway.db"), sql], { maxBuffer: 2 ** 28 });
+    const out = execFileSync(PYTHON, ["-I", "-S", "-c", script, join(this.directory, "gateway.db"), sql], { maxBuffer: 2 ** 28 });
     return JSON.parse(out.toString()) as Row[];
   }
 }
 
 /** Wait until it holds; the last failure otherwise. */
-export async function until(check: () => void | Promise<void>, timeout = 30_000): Promise<void> {
+export async function until(check: () => void | Promise<void>, timeout = 60_000): Promise<void> {
   const end = Date.now() + timeout;
   for (;;) {
     try {

@@ -1,10 +1,9 @@
 /** The AI SDK's own hook, versions 6 and 7, unchanged, pointed at `/api/chat`. */
 
-import "../dom.js";
+import { act, cleanup, renderHook, waitFor } from "../react.js";
 import * as react6 from "ai-sdk-react-6";
 import * as ai6 from "ai-6";
 import * as react7 from "@ai-sdk/react";
-import { act, cleanup, renderHook, waitFor } from "@testing-library/react";
 import * as ai7 from "ai";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createFeedback } from "../../src/index.js";
@@ -46,7 +45,8 @@ describe.each([
         return result.current.messages.at(-1)!;
       },
       get text() {
-        return (this.last?.parts ?? []).map((part) => (part.type === "text" ? part.text : "")).join("");
+        const parts = this.last?.role === "assistant" ? this.last.parts : [];
+        return parts.map((part) => (part.type === "text" ? part.text : "")).join("");
       },
     };
   };
@@ -78,7 +78,7 @@ describe.each([
   test("its stop leaves a message with a trace; the gateway's stop ends the answer", async () => {
     const chat = open("slow");
     act(() => void chat.now.sendMessage({ text: "hello" }));
-    await waitFor(() => expect(chat.text).not.toBe(""), { timeout: 5000 });
+    await waitFor(() => expect(chat.text).not.toBe(""));
     const reply = await fetch(`${gateway.url}/api/chat/${chat.id}/stop`, { method: "POST" });
     const traceId = chat.last.metadata!.traceId!;
     expect(await reply.json()).toEqual({ status: "success", trace_id: traceId, outcome: "stopped" });
@@ -92,7 +92,7 @@ describe.each([
   test("stop in the client alone is a client that left", async () => {
     const chat = open("slow");
     act(() => void chat.now.sendMessage({ text: "hello" }));
-    await waitFor(() => expect(chat.text).not.toBe(""), { timeout: 5000 });
+    await waitFor(() => expect(chat.text).not.toBe(""));
     await act(() => chat.now.stop());
     expect(await gateway.outcome(chat.last.metadata!.traceId!)).toBe("disconnected");
   });
@@ -100,11 +100,11 @@ describe.each([
   test("a page that comes back takes the running answer up from its beginning", async () => {
     const before = open("slow");
     act(() => void before.now.sendMessage({ text: "hello" }));
-    await waitFor(() => expect(before.text.length).toBeGreaterThan(20), { timeout: 5000 });
+    await waitFor(() => expect(before.text.length).toBeGreaterThan(20));
     const said = before.text;
     before.unmount();
     const after = open("slow", { id: before.id, resume: true });
-    await waitFor(() => expect(after.text.length).toBeGreaterThan(said.length), { timeout: 5000 });
+    await waitFor(() => expect(after.text.length).toBeGreaterThan(said.length));
     expect(after.text.startsWith(said)).toBe(true);
     expect(after.last.id).toBe(before.last.id);
     await fetch(`${gateway.url}/api/chat/${after.id}/stop`, { method: "POST" });

@@ -39,51 +39,49 @@ async function violations(tab: Tab): Promise<string[]> {
   return found.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 120)} ${node.failureSummary}`));
 }
 
-describe.each([
+describe.concurrent.each([
   ["wide", WIDE],
   ["narrow", NARROW],
 ])("%s", (size, viewport) => {
-  test.each(["light", "dark"] as const)("%s", async (colorScheme) => {
-    const tab = await Tab.open(browser, gateway.url, { viewport, colorScheme, bypassCSP: true, reducedMotion: "reduce" });
-    const picture = async (name: string) => {
-      const path = `${PICTURES}/${name}-${size}-${colorScheme}.png`;
-      const wanted = KEPT.includes(name) && (process.env.SCREENSHOTS !== undefined || !existsSync(path));
-      await tab.page.screenshot(wanted ? { path } : {});
-      expect(await violations(tab), name).toEqual([]);
-    };
-    try {
-      await tab.page.getByRole("heading", { name: "What would you like to know?" }).waitFor();
-      await picture("welcome");
-      await tab.ask("How do I rate an answer?", "echo");
-      await tab.ended();
-      await tab.answer.getByRole("button", { name: "Bad answer" }).click();
-      await tab.page.getByRole("button", { name: "Too long" }).click();
-      await tab.page.getByLabel("Comment").fill("Half of it would do.");
-      await picture("rating");
-      await tab.page.getByRole("form", { name: "Why?" }).getByRole("button", { name: "Send" }).click();
-      await tab.page.getByText("Change").waitFor();
-      await picture("rated");
-      await tab.answer.getByRole("button", { name: "Rate in detail" }).click();
-      await tab.page.getByRole("radio", { name: "4" }).check();
-      await picture("detail");
-      await tab.page.keyboard.press("Escape");
-      await tab.ask("Tell me much", "slow");
-      await until(async () => expect(await tab.answers.count()).toBe(2));
-      await until(async () => expect((await tab.text()).length).toBeGreaterThan(200));
-      await picture("streaming");
-      await tab.question.press("Escape");
-      await tab.ended("stopped");
-      await tab.ask("hello", "broken");
-      await until(async () => expect(await tab.answers.count()).toBe(3));
-      await tab.ended("failed");
-      await picture("failed");
-      await tab.choose("default");
-      await tab.page.getByRole("button", { name: "Key" }).first().click();
-      await tab.page.getByRole("dialog", { name: "API key" }).waitFor();
-      await picture("key");
-      expect(tab.problems).toEqual([]);
-    } finally {
-      await tab.close();
-    }
-  });
+  test.concurrent.each(["light", "dark"] as const)("%s", (colorScheme) =>
+    Tab.on(browser, gateway.url, (tab) => tour(tab, `${size}-${colorScheme}`), { viewport, colorScheme, bypassCSP: true, reducedMotion: "reduce" }),
+  );
 });
+
+async function tour(tab: Tab, kind: string): Promise<void> {
+  const picture = async (name: string) => {
+    const path = `${PICTURES}/${name}-${kind}.png`;
+    const wanted = KEPT.includes(name) && (process.env.SCREENSHOTS !== undefined || !existsSync(path));
+    if (wanted) await tab.page.screenshot({ path });
+    expect(await violations(tab), name).toEqual([]);
+  };
+  await tab.page.getByRole("heading", { name: "What would you like to know?" }).waitFor();
+  await picture("welcome");
+  await tab.ask("How do I rate an answer?", "echo");
+  await tab.ended();
+  await tab.answer.getByRole("button", { name: "Bad answer" }).click();
+  await tab.page.getByRole("button", { name: "Too long" }).click();
+  await tab.page.getByLabel("Comment").fill("Half of it would do.");
+  await picture("rating");
+  await tab.page.getByRole("form", { name: "Why?" }).getByRole("button", { name: "Send" }).click();
+  await tab.page.getByText("Change").waitFor();
+  await picture("rated");
+  await tab.answer.getByRole("button", { name: "Rate in detail" }).click();
+  await tab.page.getByRole("radio", { name: "4" }).check();
+  await picture("detail");
+  await tab.page.keyboard.press("Escape");
+  await tab.ask("Tell me much", "slow");
+  await until(async () => expect(await tab.answers.count()).toBe(2));
+  await until(async () => expect((await tab.text()).length).toBeGreaterThan(200));
+  await picture("streaming");
+  await tab.question.press("Escape");
+  await tab.ended("stopped");
+  await tab.ask("hello", "broken");
+  await until(async () => expect(await tab.answers.count()).toBe(3));
+  await tab.ended("failed");
+  await picture("failed");
+  await tab.choose("default");
+  await tab.page.getByRole("button", { name: "Key" }).first().click();
+  await tab.page.getByRole("dialog", { name: "API key" }).waitFor();
+  await picture("key");
+}

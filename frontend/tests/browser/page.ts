@@ -2,6 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import { expect } from "vitest";
 
 const FLAGS = [
   "--headless",
@@ -16,6 +17,8 @@ const FLAGS = [
 
 export const WIDE = { width: 1280, height: 820 };
 export const NARROW = { width: 390, height: 844 };
+
+type Options = Parameters<Browser["newContext"]>[0];
 
 export async function launch(): Promise<Browser> {
   const found = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
@@ -45,10 +48,22 @@ export class Tab {
     });
   }
 
-  static async open(browser: Browser, url: string, options: Parameters<Browser["newContext"]>[0] = {}): Promise<Tab> {
+  /** Do it in a fresh page, in which nothing may go wrong, and which may ask nobody but `url`. */
+  static async on(browser: Browser, url: string, go: (tab: Tab) => Promise<void>, options: Options = {}): Promise<void> {
+    const tab = await Tab.open(browser, url, options);
+    try {
+      await go(tab);
+      expect(tab.problems).toEqual([]);
+      expect(tab.outside).toEqual([]);
+    } finally {
+      await tab.context.close();
+    }
+  }
+
+  private static async open(browser: Browser, url: string, options: Options): Promise<Tab> {
     const context = await browser.newContext({ viewport: WIDE, permissions: ["clipboard-read", "clipboard-write"], ...options });
     const tab = new Tab(context, await context.newPage(), url);
-    tab.page.setDefaultTimeout(60_000);
+    tab.page.setDefaultTimeout(90_000);
     await tab.page.goto(url);
     return tab;
   }
@@ -84,16 +99,7 @@ export class Tab {
 
   /** Wait for the end of the newest answer; its trace. */
   async ended(status = "done"): Promise<string> {
-    await this.page.locator(`article.answer:last-of-type[data-status="${status}"]`).waitFor({ timeout: 40_000 });
-    return this.traceId();
-  }
-
-  async traceId(): Promise<string> {
-    await this.answer.getByRole("button", { name: "Copy the trace ID" }).click();
-    return this.page.evaluate(() => navigator.clipboard.readText());
-  }
-
-  async close(): Promise<void> {
-    await this.context.close();
+    await this.page.locator(`article.answer:last-of-type[data-status="${status}"]`).waitFor();
+    return (await this.answer.getAttribute("data-trace")) ?? "";
   }
 }

@@ -1,10 +1,10 @@
 /** A provider that says exactly what a test wants, over OpenAI's API. */
 
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 export class Provider {
-  readonly answers = new Map<string, string[]>();
+  readonly answers = new Map<string, Iterable<string> | AsyncIterable<string>>();
 
   private constructor(private readonly server: Server) {}
 
@@ -16,10 +16,7 @@ export class Provider {
       request.on("data", (data: Buffer) => (body += data.toString()));
       request.on("end", () => {
         const { model } = JSON.parse(body || "{}") as { model?: string };
-        response.writeHead(200, { "Content-Type": "text/event-stream" });
-        for (const content of provider.answers.get(model ?? "") ?? ["?"])
-          response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`);
-        response.end(`data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] })}\n\ndata: [DONE]\n\n`);
+        void say(response, provider.answers.get(model ?? "") ?? ["?"]);
       });
     });
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
@@ -37,4 +34,11 @@ export class Provider {
     this.server.closeAllConnections();
     await new Promise((done) => this.server.close(done));
   }
+}
+
+async function say(response: ServerResponse, answer: Iterable<string> | AsyncIterable<string>): Promise<void> {
+  response.writeHead(200, { "Content-Type": "text/event-stream" });
+  for await (const content of answer)
+    response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`);
+  response.end(`data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] })}\n\ndata: [DONE]\n\n`);
 }

@@ -38,19 +38,18 @@ test("a streaming chat with thumbs, in under 15 lines", async () => {
   await vite.listen();
   const browser = await launch();
   const url = vite.resolvedUrls?.local[0] ?? "";
-  const tab = await Tab.open(browser, url);
   try {
-    await tab.page.getByLabel("Question").fill("hello");
-    await tab.page.getByLabel("Question").press("Enter");
-    const thumb = tab.page.getByRole("button", { name: "Good answer" });
-    await thumb.click();
-    await until(() => expect(gateway.traces()[0]?.outcome).toBe("complete"));
-    const { trace_id } = gateway.traces()[0]!;
-    await until(() => expect(gateway.ratings(trace_id)).toMatchObject([{ value: "true", valid: 1 }]));
-    await until(async () => expect(await tab.page.innerText("#root")).toContain(gateway.text(trace_id)));
-    expect(tab.problems).toEqual([]);
+    await Tab.on(browser, url, async (tab) => {
+      await tab.page.getByLabel("Question").fill("hello");
+      await tab.page.getByLabel("Question").press("Enter");
+      const thumb = tab.page.getByRole("button", { name: "Good answer" });
+      await thumb.click();
+      await until(() => expect(gateway.traces()[0]?.outcome).toBe("complete"));
+      const { trace_id } = gateway.traces()[0]!;
+      await until(() => expect(gateway.ratings(trace_id)).toMatchObject([{ value: "true", valid: 1 }]));
+      await until(async () => expect(await tab.page.innerText("#root")).toContain(gateway.text(trace_id)));
+    });
   } finally {
-    await tab.close();
     await browser.close();
     await vite.close();
     await gateway.close();

@@ -1,13 +1,12 @@
 /** The whole way in a real browser: what the screen says is what the store holds. */
 
 import type { Browser } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { Gateway, until } from "../gateway.js";
 import { launch, NARROW, Tab } from "./page.js";
 
 let browser: Browser;
 let gateway: Gateway;
-let tab: Tab;
 beforeAll(async () => {
   gateway = await Gateway.start();
   browser = await launch();
@@ -16,19 +15,13 @@ afterAll(async () => {
   await browser?.close();
   await gateway?.close();
 });
-beforeEach(async () => {
-  tab = await Tab.open(browser, gateway.url);
-});
-afterEach(async () => {
-  expect(tab.problems).toEqual([]);
-  expect(tab.outside).toEqual([]);
-  await tab.close();
-});
 
+const story = (name: string, go: (tab: Tab) => Promise<void>, options?: object) =>
+  test.concurrent(name, () => Tab.on(browser, gateway.url, go, options));
 const valid = (traceId: string) => gateway.ratings(traceId).filter((rating) => rating.valid);
-const thumb = (name: string) => tab.answer.getByRole("button", { name });
+const button = (tab: Tab, name: string) => tab.answer.getByRole("button", { name });
 
-test("words come one after another, and stop keeps them", async () => {
+story("words come one after another, and stop keeps them", async (tab) => {
   await tab.ask("Tell me much", "slow");
   const lengths = new Set<number>();
   await until(async () => {
@@ -42,13 +35,13 @@ test("words come one after another, and stop keeps them", async () => {
   await expect(tab.answer.innerText()).resolves.toContain("You stopped this answer.");
 });
 
-test("rate, change with a reason and a comment, reload, take back, rate in detail", async () => {
+story("rate, change with a reason and a comment, reload, take back, rate in detail", async (tab) => {
   await tab.ask("What can you do?", "echo");
   const traceId = await tab.ended();
-  await thumb("Good answer").click();
+  await button(tab, "Good answer").click();
   await until(() => expect(valid(traceId)).toMatchObject([{ name: "user_feedback", value: "true" }]));
 
-  await thumb("Bad answer").click();
+  await button(tab, "Bad answer").click();
   await tab.page.getByRole("button", { name: "Too long" }).click();
   await tab.page.getByLabel("Comment").fill("Half of it would do");
   await tab.page.getByRole("form", { name: "Why?" }).getByRole("button", { name: "Send" }).click();
@@ -56,14 +49,14 @@ test("rate, change with a reason and a comment, reload, take back, rate in detai
 
   await tab.page.reload();
   expect(await tab.ended()).toBe(traceId);
-  await expect(thumb("Bad answer").getAttribute("aria-pressed")).resolves.toBe("true");
+  await expect(button(tab, "Bad answer").getAttribute("aria-pressed")).resolves.toBe("true");
   await expect(tab.answer.innerText()).resolves.toMatch(/You found this bad · Too long\s*Half of it would do/);
 
-  await thumb("Bad answer").click();
+  await button(tab, "Bad answer").click();
   await until(() => expect(valid(traceId)).toEqual([]));
-  await expect(thumb("Bad answer").getAttribute("aria-pressed")).resolves.toBe("false");
+  await expect(button(tab, "Bad answer").getAttribute("aria-pressed")).resolves.toBe("false");
 
-  await thumb("Rate in detail").click();
+  await button(tab, "Rate in detail").click();
   const dialog = tab.page.getByRole("dialog", { name: "Rate this answer in detail" });
   await dialog.getByRole("radio", { name: "4" }).check();
   await dialog.getByRole("radio", { name: "right" }).check();
@@ -79,10 +72,17 @@ test("rate, change with a reason and a comment, reload, take back, rate in detai
   await until(async () => expect(await tab.answer.innerText()).toContain("accuracy 4 · tone right"));
 });
 
-test("regenerate, another question, and the list of conversations", async () => {
+story("the trace ID is copied whole", async (tab) => {
+  await tab.ask("hello");
+  const traceId = await tab.ended();
+  await button(tab, "Copy the trace ID").click();
+  await until(async () => expect(await tab.page.evaluate(() => navigator.clipboard.readText())).toBe(traceId));
+});
+
+story("regenerate, another question, and the list of conversations", async (tab) => {
   await tab.ask("one");
   const first = await tab.ended();
-  await thumb("Answer again").click();
+  await button(tab, "Answer again").click();
   await until(async () => expect(await tab.ended()).not.toBe(first));
   await tab.ask("two");
   await until(async () => expect(await tab.answers.count()).toBe(2));
@@ -97,7 +97,7 @@ test("regenerate, another question, and the list of conversations", async () => 
   await until(async () => expect(await tab.answers.count()).toBe(2));
 });
 
-test("a reload amid an answer takes it up", async () => {
+story("a reload amid an answer takes it up", async (tab) => {
   await tab.ask("Tell me much", "slow");
   await until(async () => expect((await tab.text()).length).toBeGreaterThan(60));
   const before = await tab.text();
@@ -109,34 +109,35 @@ test("a reload amid an answer takes it up", async () => {
   expect(await tab.text()).toBe(gateway.text(traceId));
 });
 
-test("a provider's error is told in words, and can be rated and tried again", async () => {
+story("a provider's error is told in words, and can be rated and tried again", async (tab) => {
   await tab.ask("hello", "broken");
   const traceId = await tab.ended("failed");
   expect(gateway.traces().find((trace) => trace.trace_id === traceId)).toMatchObject({ state: "ERROR", outcome: "upstream_error" });
   await expect(tab.answer.innerText()).resolves.toContain("This answer failed.");
-  await thumb("Bad answer").click();
+  await button(tab, "Bad answer").click();
   await until(() => expect(valid(traceId)).toMatchObject([{ value: "false" }]));
   await tab.choose("default");
-  await thumb("Answer again").click();
+  await button(tab, "Answer again").click();
   await tab.ended();
 });
 
-test("on a phone: the drawer, a question, a rating", async () => {
-  await tab.page.setViewportSize(NARROW);
+const phone = { viewport: NARROW, isMobile: true, hasTouch: true };
+
+story("on a phone: the drawer, a question, a rating", async (tab) => {
   await tab.ask("hello");
   const traceId = await tab.ended();
-  await thumb("Good answer").tap().catch(() => thumb("Good answer").click());
+  await button(tab, "Good answer").tap();
   await until(() => expect(valid(traceId)).toMatchObject([{ value: "true" }]));
-  await tab.page.getByRole("button", { name: "Conversations" }).click();
+  await tab.page.getByRole("button", { name: "Conversations" }).tap();
   const drawer = tab.page.getByRole("dialog", { name: "Conversations" });
   await drawer.getByRole("link", { name: "hello" }).waitFor();
-  await drawer.getByRole("button", { name: "New chat" }).click();
+  await drawer.getByRole("button", { name: "New chat" }).tap();
   await until(async () => expect(await tab.answers.count()).toBe(0));
   const overflow = await tab.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   expect(overflow).toBeLessThanOrEqual(0);
-});
+}, phone);
 
-test("by keyboard alone", async () => {
+story("by keyboard alone", async (tab) => {
   const { keyboard } = tab.page;
   const focused = () => tab.page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.id);
   const tabTo = async (name: string) => {
@@ -166,7 +167,7 @@ test("by keyboard alone", async () => {
   expect(await focused()).toBe("Rate in detail");
 });
 
-test("Escape stops", async () => {
+story("Escape stops", async (tab) => {
   await tab.ask("Tell me much", "slow");
   await until(async () => expect(await tab.text()).not.toBe(""));
   await tab.question.press("Escape");

@@ -1,7 +1,6 @@
 /** The hooks and components, in StrictMode, against a real gateway. */
 
-import "../dom.js";
-import { act, cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
+import { act, cleanup, fireEvent, render, screen, waitFor } from "../react.js";
 import { memo, StrictMode } from "react";
 import { renderToString } from "react-dom/server";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -49,7 +48,7 @@ function Rate({ traceId }: { traceId: string }) {
 
 const newest = () => chat.messages.at(-1)!;
 const strict = (page: React.ReactNode) => render(<StrictMode>{page}</StrictMode>);
-const idle = () => waitFor(() => expect(chat.status).toBe("ready"), { timeout: 10_000 });
+const idle = () => waitFor(() => expect(chat.status).toBe("ready"));
 
 test("StrictMode: one question is one trace, and none is asked by mounting", async () => {
   const before = gateway.traces().length;
@@ -79,7 +78,7 @@ test("a message that doesn't change doesn't render again", async () => {
 test("the page that goes lets go of its answer", async () => {
   const page = strict(<Page model="slow" />);
   act(() => void chat.sendMessage("hello"));
-  await waitFor(() => expect(chat.messages.at(-1)?.text).toBeTruthy(), { timeout: 5000 });
+  await waitFor(() => expect(chat.messages.at(-1)?.text).toBeTruthy());
   const traceId = newest().traceId!;
   page.unmount();
   expect(await gateway.outcome(traceId)).toBe("disconnected");

@@ -1,7 +1,6 @@
 /** The component of common tutorials, unchanged: it reads `data: ` lines, switches on `type`, and rates after `done`. */
 
-import "../dom.js";
-import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
+import { cleanup, fireEvent, render, screen, waitFor } from "../react.js";
 import { useState } from "react";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Gateway } from "../gateway.js";
@@ -74,7 +73,7 @@ test("it streams, enables its button with `done`, and rates", async () => {
   const button = screen.getByText<HTMLButtonElement>("Helpful");
   expect(button.disabled).toBe(true);
   fireEvent.click(screen.getByText("Send"));
-  await waitFor(() => expect(button.disabled).toBe(false), { timeout: 5000 });
+  await waitFor(() => expect(button.disabled).toBe(false));
   const { trace_id } = gateway.traces()[0]!;
   expect(screen.getByTestId("response").textContent).toBe(gateway.text(trace_id));
   fireEvent.click(button);
