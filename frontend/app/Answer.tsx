@@ -25,6 +25,7 @@ export const Answer = memo(function Answer({ message, last, dimensions, onAgain 
   const { status, text, reasoning, traceId } = message;
   const running = status === "waiting" || status === "streaming";
   const note = ENDED[status];
+  const retry = last && status === "failed";
   return (
     <article className="answer" aria-label="Answer" aria-busy={running} data-status={status} data-trace={traceId}>
       {reasoning && (
@@ -42,16 +43,23 @@ export const Answer = memo(function Answer({ message, last, dimensions, onAgain 
         </p>
       )}
       {note && (
-        <p className="ended" data-status={status}>
-          <strong>{note}</strong> {message.error}
-        </p>
+        <div className="ended" data-status={status}>
+          <p>
+            <strong>{note}</strong> {message.error}
+          </p>
+          {retry && (
+            <button type="button" onClick={() => void onAgain()}>
+              Answer again
+            </button>
+          )}
+        </div>
       )}
       {!running && (
         <div className="actions">
           {traceId && <Rating message={message} traceId={traceId} dimensions={dimensions} />}
           <span className="tools">
             {text && <Copy label="Copy the answer" text={text} icon="copy" />}
-            {last && (
+            {last && !retry && (
               <button type="button" className="icon" aria-label="Answer again" title="Answer again" onClick={() => void onAgain()}>
                 <Icon name="again" />
               </button>
@@ -61,7 +69,7 @@ export const Answer = memo(function Answer({ message, last, dimensions, onAgain 
           {message.timing && (
             <span className="muted numbers">
               {message.model} · {(message.timing.total_ms / 1000).toFixed(1)} s
-              {message.usage ? ` · ${message.usage.total_tokens} tokens` : ""}
+              {message.usage ? ` · ${message.usage.total_tokens} ${message.usage.total_tokens === 1 ? "token" : "tokens"}` : ""}
             </span>
           )}
         </div>

@@ -1,6 +1,6 @@
 /** One conversation: its messages, what is going on, and the field to ask in. */
 
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { useStreamingChat } from "../src/react.js";
 import { Answer } from "./Answer";
 import { Composer } from "./Composer";
@@ -22,6 +22,7 @@ export function Conversation({ sessionId, onNamed, config }: Props) {
   const [model, setModel] = useState<string>();
   const chat = useStreamingChat({ apiKey, model, sessionId, token: known?.token, replaced: known?.replaced });
   const { messages, status, error, reconnecting } = chat;
+  const online = useOnline();
   const busy = status === "submitted" || status === "streaming";
 
   const question = messages[0]?.text;
@@ -45,12 +46,15 @@ export function Conversation({ sessionId, onNamed, config }: Props) {
     void chat.sendMessage(text);
   };
 
+  const empty = messages.length === 0 && status !== "error" && !sessionId;
+  const offline = reconnecting > 0 ? "The connection was lost. Trying again…" : online ? "" : OFFLINE;
+
   return (
-    <main className="main">
+    <main className="main" data-empty={empty || undefined}>
       <h1 className="sr-only">Chat</h1>
       <div className="scroll" ref={area} tabIndex={-1}>
         <div className="column">
-          {messages.length === 0 && status !== "error" && !sessionId && <Welcome onAsk={ask} />}
+          {empty && <Welcome />}
           {messages.map((message, index) =>
             message.role === "user" ? (
               <article key={message.id} className="question" aria-label="You asked">
@@ -90,7 +94,9 @@ export function Conversation({ sessionId, onNamed, config }: Props) {
             To the latest
           </button>
         )}
-        {reconnecting > 0 && <p className="notice">The connection was lost. Trying again…</p>}
+        <p className={offline ? "notice" : "sr-only"} role="status">
+          {offline || SAID[status === "ready" ? (messages.at(-1)?.status ?? "none") : status]}
+        </p>
         <Composer
           busy={busy}
           models={config.data?.models ?? []}
@@ -100,13 +106,21 @@ export function Conversation({ sessionId, onNamed, config }: Props) {
           onStop={chat.stop}
           {...(error?.status === 401 ? { onKey: askKey } : {})}
         />
-        <p className="sr-only" role="status">
-          {reconnecting > 0 ? "The connection was lost. Trying again." : SAID[status === "ready" ? (messages.at(-1)?.status ?? "none") : status]}
-        </p>
+        {empty && (
+          <div className="starters">
+            {STARTERS.map((text) => (
+              <button key={text} type="button" onClick={() => ask(text)}>
+                {text}
+              </button>
+            ))}
+          </div>
+        )}
       </div>
     </main>
   );
 }
+
+const OFFLINE = "You are offline. What you rate now is sent when the connection is back.";
 
 const SAID: Record<string, string> = {
   submitted: "Waiting for the answer",
@@ -117,19 +131,27 @@ const SAID: Record<string, string> = {
   error: "The answer failed",
 };
 
-function Welcome({ onAsk }: { onAsk: (text: string) => void }) {
+function Welcome() {
   return (
     <div className="welcome">
       <h2>What would you like to know?</h2>
       <p className="muted">Every answer can be rated. Your ratings help to make the next ones better.</p>
-      <div className="starters">
-        {STARTERS.map((text) => (
-          <button key={text} type="button" onClick={() => onAsk(text)}>
-            {text}
-          </button>
-        ))}
-      </div>
     </div>
+  );
+}
+
+/** What the browser says of its network. */
+function useOnline(): boolean {
+  return useSyncExternalStore(
+    (changed) => {
+      addEventListener("online", changed);
+      addEventListener("offline", changed);
+      return () => {
+        removeEventListener("online", changed);
+        removeEventListener("offline", changed);
+      };
+    },
+    () => navigator.onLine,
   );
 }
 

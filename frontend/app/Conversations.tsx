@@ -1,6 +1,6 @@
-/** The conversations this browser knows, newest first. */
+/** The conversations this browser knows, newest first, by day. */
 
-import { forget, useConversations } from "./memory";
+import { forget, useConversations, type Conversation } from "./memory";
 import { Icon } from "./icons";
 
 interface Props {
@@ -17,18 +17,31 @@ export function Conversations({ current, onPick, onNew }: Props) {
         <Icon name="plus" size={16} /> New chat
       </button>
       {conversations.length === 0 && <p className="muted hint">Your conversations will be listed here.</p>}
-      <ul className="conversations">
-        {conversations.map(({ id, title }) => (
-          <li key={id}>
-            <a href={`#/c/${encodeURIComponent(id)}`} aria-current={id === current ? "true" : undefined} onClick={onPick} title={title} dir="auto">
-              {title}
-            </a>
-            <button type="button" className="icon quiet" aria-label={`Remove “${title}” from this list`} title="Remove from this list" onClick={() => forget(id)}>
-              <Icon name="close" size={14} />
-            </button>
-          </li>
-        ))}
-      </ul>
+      {byDay(conversations).map(([day, list]) => (
+        <section key={day} aria-label={day}>
+          <h2 className="when">{day}</h2>
+          <ul className="conversations">
+            {list.map(({ id, title }) => (
+              <li key={id}>
+                <a href={`#/c/${encodeURIComponent(id)}`} aria-current={id === current ? "true" : undefined} onClick={onPick} title={title} dir="auto">
+                  {title}
+                </a>
+                <button type="button" className="icon quiet" aria-label={`Remove “${title}” from this list`} title="Remove from this list" onClick={() => forget(id)}>
+                  <Icon name="close" size={14} />
+                </button>
+              </li>
+            ))}
+          </ul>
+        </section>
+      ))}
     </>
   );
+}
+
+function byDay(conversations: readonly Conversation[]): [string, Conversation[]][] {
+  const today = new Date().setHours(0, 0, 0, 0);
+  const yesterday = new Date(today - 1).setHours(0, 0, 0, 0);
+  const days: [string, Conversation[]][] = [["Today", []], ["Yesterday", []], ["Earlier", []]];
+  for (const each of conversations) days[each.time >= today ? 0 : each.time >= yesterday ? 1 : 2]?.[1].push(each);
+  return days.filter(([, list]) => list.length);
 }

@@ -21,8 +21,8 @@ export function KeyDialog({ open, required, current, onClose, onKey }: Props) {
           <Dialog.Description>
             {required
               ? "This gateway wants a key. Whoever runs it makes one with “gateway keys create --role chat”."
-              : "This gateway lets you in without a key."}{" "}
-            It is kept in this tab only, and sent to this gateway only.
+              : "This gateway lets you in without a key, but you can ask with one."}{" "}
+            A key stays in this tab and goes to this gateway only.
           </Dialog.Description>
           <KeyForm current={current} onClose={onClose} onKey={onKey} />
         </Dialog.Popup>

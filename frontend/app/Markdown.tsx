@@ -3,7 +3,8 @@
  * anywhere, links only to http, https and mailto. While it streams only the last block is parsed anew.
  */
 
-import { Component, memo, useState, type ComponentProps, type ReactNode } from "react";
+import { Component, memo, useRef, useState, type ComponentProps, type ReactNode } from "react";
+import { common, createLowlight } from "lowlight";
 import ReactMarkdown, { defaultUrlTransform, type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import remend from "remend";
@@ -12,6 +13,7 @@ import { Icon } from "./icons";
 /** Parsing takes time by the square of some texts' length: beyond this a block is shown as it is. */
 const LONG_BLOCK = 20_000;
 const plugins = [remarkGfm];
+const lowlight = createLowlight(common);
 
 export function Markdown({ text, streaming }: { text: string; streaming: boolean }) {
   const blocks = toBlocks(text);
@@ -85,6 +87,7 @@ const COMPONENTS: Components = {
     ),
   img: ({ alt }) => <span className="image-left-out">[image: {alt || "no description"}]</span>,
   pre: Code,
+  code: ({ className, children }) => <code className={className}>{coloured(className, children)}</code>,
   table: ({ children }) => (
     <div className="table" tabIndex={0} role="group" aria-label="Table">
       <table>{children}</table>
@@ -98,12 +101,33 @@ const COMPONENTS: Components = {
   input: ({ checked }) => <span>{checked ? "☑ " : "☐ "}</span>,
 };
 
+/** Code in a language that is known, as spans with a class and nothing else. */
+function coloured(className: string | undefined, code: ReactNode): ReactNode {
+  const language = languageOf(className);
+  if (typeof code !== "string" || !lowlight.registered(language)) return code;
+  return spans(lowlight.highlight(language, code).children);
+}
+
+function spans(nodes: ReturnType<typeof lowlight.highlight>["children"]): ReactNode[] {
+  return nodes.map((node, index) => {
+    if (node.type === "text") return node.value;
+    return node.type === "element" ? (
+      <span key={index} className={String(node.properties["className"]).replaceAll(",", " ")}>
+        {spans(node.children as typeof nodes)}
+      </span>
+    ) : null;
+  });
+}
+
+const languageOf = (className: string | undefined) => /language-(\S+)/.exec(className ?? "")?.[1] ?? "";
+
 function Code({ children }: ComponentProps<"pre">) {
   const [copied, setCopied] = useState(false);
-  const code = (children as { props?: { children?: unknown; className?: string } } | undefined)?.props;
-  const language = /language-(\S+)/.exec(code?.className ?? "")?.[1] ?? "";
+  const pre = useRef<HTMLPreElement>(null);
+  const code = (children as { props?: { className?: string } } | undefined)?.props;
+  const language = languageOf(code?.className);
   const copy = async () => {
-    await navigator.clipboard.writeText(String(code?.children ?? ""));
+    await navigator.clipboard.writeText(pre.current?.textContent ?? "");
     setCopied(true);
     setTimeout(() => setCopied(false), 1500);
   };
@@ -115,7 +139,7 @@ function Code({ children }: ComponentProps<"pre">) {
           <Icon name={copied ? "check" : "copy"} size={14} /> {copied ? "Copied" : "Copy"}
         </button>
       </div>
-      <pre tabIndex={0}>{children}</pre>
+      <pre ref={pre} tabIndex={0}>{children}</pre>
     </div>
   );
 }

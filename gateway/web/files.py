@@ -19,8 +19,10 @@ _TYPES = {
     ".js": b"text/javascript; charset=utf-8",
     ".css": b"text/css; charset=utf-8",
     ".svg": b"image/svg+xml",
+    ".txt": b"text/plain; charset=utf-8",
+    ".woff2": b"font/woff2",
 }
-_HASHED = re.compile(r".+-[A-Za-z0-9_-]{8}\.(js|css)")
+_HASHED = re.compile(r".+-[A-Za-z0-9_-]{8}\.(js|css|woff2)")
 
 
 class File(msgspec.Struct, frozen=True):

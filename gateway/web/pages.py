@@ -13,7 +13,7 @@ from gateway.web.types import RawHeaders
 
 # What a model says ends up on this page: nothing runs, and nothing is loaded, but the app's own files.
 _POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _SAFE: RawHeaders = [

@@ -50,20 +50,20 @@ async function* talk(wanted: () => boolean): AsyncGenerator<string> {
 
 test.concurrent("a rating given offline is sent when the network is back", async () => {
   const gateway = await Gateway.start();
-  const network = await Network.to(gateway.port);
   try {
-    await Tab.on(browser, network.url, async (tab) => {
+    await Tab.on(browser, gateway.url, async (tab) => {
       await tab.ask("hello");
       const traceId = await tab.ended();
-      network.cut();
+      await tab.context.setOffline(true);
+      await tab.page.getByText("You are offline.").waitFor();
       await tab.answer.getByRole("button", { name: "Good answer" }).click();
       await tab.answer.getByText("Feedback will be sent when the connection is back").waitFor();
-      network.mend();
-      await tab.page.evaluate(() => dispatchEvent(new Event("online")));
+      expect(gateway.ratings(traceId)).toEqual([]);
+      await tab.context.setOffline(false);
       await until(() => expect(gateway.ratings(traceId)).toMatchObject([{ value: "true", valid: 1 }]));
+      await tab.page.getByText("You are offline.").waitFor({ state: "hidden" });
     });
   } finally {
-    await network.close();
     await gateway.close();
   }
 });
