@@ -89,8 +89,6 @@ function Rating({ message, traceId, dimensions }: { message: ChatMessage; traceI
         className="thumbs"
         feedback={feedback}
         onRate={(rating) => setRemarking(rating !== null)}
-        up={<Icon name="up" />}
-        down={<Icon name="down" />}
       />
       {dimensions && (
         <button type="button" className="icon" aria-label="Rate in detail" title="Rate in detail" onClick={() => setDetailing(true)}>

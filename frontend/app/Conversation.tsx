@@ -40,7 +40,7 @@ export function Conversation({ sessionId, onNamed, config }: Props) {
     if (chat.sessionId !== sessionId) onNamed(chat.sessionId);
   }, [chat.sessionId, question, token, chat.replaced, sessionId, onNamed]);
 
-  const { area, stuck, toEnd } = useStickToEnd(messages);
+  const { area, stuck, toEnd } = useStickToEnd();
   const ask = (text: string) => {
     toEnd();
     void chat.sendMessage(text);
@@ -156,24 +156,33 @@ function useOnline(): boolean {
 }
 
 /** Follow what comes, as long as the reader is at the end. */
-function useStickToEnd(changes: unknown) {
+function useStickToEnd() {
   const area = useRef<HTMLDivElement>(null);
   const [stuck, setStuck] = useState(true);
   const stuckNow = useRef(true);
   useEffect(() => {
     const box = area.current;
-    if (!box) return;
+    const column = box?.firstElementChild;
+    if (!box || !column) return;
+    let top = 0;
     const look = () => {
-      stuckNow.current = box.scrollHeight - box.scrollTop - box.clientHeight < 48;
-      setStuck(stuckNow.current);
+      const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 48;
+      // Only who scrolls up leaves the end; words that came since the last scroll don't count.
+      if (atEnd || box.scrollTop < top) setStuck((stuckNow.current = atEnd));
+      top = box.scrollTop;
     };
+    // Words, a form that opens, a notice that takes room: whatever changes a height.
+    const resized = new ResizeObserver(() => {
+      if (stuckNow.current) box.scrollTop = box.scrollHeight;
+    });
+    resized.observe(box);
+    resized.observe(column);
     box.addEventListener("scroll", look, { passive: true });
-    return () => box.removeEventListener("scroll", look);
+    return () => {
+      box.removeEventListener("scroll", look);
+      resized.disconnect();
+    };
   }, []);
-  useEffect(() => {
-    const box = area.current;
-    if (box && stuckNow.current) box.scrollTop = box.scrollHeight;
-  }, [changes]);
   const toEnd = () => {
     stuckNow.current = true;
     setStuck(true);

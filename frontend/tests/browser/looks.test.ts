@@ -80,6 +80,10 @@ async function tour(tab: Tab, kind: string): Promise<void> {
   await until(async () => expect(await tab.answers.count()).toBe(3));
   await tab.ended("failed");
   await picture("failed");
+  // The conversation scrolls, never the page.
+  const over = () => document.documentElement.scrollHeight - innerHeight;
+  await tab.page.locator(".scroll").evaluate((box) => (box.scrollTop = 0));
+  expect(await tab.page.evaluate(over)).toBeLessThanOrEqual(0);
   await tab.choose("default");
   await tab.page.getByRole("button", { name: "Key" }).first().click();
   await tab.page.getByRole("dialog", { name: "API key" }).waitFor();

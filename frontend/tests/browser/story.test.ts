@@ -22,7 +22,9 @@ const valid = (traceId: string) => gateway.ratings(traceId).filter((rating) => r
 const button = (tab: Tab, name: string) => tab.answer.getByRole("button", { name });
 
 story("words come one after another, and stop keeps them", async (tab) => {
-  await tab.ask("Tell me much", "slow");
+  await tab.choose("slow");
+  await tab.page.evaluate(listen);
+  await tab.ask("Tell me much");
   const lengths = new Set<number>();
   await until(async () => {
     lengths.add((await tab.text()).length);
@@ -33,7 +35,20 @@ story("words come one after another, and stop keeps them", async (tab) => {
   expect(await gateway.outcome(traceId)).toBe("stopped");
   expect(await tab.text()).toBe(gateway.text(traceId));
   await expect(tab.answer.innerText()).resolves.toContain("You stopped this answer.");
+  // A screen reader hears what goes on, and none of the words on their way.
+  const heard = await tab.page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard);
+  expect(heard).toEqual(["Waiting for the answer", "The answer is coming", "Stopped"]);
 });
+
+/** In the page: keep what its live regions say. */
+function listen(): void {
+  const heard: string[] = [];
+  Object.assign(globalThis, { heard });
+  new MutationObserver((changes) => {
+    const regions = changes.map(({ target }) => (target instanceof Element ? target : target.parentElement)?.closest("[aria-live], [role=status], [role=alert], [role=log]"));
+    for (const region of new Set(regions)) if (region) heard.push(region.textContent ?? "");
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}
 
 story("rate, change with a reason and a comment, reload, take back, rate in detail", async (tab) => {
   await tab.ask("What can you do?", "echo");

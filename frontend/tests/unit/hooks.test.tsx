@@ -2,7 +2,6 @@
 
 import { act, cleanup, fireEvent, render, screen, waitFor } from "../react.js";
 import { memo, StrictMode } from "react";
-import { renderToString } from "react-dom/server";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { ChatMessage } from "../../src/index.js";
 import {
@@ -96,12 +95,6 @@ test("a session is shown again, also under StrictMode, and another one in its pl
   page.rerender(<StrictMode><Page sessionId="another" /></StrictMode>);
   expect(chat.messages).toEqual([]);
   await waitFor(() => expect(chat.error?.status).toBe(404));
-});
-
-test("it renders on a server", () => {
-  expect(renderToString(<Page />)).toBe("");
-  const html = renderToString(<Rate traceId={`tr-${"0".repeat(32)}`} />);
-  expect(html).toContain('aria-pressed="false"');
 });
 
 test("thumbs: pressed, changed, taken back, with one message for screen readers", async () => {
