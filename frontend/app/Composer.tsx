@@ -75,13 +75,15 @@ export function Composer({ busy, models, model, onModel, onAsk, onStop, onKey }:
 }
 
 function ModelSelect({ models, model, onModel }: Pick<Props, "models" | "onModel"> & { model: string }) {
+  const place = useRef<HTMLSpanElement>(null); // inside the page's landmarks, for who jumps from one to the next
   return (
     <Select.Root value={model} onValueChange={(value) => value && onModel(value)}>
       <Select.Trigger className="model" aria-label="Model">
         <Select.Value />
         <Icon name="chevron" size={14} />
       </Select.Trigger>
-      <Select.Portal>
+      <span ref={place} />
+      <Select.Portal container={place}>
         <Select.Positioner className="above" sideOffset={6} alignItemWithTrigger={false} side="top" align="start">
           <Select.Popup className="options">
             <Select.List>

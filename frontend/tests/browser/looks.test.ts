@@ -84,8 +84,20 @@ async function tour(tab: Tab, kind: string): Promise<void> {
   const over = () => document.documentElement.scrollHeight - innerHeight;
   await tab.page.locator(".scroll").evaluate((box) => (box.scrollTop = 0));
   expect(await tab.page.evaluate(over)).toBeLessThanOrEqual(0);
-  await tab.choose("default");
+  await tab.page.getByRole("combobox", { name: "Model" }).click();
+  await tab.page.getByRole("option", { name: "default" }).waitFor();
+  await picture("models");
+  await tab.page.keyboard.press("Escape");
+  await tab.context.setOffline(true);
+  await tab.page.getByText("You are offline.").waitFor();
+  await picture("offline");
+  await tab.context.setOffline(false);
   await tab.page.getByRole("button", { name: "Key" }).first().click();
   await tab.page.getByRole("dialog", { name: "API key" }).waitFor();
   await picture("key");
+  if (kind.startsWith("wide")) return;
+  await tab.page.keyboard.press("Escape");
+  await tab.page.getByRole("button", { name: "Conversations" }).click();
+  await tab.page.getByRole("dialog", { name: "Conversations" }).waitFor();
+  await picture("drawer");
 }
