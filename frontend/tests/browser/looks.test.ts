@@ -31,10 +31,10 @@ afterAll(async () => {
 
 /** axe's findings, in words. It runs in a world of its own, which the page's policy doesn't reach. */
 async function violations(tab: Tab): Promise<string[]> {
-  await tab.page.addScriptTag({ path: AXE });
+  if (!(await tab.page.evaluate(() => "axe" in globalThis))) await tab.page.addScriptTag({ path: AXE });
   const found = await tab.page.evaluate(async () => {
-    const { axe } = globalThis as unknown as { axe: { run: () => Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }> } };
-    return (await axe.run()).violations;
+    const { axe } = globalThis as unknown as { axe: { run: (options: object) => Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }> } };
+    return (await axe.run({ resultTypes: ["violations"] })).violations;
   });
   return found.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 120)} ${node.failureSummary}`));
 }
