@@ -55,6 +55,9 @@ _NUMBER = (  # JSON that begins as a number does
     "CASE WHEN SUBSTR(a.value, 1, 1) IN ('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
     " THEN CAST(a.value AS REAL) END"
 )
+# Protobuf's own words around each value: a search for "value" is not to find every span.
+_KINDS = ("string", "int", "bool", "double", "array", "kvlist", "bytes")
+_FRAMES = ("key", "value", "values", *(f"{kind}_value" for kind in _KINDS))
 _COLUMN_INDEX = {("metadata", SESSION, "="), ("attribute", "client_request_id", "=")}
 _IDS = {("attribute", "request_id", "="), ("attribute", "request_id", "IN"), (*_RUN, "=")}
 
@@ -219,6 +222,8 @@ def _spans(clauses: Sequence[Clause], add: Add) -> str:
 def _span(clause: Clause, add: Add) -> str:
     if clause.key == "content":
         column = "COALESCE(s.otlp, s.attributes)"
+        for word in _FRAMES:
+            column = f"REPLACE({column}, '\"{word}\":', '')"
     elif clause.key.startswith("attributes."):
         name = clause.key.removeprefix("attributes.").replace('"', "")
         path = add(f'$."{name}"')

@@ -89,6 +89,17 @@ def test_spans_alone_tell_of_the_trace(tracking: Tracking) -> None:
     assert json.loads(metadata["mlflow.trace.tokenUsage"])["total_tokens"] == 12
 
 
+def test_what_spans_say_is_found(tracking: Tracking) -> None:
+    """Names, attributes and their values; not the words that protobuf puts around them."""
+    trace_id = str(trace_info()["trace_id"])
+    said = texts(fruit="a long way down " * 100 + "to the pear")
+    assert export(tracking, span(trace_id, name="peel", attributes=said)).status == 200
+    for text in ("peel", "fruit", "to the pear"):
+        assert tracking.search(f"trace.text LIKE '%{text}%' AND request_id = '{trace_id}'") == [trace_id], text
+    for text in ("value", "string_value", "key"):
+        assert tracking.search(f"trace.text LIKE '%{text}%' AND request_id = '{trace_id}'") == [], text
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "identity"])
 def test_protobuf(tracking: Tracking, encoding: str) -> None:
     """As exporters send it, compressed or not."""
