@@ -192,8 +192,7 @@ def main() -> int:
     try:
         if len(os.sched_getaffinity(0)) < 2:
             raise BenchError("two cores are needed: one for the gateway, one for the load")
-        if arguments.traces is None:
-            need("nginx", "nginx-light")
+        need("nginx", "nginx-light")
         if not arguments.gateway.is_file():
             raise BenchError(f"{arguments.gateway} is missing: scripts/setup makes it")
         # On the same disk as the tools, not in /tmp, which may be memory: a commit must be a real one.

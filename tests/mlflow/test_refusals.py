@@ -140,7 +140,6 @@ def test_bad_traces(tracking: Tracking, info: dict[str, Any]) -> None:
         ("GET", f"{V3}/datasets/d-0/records?max_results={'9' * 5_000}", None, BAD),
         ("GET", f"{V3}/datasets/d-0/records?max_results=999999999", None, GONE),
         ("POST", f"{V2}/traces/delete-traces", {"experiment_id": "0", "max_timestamp_millis": 2**70}, BAD),
-        ("DELETE", f"{V3}/datasets/d-0/tags/a", {}, GONE),
         ("GET", f"{V3}/label-schemas/list?experiment_id=0", None, UNKNOWN),
         ("POST", f"{V3}/review-queues/create", {}, UNKNOWN),
         ("GET", "/api/2.0/mlflow/registered-models/search", None, UNKNOWN),
