@@ -21,6 +21,7 @@ from gateway.wire.mlflow.traces import SESSION, Stored
 
 FEW = 5_000  # matches that are sorted rather than walked to
 WALK = 10_000  # traces that are tested before many matches are sorted, too
+_TIME = ("attribute", "timestamp_ms")
 _COLUMN_INDEX = {("metadata", SESSION, "="), ("attribute", "client_request_id", "=")}
 _IDS = {("attribute", "request_id", "="), ("attribute", "request_id", "IN"), (*RUN, "=")}
 
@@ -153,7 +154,7 @@ def _begin(query: Query, cursor: _Cursor) -> Script[int | None]:
     add = adder(params)
     experiments = ", ".join(add(each) for each in query.experiment_ids)
     where = [f"t.project = {add(query.project)}", f"t.experiment_id IN ({experiments})", *_after(cursor, add)]
-    where += [clause_sql(query.project, c, add) for c in query.clauses if c.key == "timestamp_ms"]
+    where += [clause_sql(query.project, c, add) for c in query.clauses if (c.kind, c.key) == _TIME]
     rows = yield (
         f"SELECT t.request_time FROM traces t WHERE {' AND '.join(where)}"  # noqa: S608  our own words
         f" ORDER BY t.request_time DESC, t.trace_id LIMIT 1 OFFSET {WALK}",

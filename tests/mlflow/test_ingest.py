@@ -89,6 +89,20 @@ def test_spans_alone_tell_of_the_trace(tracking: Tracking) -> None:
     assert json.loads(metadata["mlflow.trace.tokenUsage"])["total_tokens"] == 12
 
 
+def test_a_run_is_named_by_a_header(tracking: Tracking) -> None:
+    """Spans that were made within a run are found by it."""
+    run = tracking.ok("POST", f"{V2}/runs/create", {})["run"]["info"]["run_id"]
+    trace_id = str(trace_info()["trace_id"])
+    assert export(tracking, span(trace_id), **{"x-mlflow-run-id": run}).status == 200
+    assert tracking.search(f"run_id = '{run}'") == [trace_id]
+
+
+def test_what_is_not_kept_is_not_found(tracking: Tracking) -> None:
+    """Issues and linked prompts can be searched for."""
+    tracking.trace()
+    assert tracking.search("tags.`mlflow.linkedPrompts` = 'x'") == []
+
+
 def test_other_conventions_are_understood(tracking: Tracking) -> None:
     """A span by OpenInference has type, inputs, outputs and tokens as MLflow's clients look for them, each once."""
     trace_id = str(trace_info()["trace_id"])

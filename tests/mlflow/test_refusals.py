@@ -106,6 +106,8 @@ def test_bad_traces(tracking: Tracking, info: dict[str, Any]) -> None:
         ("POST", f"{V3}/traces/search", {"locations": [], "max_results": 501}, BAD),
         ("POST", f"{V3}/traces/search", {"locations": [], "page_token": "%"}, None),
         ("POST", f"{V3}/traces/search", {"locations": [], "filter": "x" * 20_001}, BAD),
+        ("POST", f"{V3}/traces/search", {"locations": [{"mlflow_experiment": {}}] * 501}, BAD),
+        ("POST", f"{V2}/traces/delete-traces", {"experiment_id": "0", "request_ids": ["a"] * 5_001}, BAD),
         ("POST", f"{V2}/traces/delete-traces", {"experiment_id": "0"}, BAD),
         ("POST", f"{V2}/traces/delete-traces", {"experiment_id": "0", "request_ids": ["a"], "max_traces": 1}, BAD),
         ("POST", f"{V2}/traces/delete-traces", {"experiment_id": "0", "max_timestamp_millis": 1, "max_traces": 0}, BAD),
