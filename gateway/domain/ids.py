@@ -44,8 +44,8 @@ def new_span_id() -> str:
 
 
 def new_assessment_id() -> str:
-    """`a-` + 32 hex, MLflow's form."""
-    return f"a-{_hex16()}{_hex16()}"
+    """`a-` + 32 hex, MLflow's form; the microsecond comes first, so that ratings of one moment keep their order."""
+    return f"a-{time.time_ns() // 1000:013x}{_hex16()}{_hex16()[:3]}"
 
 
 def new_request_id() -> str:

@@ -105,7 +105,7 @@ async def set_tags(call: Call) -> Any:
 
 
 async def delete_tag(call: Call) -> Any:
-    await call.store.write(sql.set_tags, call.project, call.params["dataset_id"], {call.params["key"]: None})
+    await call.store.write(sql.delete_tag, call.project, call.params["dataset_id"], call.params["key"])
     return {}
 
 

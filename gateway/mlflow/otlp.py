@@ -14,7 +14,8 @@ from gateway.mlflow.call import Call, Plain
 from gateway.storage import mlflow_runs, mlflow_traces
 from gateway.wire.mlflow import otlp
 from gateway.wire.mlflow.body import dumps
-from gateway.wire.mlflow.otlp import CHAT_USAGE, SpanRow, as_text, unquoted, usage_of
+from gateway.wire.mlflow.conventions import CHAT_USAGE, INPUTS, OUTPUTS, unquoted
+from gateway.wire.mlflow.otlp import SpanRow, as_text, usage_of
 from gateway.wire.mlflow.traces import NAME, SESSION, SPANS_LOCATION, USAGE, USER, ForeignTrace
 
 _LARGE = 100_000  # bytes that are worth a thread
@@ -52,7 +53,7 @@ def trace_of(trace_id: str, experiment_id: str, spans: list[SpanRow]) -> Foreign
     begin, end = min(span.start_ms for span in spans), max(span.end_ms for span in spans)
     values = root.values if root else {}
     metadata = {"mlflow.trace_schema.version": "3"}
-    inputs, outputs = (values.get(f"mlflow.span{part}") for part in ("Inputs", "Outputs"))
+    inputs, outputs = values.get(INPUTS), values.get(OUTPUTS)
     session, user = (_first(spans, names) for names in (_SESSIONS, _USERS))
     usage = usage_of((span.span_id, span.parent_id, span.values.get(CHAT_USAGE)) for span in spans)
     for key, value in ((SESSION, session), (USER, user), (USAGE, usage and dumps(usage))):
@@ -71,8 +72,8 @@ def trace_of(trace_id: str, experiment_id: str, spans: list[SpanRow]) -> Foreign
         name=tags.pop(NAME, None) or (root.name[:_SHORT] if root else None),
         session_id=session or "",
         user_id=user,
-        request_preview=None if inputs is None else as_text(unquoted(inputs))[:_PREVIEW],
-        response_preview=None if outputs is None else as_text(unquoted(outputs))[:_PREVIEW],
+        request_preview=None if inputs is None else dumps(unquoted(inputs))[:_PREVIEW],
+        response_preview=None if outputs is None else dumps(unquoted(outputs))[:_PREVIEW],
         tags=tags,
         metadata=metadata,
         final=False,

@@ -51,9 +51,9 @@ async def start(call: Call) -> Any:
 
 
 def _rating_id(trace_id: str, at: int, message: assessments.Message) -> str:
-    """The same for the same message: a client that sends its trace again must not rate it twice."""
+    """The same for the same message: a client that sends its trace again must not rate it twice. In their order."""
     said = msgspec.json.encode((trace_id, at, message))
-    return f"a-{hashlib.sha256(said).hexdigest()[:32]}"
+    return f"a-{at:013x}{hashlib.sha256(said).hexdigest()[:19]}"
 
 
 async def get_info(call: Call) -> Any:

@@ -112,6 +112,13 @@ def set_tags(project: str, dataset_id: str, tags: dict[str, str | None]) -> Scri
     return msgspec.structs.replace(found, tags=merged)
 
 
+def delete_tag(project: str, dataset_id: str, key: str) -> Script[None]:
+    """One that isn't there is no error, nor is a dataset."""
+    rows = yield "SELECT * FROM datasets WHERE dataset_id = $1 AND project = $2", (dataset_id, project)
+    if rows:
+        yield from set_tags(project, dataset_id, {key: None})
+
+
 def set_experiments(project: str, dataset_id: str, add: Sequence[str], remove: Sequence[str]) -> Script[Dataset]:
     found = yield from get_dataset(project, dataset_id)
     for experiment_id in add:

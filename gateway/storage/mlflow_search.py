@@ -1,62 +1,29 @@
 """The search over traces: clauses to SQL, a page at a time. See sql.py for what a script is.
 
-Two ways to one page: walk the traces newest first and test each, or, where few can match, take those and sort them.
-An equality on a tag, on metadata or on an assessment's value is counted first, up to a bound, to choose.
+Two ways to one page: walk the traces newest first and test each, or gather those that an index says can match, and
+sort them. An equality on a tag, on metadata or on an assessment's value is counted first, up to a bound: few are
+gathered; of many it is likely that a short walk meets a page of them, and if it doesn't, they are gathered after all.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from gateway.errors import InvalidValue
+from gateway.storage.mlflow_clauses import RUN, Add, adder, clause_sql, equality, ordered, spans_sql
 from gateway.storage.mlflow_traces import INFO, with_company
 from gateway.storage.sql import Script, numbers
 from gateway.wire.mlflow.filter import Clause, Order
-from gateway.wire.mlflow.traces import SESSION, USER, Stored
+from gateway.wire.mlflow.traces import SESSION, Stored
 
 FEW = 5_000  # matches that are sorted rather than walked to
-_INDEXED = 250  # characters of a value that an index holds
-Add = Callable[[object], str]  # takes a parameter, gives its place
-
-_NAME = "COALESCE(t.name, CASE WHEN t.route <> 'mlflow' THEN 'chat ' || t.model END)"
-_COLUMNS = {
-    ("attribute", "timestamp_ms"): "t.request_time",
-    ("attribute", "execution_time_ms"): "t.duration_ms",
-    ("attribute", "end_time_ms"): "(t.request_time + COALESCE(t.duration_ms, 0))",
-    ("attribute", "status"): "t.state",
-    ("attribute", "request_id"): "t.trace_id",
-    ("attribute", "client_request_id"): "t.client_request_id",
-    ("attribute", "experiment_id"): "t.experiment_id",
-    ("tag", "mlflow.traceName"): _NAME,
-    ("metadata", SESSION): "NULLIF(t.session_id, '')",
-    ("metadata", USER): "t.user_id",
-    ("metadata", "gateway.outcome"): "t.outcome",
-    ("metadata", "gateway.route"): "NULLIF(t.route, 'mlflow')",
-    ("metadata", "gateway.model"): "NULLIF(t.model, '')",
-    ("metadata", "gateway.answered_model"): "t.answered_model",
-    ("metadata", "gateway.provider"): "t.provider",
-    ("metadata", "gateway.finish_reason"): "t.finish_reason",
-    ("metadata", "gateway.error_code"): "t.error_code",
-}
-_RUN = ("metadata", "mlflow.sourceRun")
-_LABEL = "SELECT 1 FROM labels l WHERE l.trace_id = t.trace_id AND l.kind = '{kind}' AND l.key = {key}"
-_TYPE = "COALESCE(s.type, CASE WHEN s.parent_id IS NULL THEN 'CHAT_MODEL' ELSE 'LLM' END)"
-_OF_RUN = (
-    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {run}) OR"
-    " t.trace_id IN (SELECT trace_id FROM labels"
-    " WHERE project = {project} AND kind = 'metadata' AND key = 'mlflow.sourceRun' AND value = {run}"
-    " AND LENGTH(value) <= 250))"
-)
-_NUMBER = (  # JSON that begins as a number does
-    "CASE WHEN SUBSTR(a.value, 1, 1) IN ('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
-    " THEN CAST(a.value AS REAL) END"
-)
+WALK = 10_000  # traces that are tested before many matches are sorted, too
+_TIME = ("attribute", "timestamp_ms")
 _COLUMN_INDEX = {("metadata", SESSION, "="), ("attribute", "client_request_id", "=")}
-_IDS = {("attribute", "request_id", "="), ("attribute", "request_id", "IN"), (*_RUN, "=")}
+_IDS = {("attribute", "request_id", "="), ("attribute", "request_id", "IN"), (*RUN, "=")}
 
 
 class _Cursor(msgspec.Struct, frozen=True):
@@ -65,6 +32,18 @@ class _Cursor(msgspec.Struct, frozen=True):
     time: int | None = None
     trace_id: str = ""
     offset: int = 0
+
+
+class _Driver(msgspec.Struct, frozen=True):
+    """What narrows the traces down: IDs, or a column with an index; the clauses that few or many traces meet."""
+
+    by: Literal["id", "column", ""]
+    few: tuple[Clause, ...]
+    many: tuple[Clause, ...]
+
+    def widened(self) -> _Driver:
+        """With all that an index knows, however many they are."""
+        return _Driver("id", self.few + self.many, ())
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,31 +62,17 @@ def search_traces(query: Query) -> Script[tuple[list[Stored], str | None]]:
     if query.limit <= 0 or not query.experiment_ids:
         return [], None
     cursor = _read_token(query.page_token)
-    params: list[object] = []
-    add = _adder(params)
-    driver, narrow = yield from _driver(query, add)
-    experiments = ", ".join(add(each) for each in query.experiment_ids)
-    # A plus keeps an engine from an index: from walking all of an experiment where few traces can match.
-    where = [
-        f"{'+' if driver == 'id' else ''}t.project = {add(query.project)}",
-        f"{'+' if driver else ''}t.experiment_id IN ({experiments})",
-        *narrow,
-    ]
-    where += [clause_sql(query.project, clause, add) for clause in query.clauses if clause.kind != "span"]
-    if on_spans := [clause for clause in query.clauses if clause.kind == "span"]:
-        where.append(_spans(on_spans, add))
-    orders = [f"{_ordered(order, add)} {'ASC' if order.ascending else 'DESC'} NULLS LAST" for order in query.orders]
-    keyset = not orders
-    if keyset and cursor.time is not None:
-        at, last = add(cursor.time), add(cursor.trace_id)
-        where.append(f"(t.request_time < {at} OR (t.request_time = {at} AND t.trace_id > {last}))")
-        where.append(f"t.request_time <= {at}")
-    orders += ["t.request_time DESC", "t.trace_id"]
-    rows = yield (
-        f"SELECT t.trace_id, t.request_time FROM traces t WHERE {' AND '.join(where)}"  # noqa: S608  our own words
-        f" ORDER BY {', '.join(orders)} LIMIT {add(query.limit)} OFFSET {add(0 if keyset else cursor.offset)}",
-        params,
-    )
+    keyset = not query.orders
+    driver = yield from _driver(query)
+    begin = None
+    if driver.many and not driver.by:
+        if keyset and len(query.experiment_ids) == 1:  # the traces of several are not in the order of time
+            begin = yield from _begin(query, cursor)
+        else:
+            driver = driver.widened()
+    rows = yield _page(query, cursor, driver, begin)
+    if begin is not None and len(rows) < query.limit:
+        rows = yield _page(query, cursor, driver.widened(), None)
     ids = [row["trace_id"] for row in rows]
     token = None
     if len(rows) == query.limit:
@@ -125,131 +90,77 @@ def search_traces(query: Query) -> Script[tuple[list[Stored], str | None]]:
     return (yield from with_company(query.project, [by_id[each] for each in ids if each in by_id])), token
 
 
-def _driver(query: Query, add: Add) -> Script[tuple[Literal["id", "column", ""], list[str]]]:
-    """What narrows the traces to few: IDs, or a column with an index; and the conditions that do it."""
-    column, by_id, narrow = False, False, []
+def _page(query: Query, cursor: _Cursor, driver: _Driver, begin: int | None) -> tuple[str, list[object]]:
+    """IDs and times of a page's traces, none of them older than `begin`."""
+    params: list[object] = []
+    add = adder(params)
+    experiments = ", ".join(add(each) for each in query.experiment_ids)
+    # A plus keeps an engine from an index: from walking all of an experiment where few traces can match.
+    where = [
+        f"{'+' if driver.by == 'id' else ''}t.project = {add(query.project)}",
+        f"{'+' if driver.by else ''}t.experiment_id IN ({experiments})",
+    ]
+    where += [f"t.trace_id IN (SELECT trace_id FROM {equality(query.project, c, add)})" for c in driver.few]  # noqa: S608
+    for clause in query.clauses:
+        if (clause.kind, clause.key, clause.op) == ("metadata", SESSION, "="):
+            where.append(f"t.session_id = {add(clause.value)}")
+        if clause.kind != "span":
+            where.append(clause_sql(query.project, clause, add))
+    if on_spans := [clause for clause in query.clauses if clause.kind == "span"]:
+        where.append(spans_sql(on_spans, add))
+    if begin is not None:
+        where.append(f"t.request_time >= {add(begin)}")
+    orders = [f"{ordered(order, add)} {'ASC' if order.ascending else 'DESC'} NULLS LAST" for order in query.orders]
+    if not orders:
+        where += _after(cursor, add)
+    orders += ["t.request_time DESC", "t.trace_id"]
+    return (
+        f"SELECT t.trace_id, t.request_time FROM traces t WHERE {' AND '.join(where)}"  # noqa: S608  our own words
+        f" ORDER BY {', '.join(orders)} LIMIT {add(query.limit)} OFFSET {add(cursor.offset if query.orders else 0)}",
+        params,
+    )
+
+
+def _after(cursor: _Cursor, add: Add) -> list[str]:
+    if cursor.time is None:
+        return []
+    at, last = add(cursor.time), add(cursor.trace_id)
+    return [
+        f"(t.request_time < {at} OR (t.request_time = {at} AND t.trace_id > {last}))",
+        f"t.request_time <= {at}",
+    ]
+
+
+def _driver(query: Query) -> Script[_Driver]:
+    """Counts what an index can count, up to a bound."""
+    column, by_id = False, False
+    few: list[Clause] = []
+    many: list[Clause] = []
     for clause in query.clauses:
         name = (clause.kind, clause.key, clause.op)
-        if name == ("metadata", SESSION, "="):
-            narrow.append(f"t.session_id = {add(clause.value)}")
         column = column or name in _COLUMN_INDEX
         by_id = by_id or name in _IDS
         counted: list[object] = []
-        one = _equality(query.project, clause, _adder(counted))
+        one = equality(query.project, clause, adder(counted))
         if one is not None:
             rows = yield f"SELECT COUNT(*) AS n FROM (SELECT 1 FROM {one} LIMIT {FEW + 1}) x", counted  # noqa: S608
-            if rows[0]["n"] <= FEW:
-                narrow.append(f"t.trace_id IN (SELECT trace_id FROM {_equality(query.project, clause, add)})")  # noqa: S608
-                by_id = True
-    return "column" if column else "id" if by_id else "", narrow
+            (few if rows[0]["n"] <= FEW else many).append(clause)
+    return _Driver("column" if column else "id" if by_id or few else "", tuple(few), tuple(many))
 
 
-def _adder(params: list[object]) -> Add:
-    def add(value: object) -> str:
-        params.append(value)
-        return f"${len(params)}"
-
-    return add
-
-
-def _equality(project: str, clause: Clause, add: Add) -> str | None:
-    """What an index answers: FROM and WHERE; None for other clauses."""
-    name = (clause.kind, clause.key)
-    if clause.op != "=" or len(str(clause.value)) > _INDEXED or name in _COLUMNS or name == _RUN:
-        return None
-    if clause.kind in ("tag", "metadata"):
-        return (
-            f"labels WHERE project = {add(project)} AND kind = '{clause.kind}' AND key = {add(clause.key)}"
-            f" AND value = {add(clause.value)} AND LENGTH(value) <= {_INDEXED}"
-        )
-    if clause.kind in ("feedback", "expectation"):
-        return (
-            f"assessments WHERE project = {add(project)} AND name = {add(clause.key)}"
-            f" AND value IN ({add(clause.value)}, {add(_json(clause.value))}) AND LENGTH(value) <= {_INDEXED}"
-            f" AND kind = '{clause.kind}' AND valid = 1"
-        )
-    return None
-
-
-def clause_sql(project: str, clause: Clause, add: Add) -> str:
-    """One condition on `traces t`."""
-    kind, key = clause.kind, clause.key
-    if (kind, key) == _RUN and clause.op == "=":
-        return _OF_RUN.format(run=add(clause.value), project=add(project))
-    if column := _COLUMNS.get((kind, key)):
-        return compare(column, clause.op, clause.value, add)
-    if kind == "issue" or (kind, key) == ("tag", "mlflow.linkedPrompts"):
-        return "1 = 0"  # there are none here
-    if kind in ("tag", "metadata"):
-        label = _LABEL.format(kind=kind, key=add(key))
-        if clause.op in ("IS NULL", "IS NOT NULL"):
-            return f"{'NOT ' if clause.op == 'IS NULL' else ''}EXISTS ({label})"
-        return f"EXISTS ({label} AND {compare('l.value', clause.op, clause.value, add)})"
-    return _assessment(clause, add)
-
-
-def _assessment(clause: Clause, add: Add) -> str:
-    inner = (
-        f"SELECT 1 FROM assessments a WHERE a.trace_id = t.trace_id AND a.kind = '{clause.kind}'"  # noqa: S608
-        f" AND a.name = {add(clause.key)} AND a.valid = 1"
+def _begin(query: Query, cursor: _Cursor) -> Script[int | None]:
+    """The time of the last trace that is tested before all matches are gathered; None if all of them may be."""
+    params: list[object] = []
+    add = adder(params)
+    experiments = ", ".join(add(each) for each in query.experiment_ids)
+    where = [f"t.project = {add(query.project)}", f"t.experiment_id IN ({experiments})", *_after(cursor, add)]
+    where += [clause_sql(query.project, c, add) for c in query.clauses if (c.kind, c.key) == _TIME]
+    rows = yield (
+        f"SELECT t.request_time FROM traces t WHERE {' AND '.join(where)}"  # noqa: S608  our own words
+        f" ORDER BY t.request_time DESC, t.trace_id LIMIT 1 OFFSET {WALK}",
+        params,
     )
-    if clause.op in ("IS NULL", "IS NOT NULL"):
-        return f"{'NOT ' if clause.op == 'IS NULL' else ''}EXISTS ({inner})"
-    if clause.op in ("=", "!="):
-        same = f"a.value IN ({add(clause.value)}, {add(_json(clause.value))})"
-        return f"EXISTS ({inner} AND {same if clause.op == '=' else f'NOT {same}'})"
-    if clause.op in ("<", "<=", ">", ">="):
-        return f"EXISTS ({inner} AND {_NUMBER} {clause.op} {add(clause.value)})"
-    # text is stored with its quotes, and searched without
-    text = "CASE WHEN SUBSTR(a.value, 1, 1) = '\"' THEN SUBSTR(a.value, 2, LENGTH(a.value) - 2) ELSE a.value END"
-    return f"EXISTS ({inner} AND {compare(text, clause.op, clause.value, add)})"
-
-
-def _spans(clauses: Sequence[Clause], add: Add) -> str:
-    """One span that meets them all; what is asked for by content may stand in a chat's own text instead."""
-    met = " AND ".join(_span(clause, add) for clause in clauses)
-    one = f"EXISTS (SELECT 1 FROM spans s WHERE s.trace_id = t.trace_id AND {met})"  # noqa: S608  our own words
-    if any(clause.key != "content" for clause in clauses):
-        return one
-    asked, said = ([compare(f"t.{name}", c.op, c.value, add) for c in clauses] for name in ("request", "response"))
-    either = " AND ".join(f"({first} OR {second})" for first, second in zip(asked, said, strict=True))
-    return f"({one} OR ({either}))"
-
-
-def _span(clause: Clause, add: Add) -> str:
-    if clause.key == "content":
-        column = "COALESCE(s.otlp, s.attributes)"
-    elif clause.key.startswith("attributes."):
-        name = clause.key.removeprefix("attributes.").replace('"', "")
-        path = add(f'$."{name}"')
-        column = f"json_extract(s.attributes, {path})"
-    else:
-        column = _TYPE if clause.key == "type" else f"s.{clause.key}"
-    return compare(column, clause.op, clause.value, add)
-
-
-def compare(column: str, op: str, value: Any, add: Add) -> str:
-    """`column op value`, in SQL."""
-    if op in ("IS NULL", "IS NOT NULL"):
-        return f"{column} {op}"
-    if op in ("IN", "NOT IN"):
-        return f"{column} {op} ({', '.join(add(each) for each in value)})"
-    if op == "ILIKE":
-        return f"LOWER({column}) LIKE LOWER({add(value)})"
-    if op == "RLIKE":
-        return f"{column} REGEXP {add(value)}"
-    return f"{column} {op} {add(value)}"
-
-
-def _ordered(order: Order, add: Add) -> str:
-    if column := _COLUMNS.get((order.kind, order.key)):
-        return column
-    label = _LABEL.replace("SELECT 1", "SELECT l.value")
-    return f"({label.format(kind=order.kind, key=add(order.key))})"
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    return rows[0]["request_time"] if rows else None
 
 
 def _write_token(cursor: _Cursor) -> str:

@@ -17,7 +17,8 @@ from gateway.errors import InvalidValue, NotFound
 from gateway.storage.mlflow_experiments import require_experiment
 from gateway.storage.sql import FOREIGN, PARENT, Row, Script, add_labels, get_spans, numbers, strings, to_json, to_trace
 from gateway.storage.sql_feedback import insert_assessment, to_assessment
-from gateway.wire.mlflow.otlp import CHAT_USAGE, SpanRow, usage_of
+from gateway.wire.mlflow.conventions import CHAT_USAGE
+from gateway.wire.mlflow.otlp import SpanRow, usage_of
 from gateway.wire.mlflow.spans import chat_spans
 from gateway.wire.mlflow.traces import FINALIZED, NAME, USAGE, ForeignTrace, Stored
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from . import capacity, growth, phases
+from . import capacity, growth, phases, traces
 from .goals import NATIVE, V1, goal_table, goals_as_data, verdicts
 from .growth_svg import draw
 from .machine import BenchError, Steal, facts, freeze, need
@@ -59,6 +59,15 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         metavar="SVG",
         help="instead: how the cost grows with streams, tokens, prompts and stored traces; draws it (six minutes)",
+    )
+    parser.add_argument(
+        "--traces",
+        type=int,
+        nargs="?",
+        const=1_000_000,
+        metavar="COUNT",
+        help="instead: how fast a page of traces is found among so many (1,000,000), beside `mlflow server` on what"
+        " it takes in five minutes (eight minutes; --quick: on what it takes in twenty seconds)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures as JSON")
     parser.add_argument("--markdown", action="store_true", help="print the table as docs/benchmarks.md has it")
@@ -139,6 +148,20 @@ def _grow(arguments: argparse.Namespace, work: Path) -> int:
     return 0 if all(series.linear for panel in panels for series in panel.series) else 1
 
 
+def _find(arguments: argparse.Namespace, work: Path) -> int:
+    """Measure how fast traces are found."""
+    began, machine = time.monotonic(), facts(work)
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - began:4.0f} s  {text}", file=sys.stderr, flush=True)
+
+    found = traces.compare(work, arguments.traces, 20 if arguments.quick else 300, arguments.markdown, say)
+    print("; ".join(f"{name} {value}" for name, value in machine.items()))
+    print()
+    print(found)
+    return 0
+
+
 def _print(arguments: argparse.Namespace, machine: dict[str, str], bench: Bench) -> None:
     data = summary(bench.figures)
     found = verdicts(data)
@@ -174,7 +197,8 @@ def main() -> int:
             raise BenchError(f"{arguments.gateway} is missing: scripts/setup makes it")
         # On the same disk as the tools, not in /tmp, which may be memory: a commit must be a real one.
         with TemporaryDirectory(dir=arguments.tools, prefix="run-") as work:
-            return (_grow if arguments.growth else _run)(arguments, Path(work))
+            measure = _grow if arguments.growth else _run if arguments.traces is None else _find
+            return measure(arguments, Path(work))
     except BenchError as error:
         print(f"scripts/bench: {error}", file=sys.stderr)
         return 2

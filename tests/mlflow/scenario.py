@@ -252,6 +252,7 @@ FILTERS = (
     "span.attributes.k1 LIKE '%v1%'",
     "span.attributes.k1 LIKE '%v2%'",
     "span.content LIKE '%zwei%'",
+    "span.content LIKE '%string_value%'",
     "trace.text LIKE '%Größe%'",
     "trace.text ILIKE '%GRÖSSE%'",
 )
@@ -271,7 +272,7 @@ REFUSED = (
     "span.content = 'x'",
     "timestamp_ms IN ('1')",
 )
-ORDERS = ("timestamp_ms ASC", "execution_time_ms DESC", "name ASC", "status DESC", "tags.env ASC")
+ORDERS = ("timestamp_ms ASC", "timestamp_ms DESC", "name ASC", "status DESC", "tags.env ASC", "metadata.release DESC")
 
 
 def search(team: Team) -> None:
@@ -286,7 +287,8 @@ def search(team: Team) -> None:
     for text in REFUSED:
         team.ask(f"refused {text}", lambda t=text: names(filter_string=t))
     for order in ORDERS:
-        team.ask(f"order by {order}", lambda o=order: len(names(order_by=[o])))
+        team.ask(f"order by {order}", lambda o=order: names(order_by=[o]))
+    team.ask("order by duration", lambda: _in_order(mlflow.search_traces(order_by=["execution_time_ms DESC"])))
     team.ask("order by name", lambda: names(order_by=["name DESC"], filter_string="name != 'Completions'"))
     team.ask("order by nonsense", lambda: names(order_by=["feedback.int"]))
     frame = mlflow.search_traces(filter_string="name = 'answer'")
@@ -297,6 +299,11 @@ def search(team: Team) -> None:
     )
     team.ask("sessions", lambda: [[t.info.tags["mlflow.traceName"] for t in s] for s in _sessions(team)])
     team.ask("of another experiment", lambda: len(mlflow.search_traces(locations=["4711"], return_type="list")))
+
+
+def _in_order(frame: Any) -> bool:
+    times = list(frame["execution_duration"])
+    return len(times) > 3 and times == sorted(times, reverse=True)
 
 
 def _sessions(team: Team) -> Any:

@@ -26,12 +26,13 @@ QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
 class MlflowServer(ServerProcess):
-    """The reference."""
+    """The reference, of the release that this Python has."""
 
     name = "mlflow"
     ready_path = "/version"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, python: str = sys.executable) -> None:
+        self.python = python
         super().__init__(directory, env=QUIET | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
 
     def start(self, timeout: float = 120) -> Self:
@@ -40,7 +41,7 @@ class MlflowServer(ServerProcess):
 
     def command(self) -> list[str]:
         return [
-            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
+            *(self.python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
             *("--workers", "1", "--backend-store-uri", f"sqlite:///{self.directory}/mlflow.db"),
             *("--default-artifact-root", str(self.directory / "artifacts")),
         ]

@@ -81,12 +81,54 @@ def test_spans_alone_tell_of_the_trace(tracking: Tracking) -> None:
     assert export(tracking, root, other).status == 200
     info = tracking.info(trace_id)
     assert (info["state"], info["execution_duration"]) == ("ERROR", "3s")
-    assert (info["request_preview"], info["response_preview"]) == ('{"q":1}', "out")
+    assert (info["request_preview"], info["response_preview"]) == ('{"q":1}', '"out"')
     assert info["tags"]["color"] == "red"
     assert info["tags"]["mlflow.traceName"] == "step 1"
     metadata = info["trace_metadata"]
     assert (metadata["mlflow.trace.session"], metadata["mlflow.trace.user"]) == ("s-otel", "eve")
     assert json.loads(metadata["mlflow.trace.tokenUsage"])["total_tokens"] == 12
+
+
+def test_a_run_is_named_by_a_header(tracking: Tracking) -> None:
+    """Spans that were made within a run are found by it."""
+    run = tracking.ok("POST", f"{V2}/runs/create", {})["run"]["info"]["run_id"]
+    trace_id = str(trace_info()["trace_id"])
+    assert export(tracking, span(trace_id), **{"x-mlflow-run-id": run}).status == 200
+    assert tracking.search(f"run_id = '{run}'") == [trace_id]
+
+
+def test_what_is_not_kept_is_not_found(tracking: Tracking) -> None:
+    """Issues and linked prompts can be searched for."""
+    tracking.trace()
+    assert tracking.search("tags.`mlflow.linkedPrompts` = 'x'") == []
+
+
+def test_other_conventions_are_understood(tracking: Tracking) -> None:
+    """A span by OpenInference has type, inputs, outputs and tokens as MLflow's clients look for them, each once."""
+    trace_id = str(trace_info()["trace_id"])
+    said = texts(
+        openinference__span__kind="LLM", input__value="ask", output__value='{"a": 1}', mlflow__spanType="UNKNOWN"
+    )
+    said.append({"key": "llm.token_count.total", "value": {"intValue": "7"}})
+    assert export(tracking, span(trace_id, attributes=said)).status == 200
+    found = whole(tracking, trace_id)
+    kinds = [pair["value"] for pair in found["spans"][0]["attributes"] if pair["key"] == "mlflow.spanType"]
+    assert kinds == [{"string_value": "LLM"}]
+    info = found["trace_info"]
+    assert (info["request_preview"], info["response_preview"]) == ('"ask"', '{"a":1}')
+    assert json.loads(info["trace_metadata"]["mlflow.trace.tokenUsage"]) == {"total_tokens": 7}
+    assert tracking.search("span.type = 'LLM'").count(trace_id) == 1
+
+
+def test_what_spans_say_is_found(tracking: Tracking) -> None:
+    """Names, attributes and their values; not the words that protobuf puts around them."""
+    trace_id = str(trace_info()["trace_id"])
+    said = texts(fruit="a long way down " * 100 + "to the pear")
+    assert export(tracking, span(trace_id, name="peel", attributes=said)).status == 200
+    for text in ("peel", "fruit", "to the pear"):
+        assert tracking.search(f"trace.text LIKE '%{text}%' AND request_id = '{trace_id}'") == [trace_id], text
+    for text in ("value", "string_value", "key"):
+        assert tracking.search(f"trace.text LIKE '%{text}%' AND request_id = '{trace_id}'") == [], text
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "identity"])
@@ -121,7 +163,7 @@ def test_protobuf(tracking: Tracking, encoding: str) -> None:
         (b"{", {}, 400),
         (b'{"resourceSpans": 5}', {}, 400),
         (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "zz"}]}]}]}', {}, 400),
-        (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "aa", "spanId": "bb"}]}]}]}', {}, 400),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "aa", "spanId": "bb"}]}]}]}', {}, 422),
         (b"\xff\xff", {"Content-Type": "application/x-protobuf"}, 400),
         (b"x", {"Content-Encoding": "gzip"}, 400),
         (b"x", {"Content-Encoding": "br"}, 415),
@@ -197,12 +239,17 @@ def test_a_project_is_alone(tracking: Tracking) -> None:
 
 
 def test_ratings_that_come_with_a_trace(tracking: Tracking) -> None:
-    """They are stored once, however often the trace is sent."""
-    message = {"assessment_name": "early", "source": {"source_type": "HUMAN"}, "feedback": {"value": True}}
-    info = trace_info(assessments=[message])
+    """They are stored once, however often the trace is sent, and keep their order; so do those that follow."""
+    at = "2026-01-31T10:00:00.250Z"
+    message = {"source": {"source_type": "HUMAN"}, "feedback": {"value": True}, "create_time": at}
+    messages = [{"assessment_name": f"n{number}"} | message for number in range(8)]
+    info = trace_info(assessments=messages[:4])
     for _ in range(2):
         tracking.trace(**info)
-    assert len(tracking.info(info["trace_id"])["assessments"]) == 1
+    for each in messages[4:]:
+        tracking.ok("POST", f"{V3}/traces/{info['trace_id']}/assessments", {"assessment": each})
+    found = [each["assessment_name"] for each in tracking.info(info["trace_id"])["assessments"]]
+    assert found == [f"n{number}" for number in range(8)]
 
 
 def test_files_of_older_clients(tracking: Tracking) -> None:
@@ -228,82 +275,6 @@ def test_deletion_takes_all(tracking: Tracking) -> None:
     assert tracking.search("tags.gone = 'soon'") == []
     assert tracking.gateway.store.rows("SELECT 1 FROM spans WHERE trace_id = ?", info["trace_id"]) == []
     assert tracking.trace(**info) == info["trace_id"]
-
-
-def test_runs_by_hand(tracking: Tracking) -> None:
-    """Everything that is logged to a run is read back; what is hidden is found only where it is asked for."""
-    made = tracking.ok("POST", f"{V2}/experiments/create", {"name": "runs", "tags": [{"key": "a", "value": "b"}]})
-    experiment = made["experiment_id"]
-    path = f"{V2}/runs"
-    run = tracking.ok("POST", f"{path}/create", {"experiment_id": experiment, "run_name": "first"})["run"]["info"]
-    run_id = run["run_id"]
-    tracking.ok("POST", f"{path}/log-metric", {"run_id": run_id, "key": "loss", "value": 0.5, "step": 1})
-    for value in (0.25, "NaN", "-Infinity"):
-        tracking.ok("POST", f"{path}/log-metric", {"run_id": run_id, "key": f"m{value}", "value": value, "step": 2})
-    tracking.ok("POST", f"{path}/log-parameter", {"run_id": run_id, "key": "p", "value": "1"})
-    tracking.ok("POST", f"{path}/log-batch", {"run_id": run_id, "params": [{"key": "q", "value": "2"}]})
-    assert tracking.refused("POST", f"{path}/log-parameter", {"run_id": run_id, "key": "p", "value": "2"})[0] == 400
-    tracking.ok("POST", f"{path}/set-tag", {"run_id": run_id, "key": "t", "value": "x"})
-    tracking.ok("POST", f"{path}/delete-tag", {"run_id": run_id, "key": "t"})
-    assert tracking.refused("POST", f"{path}/delete-tag", {"run_id": run_id, "key": "t"})[0] == 404
-    tracking.ok("POST", f"{path}/update", {"run_id": run_id, "run_name": "renamed", "status": "FAILED"})
-    whole = tracking.ok("GET", f"{path}/get?run_id={run_id}")["run"]
-    assert (whole["info"]["run_name"], whole["info"]["status"]) == ("renamed", "FAILED")
-    metrics = {metric["key"]: metric["value"] for metric in whole["data"]["metrics"]}
-    assert metrics == {"loss": 0.5, "m0.25": 0.25, "mNaN": "NaN", "m-Infinity": "-Infinity"}
-    assert [param["value"] for param in whole["data"]["params"]] == ["1", "2"]
-    assert whole["data"]["tags"] == [{"key": "mlflow.runName", "value": "renamed"}]
-    search = {"experiment_ids": [experiment], "max_results": 1}
-    page = tracking.ok("POST", f"{path}/search", search)
-    assert [each["info"]["run_id"] for each in page["runs"]] == [run_id]
-    assert tracking.ok("POST", f"{path}/search", search | {"page_token": page["next_page_token"]}) == {"runs": []}
-    tracking.ok("POST", f"{path}/delete", {"run_id": run_id})
-    assert tracking.ok("POST", f"{path}/search", search) == {"runs": []}
-    assert len(tracking.ok("POST", f"{path}/search", search | {"run_view_type": "ALL"})["runs"]) == 1
-    tracking.ok("POST", f"{path}/restore", {"run_id": run_id})
-    assert len(tracking.ok("POST", f"{path}/search", search)["runs"]) == 1
-    assert tracking.ok("POST", f"{path}/search", {}) == {"runs": []}
-
-
-def test_experiments_by_hand(tracking: Tracking) -> None:
-    """The first one is there from the start, and can be tagged; the others follow it."""
-    first = tracking.ok("GET", f"{V2}/experiments/get-by-name?experiment_name=Default", key="other")["experiment"]
-    assert (first["experiment_id"], first["lifecycle_stage"]) == ("0", "active")
-    tag = {"experiment_id": "0", "key": "owner", "value": "us"}
-    tracking.ok("POST", f"{V2}/experiments/set-experiment-tag", tag, "other")
-    made = tracking.ok("POST", f"{V2}/experiments/create", {"name": "next"}, "other")["experiment_id"]
-    page = tracking.ok("POST", f"{V2}/experiments/search", {"max_results": 1}, "other")
-    rest = tracking.ok("POST", f"{V2}/experiments/search", {"page_token": page["next_page_token"]}, "other")
-    found = page["experiments"] + rest["experiments"]
-    assert [each["experiment_id"] for each in found] == [made, "0"]
-    assert found[1]["tags"] == [{"key": "owner", "value": "us"}]
-
-
-def test_datasets_by_hand(tracking: Tracking) -> None:
-    """Their experiments, pages of records, outputs of any kind."""
-    made = tracking.ok("POST", f"{V3}/datasets/create", {"name": "d", "experiment_ids": ["0"]})["dataset"]
-    path = f"{V3}/datasets/{made['dataset_id']}"
-    other = tracking.ok("POST", f"{V2}/experiments/create", {"name": "of datasets"})["experiment_id"]
-    tracking.ok("POST", f"{path}/add-experiments", {"experiment_ids": [other]})
-    assert tracking.ok("GET", f"{path}/experiment-ids") == {"experiment_ids": ["0", other]}
-    tracking.ok("POST", f"{path}/remove-experiments", {"experiment_ids": ["0"]})
-    found = tracking.ok("POST", f"{V3}/datasets/search", {"experiment_ids": [other], "order_by": ["name"]})
-    assert [each["dataset_id"] for each in found["datasets"]] == [made["dataset_id"]]
-    records = [{"inputs": {"n": n}, "outputs": value} for n, value in enumerate(["text", [1], {"a": 1}, None])]
-    counts = tracking.ok("POST", f"{path}/records", {"records": json.dumps(records)})
-    assert counts == {"inserted_count": 4, "updated_count": 0}
-    again = json.dumps([{"inputs": {"n": 0}, "outputs": "new", "tags": {"mlflow.user": "eve"}}])
-    assert tracking.ok("POST", f"{path}/records", {"records": again}) == {"inserted_count": 0, "updated_count": 1}
-    seen, token = [], ""
-    while token is not None:
-        page = tracking.ok("GET", f"{path}/records?max_results=3&page_token={token}")
-        seen += json.loads(page["records"])
-        token = page.get("next_page_token")
-    assert sorted(str(record["outputs"]) for record in seen) == ["[1]", "new", "{'a': 1}", "{}"]
-    assert tracking.ok("DELETE", f"{path}/records", {"dataset_record_ids": []}) == {"deleted_count": 0}
-    ids = [record["dataset_record_id"] for record in seen]
-    assert tracking.ok("DELETE", f"{path}/records", {"dataset_record_ids": ids}) == {"deleted_count": 4}
-    assert "profile" not in tracking.ok("GET", path)["dataset"]
 
 
 def test_infos_and_tags_of_many(tracking: Tracking) -> None:

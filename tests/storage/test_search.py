@@ -18,17 +18,19 @@ from tests.storage.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 
 
 async def found(store: SQLiteStore, text: str, order: tuple[str, ...] = (), **over: Any) -> list[str]:
-    query = Query(
-        project=PROJECT, experiment_ids=("0",), clauses=parse_filter(text), orders=parse_order(list(order)), **over
-    )
+    over = {"experiment_ids": ("0",)} | over
+    query = Query(project=PROJECT, clauses=parse_filter(text), orders=parse_order(list(order)), **over)
     traces, _ = await store.search(search_traces(query))
     return [each.trace.trace_id for each in traces]
 
 
-@pytest.mark.parametrize("few", [0, 5_000])
-async def test_both_ways_find_the_same(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
-    """Walking the newest first, or sorting the few that can match."""
+@pytest.mark.parametrize(("few", "walk"), [(5_000, 10_000), (0, 10_000), (0, 4), (0, 0)])
+async def test_both_ways_find_the_same(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, few: int, walk: int
+) -> None:
+    """Walking the newest first, or sorting those that can match, at once or after a walk that met too few."""
     monkeypatch.setattr(mlflow_search, "FEW", few)
+    monkeypatch.setattr(mlflow_search, "WALK", walk)
     starts = [a_start(request_time=at, tags={"even": str(at % 2)}, metadata={"m": "x"}) for at in range(1_000, 1_010)]
     for at, start in enumerate(starts):
         await store.begin_trace(start)
@@ -40,6 +42,15 @@ async def test_both_ways_find_the_same(store: SQLiteStore, monkeypatch: pytest.M
     assert await found(store, "metadata.m = 'x' AND tags.even = '1' AND feedback.user_feedback = 'false'") == ids[3::-2]
     assert await found(store, "tags.even = '0'", ("timestamp_ms ASC",)) == ids[::2]
     assert await found(store, "tags.even = '0' AND request_id != 'x'", limit=2) == [ids[8], ids[6]]
+    assert await found(store, "tags.even = '0'", experiment_ids=("0", "1"), limit=2) == [ids[8], ids[6]]
+    pages = []
+    token = None
+    for _ in range(3):
+        clauses = parse_filter("tags.even = '0'")
+        query = Query(project=PROJECT, experiment_ids=("0",), clauses=clauses, limit=2, page_token=token)
+        page, token = await store.search(search_traces(query))
+        pages += [each.trace.trace_id for each in page]
+    assert pages == ids[8::-2]
     await store.write(set_tag, PROJECT, ids[8], "even", "no")
     assert await found(store, "tags.even = '0'", limit=2) == [ids[6], ids[4]]
 

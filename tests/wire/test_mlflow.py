@@ -16,7 +16,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Outcome, Span, State, Trace
 from gateway.errors import BadRequest, GatewayError, InvalidValue, MethodNotAllowed, NotFound, TooLarge
-from gateway.wire.mlflow import assessments, body, errors, otlp, spans, traces
+from gateway.wire.mlflow import assessments, body, conventions, errors, otlp, spans, traces
 
 ID = "tr-" + "ab" * 16
 
@@ -74,9 +74,9 @@ def test_deep_values() -> None:
 
 def test_quoted_values() -> None:
     """JSON in JSON is opened; what only looks like it stays."""
-    assert otlp.unquoted('"TOOL"') == "TOOL"
-    assert otlp.unquoted("{no json") == "{no json"
-    assert otlp.unquoted(5) == 5
+    assert conventions.unquoted('"TOOL"') == "TOOL"
+    assert conventions.unquoted("{no json") == "{no json"
+    assert conventions.unquoted(5) == 5
 
 
 def test_tokens_of_a_tree() -> None:

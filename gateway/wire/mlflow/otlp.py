@@ -19,9 +19,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
-from gateway.errors import BadRequest, TooLarge, UnsupportedType
+from gateway.errors import BadRequest, InvalidValue, TooLarge, UnsupportedType
+from gateway.wire.mlflow.conventions import TYPE, translated, unquoted
 
-CHAT_USAGE = "mlflow.chat.tokenUsage"
 MAX_SPANS = 10_000
 _MAX_LEVEL = 25
 _MAX_FLAT = 1_000  # characters of an attribute that the search sees
@@ -68,7 +68,7 @@ def inflate(body: bytes, encoding: str | None, limit: int) -> bytes:
 
 
 def decode(body: bytes, *, is_json: bool) -> Batches:
-    """Rows by trace. BadRequest for what is no request of this kind, or has no span."""
+    """Rows by trace. BadRequest for what is no request of this kind, or has no span; InvalidValue for a bad ID."""
     request = ExportTraceServiceRequest()
     try:
         if is_json:
@@ -85,7 +85,7 @@ def decode(body: bytes, *, is_json: bool) -> Batches:
     batches: Batches = {}
     for span in spans:
         if len(span.trace_id) != 16 or len(span.span_id) != 8 or not any(span.trace_id):
-            raise BadRequest("A span's trace ID has 16 bytes, and its span ID 8.")
+            raise InvalidValue("A span's trace ID has 16 bytes, not all of them 0, and its span ID 8.")
         batches.setdefault(f"tr-{span.trace_id.hex()}", []).append(_row(span))
     return batches
 
@@ -104,12 +104,16 @@ def _with_base64_ids(data: Any) -> Any:
 def _row(span: OtlpSpan) -> SpanRow:
     values = {pair.key: plain(pair.value) for pair in span.attributes}
     whole = MessageToDict(span, preserving_proto_field_name=True)
+    if more := translated(values):
+        values |= more
+        own = [pair for pair in whole.get("attributes", []) if pair["key"] not in more]
+        whole["attributes"] = [*own, *({"key": key, "value": any_value(value)} for key, value in more.items())]
     start, end = span.start_time_unix_nano // 1_000_000, span.end_time_unix_nano // 1_000_000
     return SpanRow(
         span_id=span.span_id.hex(),
         parent_id=span.parent_span_id.hex() or None,
         name=span.name,
-        type=str(unquoted(values.get("mlflow.spanType")) or "UNKNOWN"),
+        type=str(unquoted(values.get(TYPE)) or "UNKNOWN"),
         start_ms=start,
         end_ms=max(start, end),
         status=_STATUS.get(span.status.code, "UNSET"),
@@ -158,16 +162,6 @@ def any_value(value: Any, level: int = 0) -> dict[str, Any]:
 def as_text(value: Any) -> str:
     """Strings as they are, all else as JSON."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def unquoted(value: Any) -> Any:
-    """MLflow's clients wrap values in JSON once more where they use OpenTelemetry's own exporter."""
-    if isinstance(value, str) and value[:1] in ('"', "{", "["):
-        try:
-            return msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError):
-            return value
-    return value
 
 
 def usage_of(spans: Iterable[tuple[str, str | None, Any]]) -> dict[str, int] | None:

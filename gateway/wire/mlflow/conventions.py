@@ -1,0 +1,108 @@
+"""What other conventions than MLflow's say of a span, in MLflow's words: its type, inputs, outputs, model and tokens.
+
+OpenInference (Arize), OpenTelemetry's own for generative AI, and Traceloop (OpenLLMetry). Sans-I/O; called by otlp.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+TYPE, INPUTS, OUTPUTS, MODEL = "mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.llm.model"
+CHAT_USAGE = "mlflow.chat.tokenUsage"
+
+
+class _Convention(msgspec.Struct, frozen=True):
+    """Names of attributes, the best first. `tokens`: in, out, total."""
+
+    kind: str
+    types: dict[str, str]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    models: tuple[str, ...]
+    tokens: tuple[str, str, str]
+
+
+_TYPES = ("TOOL", "CHAIN", "LLM", "RETRIEVER", "EMBEDDING", "AGENT", "RERANKER", "GUARDRAIL", "EVALUATOR")
+_CONVENTIONS = (
+    _Convention(
+        kind="openinference.span.kind",
+        types={name: name for name in _TYPES},
+        inputs=("input.value",),
+        outputs=("output.value",),
+        models=("llm.response.model_name", "llm.model_name", "embedding.model_name"),
+        tokens=("llm.token_count.prompt", "llm.token_count.completion", "llm.token_count.total"),
+    ),
+    _Convention(
+        kind="gen_ai.operation.name",
+        types={
+            "chat": "CHAT_MODEL",
+            "create_agent": "AGENT",
+            "embeddings": "EMBEDDING",
+            "execute_tool": "TOOL",
+            "generate_content": "LLM",
+            "invoke_agent": "AGENT",
+            "text_completion": "LLM",
+        },
+        inputs=("gen_ai.input.messages", "gen_ai.tool.call.arguments"),
+        outputs=("gen_ai.output.messages", "gen_ai.tool.call.result"),
+        models=("gen_ai.response.model", "gen_ai.request.model"),
+        tokens=("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", ""),
+    ),
+    _Convention(
+        kind="traceloop.span.kind",
+        types={"workflow": "WORKFLOW", "task": "TASK", "agent": "AGENT", "tool": "TOOL"},
+        inputs=("traceloop.entity.input", "gen_ai.prompt.0.content"),
+        outputs=("traceloop.entity.output", "gen_ai.completion.0.content"),
+        models=(),
+        tokens=("gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens", "llm.usage.total_tokens"),
+    ),
+)
+_COUNTS = ("input_tokens", "output_tokens", "total_tokens")
+
+
+def unquoted(value: Any) -> Any:
+    """MLflow's clients wrap values in JSON once more where they use OpenTelemetry's own exporter; others do, too."""
+    if isinstance(value, str) and value[:1] in ('"', "{", "["):
+        try:
+            return msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError):
+            return value
+    return value
+
+
+def translated(values: Mapping[str, Any]) -> dict[str, Any]:
+    """MLflow's attributes that a span lacks, as plain values."""
+    found: dict[str, Any] = {}
+    if unquoted(values.get(TYPE)) in (None, "UNKNOWN"):
+        found[TYPE] = next((name for c in _CONVENTIONS if (name := _type(c, values))), None)
+    for key, field in ((INPUTS, "inputs"), (OUTPUTS, "outputs"), (MODEL, "models")):
+        if key not in values:
+            names = [name for convention in _CONVENTIONS for name in getattr(convention, field)]
+            found[key] = next((value for name in names if (value := unquoted(values.get(name)))), None)
+    if CHAT_USAGE not in values:
+        found[CHAT_USAGE] = next((usage for c in _CONVENTIONS if (usage := _usage(c, values))), None)
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _type(convention: _Convention, values: Mapping[str, Any]) -> str | None:
+    said = unquoted(values.get(convention.kind))
+    return convention.types.get(said) if isinstance(said, str) else None
+
+
+def _usage(convention: _Convention, values: Mapping[str, Any]) -> dict[str, int] | None:
+    counts = {}
+    for name, key in zip(_COUNTS, convention.tokens, strict=True):
+        if (count := _count(unquoted(values.get(key)))) is not None:
+            counts[name] = count
+    if len(counts) == 2 and "total_tokens" not in counts:
+        counts["total_tokens"] = sum(counts.values())
+    return counts or None
+
+
+def _count(said: Any) -> int | None:
+    if isinstance(said, str) and said.isdecimal() and len(said) < 16:
+        return int(said)
+    return said if isinstance(said, int) and not isinstance(said, bool) else None
