@@ -1,7 +1,7 @@
 """How deep JSON is nested. What is stored is decoded again in other places: it must not fail there.
 
 Decoders stop where the interpreter's stack ends, so that how much they take depends on who calls them. Called by the
-codecs, with text that is JSON, or is about to be refused.
+codecs and the provider's decoder, with text that is JSON, or is about to be refused.
 """
 
 from __future__ import annotations
