@@ -10,14 +10,13 @@ import functools
 import hashlib
 import hmac
 import ipaddress
-import re
 import secrets
 from collections.abc import Container, Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
-from gateway.config import Auth
+from gateway.config import ORIGIN, Auth
 from gateway.domain.ids import now_ms
 from gateway.errors import Forbidden, InvalidValue, Unauthorized
 from gateway.storage.base import KeyRecord
@@ -33,10 +32,6 @@ PUBLISHABLE_PREFIX = "gw-pk-"
 FORWARDING = frozenset(
     b"forwarded via x-real-ip x-client-ip x-cluster-client-ip x-original-host x-original-forwarded-for "
     b"cf-connecting-ip cf-connecting-ipv6 cf-ray cdn-loop true-client-ip fastly-client-ip fly-client-ip".split()
-)
-# What a browser's Origin header says: scheme, host in lower case, and a port that isn't the scheme's own.
-_ORIGIN = re.compile(
-    r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?|[a-z][a-z0-9+.-]*-extension://[a-z0-9-]+"
 )
 
 _OF_PAGES = frozenset((b"origin", b"host", b"sec-fetch-site", b"sec-fetch-mode"))
@@ -92,7 +87,7 @@ def new_key(
         if not 1 <= len(text) <= 100 or not text.isprintable():
             raise InvalidValue(f"{field}: 1 to 100 printable characters", details=[(field, "not allowed")])
     for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
+        if not ORIGIN.fullmatch(origin):
             problem = "write it as a browser does: https://app.example.com, with a port if it has one, and no path"
             raise InvalidValue(f"origins: {origin!r}: {problem}", details=[("origins", problem)])
     if origins and role != "chat":

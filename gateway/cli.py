@@ -154,7 +154,8 @@ def _config(args: argparse.Namespace) -> tuple[Config, Path | None]:
             text = f"sqlite:///{given}" if value == "store" and "://" not in given else str(given)
             os.environ[f"GATEWAY_{key}"] = text
     path = find_config(args.config)
-    return load(path, os.environ), path
+    # Of a server's secrets only the server needs to know: the other commands run in any shell.
+    return load(path, os.environ, secrets=args.run in (_serve, _check)), path
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -226,10 +227,16 @@ def _tail(args: argparse.Namespace) -> int:
 
 
 def _keys_create(args: argparse.Namespace) -> int:
+    from gateway.storage.sqlite_file import parse_url
+
     secret, record = keys.made(args)
+    path = parse_url(_config(args)[0].store.url)
+    fresh = not path.exists()
 
     async def work(store: Store) -> int:
         await store.add_key(record)
+        if fresh:  # in another directory than the server's, the key would open nothing
+            sys.stderr.write(f"made the store {path.resolve()}, as none was there\n")
         keys.show_made(secret, record, as_json=args.json)
         return 0
 

@@ -5,6 +5,7 @@ How it is read, checked and watched is gateway/config_load.py's. Everything else
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -14,6 +15,11 @@ Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=0)]
 Bytes = Annotated[int, Meta(ge=1)]
+# What a browser's Origin header says: host in lower case, no path, no port that is the scheme's own. Apps and
+# extensions have schemes of their own.
+ORIGIN = re.compile(
+    r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
+)
 SecretText = Annotated[str, Meta(extra={"secret": True})]  # "env:NAME" is resolved when it is loaded
 
 

@@ -13,15 +13,16 @@ import json
 import re
 import tomllib
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.config import Config, ConfigError, Dimension, Model, Provider, Secret, Target
+from gateway.config import ORIGIN, Config, ConfigError, Dimension, Model, Provider, Secret, Target
 
+Look = Callable[[str], str | None]  # a variable's value, for secrets
 PREFIX = "GATEWAY_"
 DEFAULT_DIMENSIONS = {name: Dimension(min=1, max=5) for name in ("accuracy", "helpfulness", "relevance")}
 # Query parameters of /detailed-feedback: a dimension of such a name could not be told from them.
@@ -36,12 +37,14 @@ def find_config(given: str | None) -> Path | None:
     return here if here.exists() else None
 
 
-def load(path: Path | None, env: Mapping[str, str]) -> Config:
-    """The whole configuration, checked, with its secrets resolved and its defaults filled in. Raises ConfigError."""
+def load(path: Path | None, env: Mapping[str, str], *, secrets: bool = True) -> Config:
+    """The whole configuration, checked, its secrets resolved and its defaults filled in. Raises ConfigError.
+    Without `secrets`, for commands that use none, one whose variable isn't set stays `env:NAME`."""
+    look: Look = env.get if secrets else lambda name: env.get(name, f"env:{name}")
     data = _read(path) if path else {}
     _override(data, env)
     try:
-        config = _fill(_build(Config, data, "$", env), env)
+        config = _fill(_build(Config, data, "$", look), look)
         _check(config)
     except ConfigError as error:
         variable = next((name for name in env if _dotted(name) == error.path), None)
@@ -121,10 +124,10 @@ def _from_text(text: str, kind: Any, path: str, name: str) -> Any:
 # --- types -----------------------------------------------------------------------------------------------------------
 
 
-def _build(kind: Any, value: Any, path: str, env: Mapping[str, str]) -> Any:
+def _build(kind: Any, value: Any, path: str, look: Look) -> Any:
     """msgspec.convert, but an error's path names the keys of dicts too, and secrets are resolved."""
     if not _is_table(kind):
-        return _leaf(kind, value, path, env)
+        return _leaf(kind, value, path, look)
     if not isinstance(value, dict):
         raise ConfigError(path, "a table is expected")
     built = {}
@@ -133,7 +136,7 @@ def _build(kind: Any, value: Any, path: str, env: Mapping[str, str]) -> Any:
         if member is None:
             near = difflib.get_close_matches(key, typing.get_type_hints(kind), 1)
             raise ConfigError(f"{path}.{key}", f"unknown key; did you mean {near[0]}?" if near else "unknown key")
-        built[key] = _build(member, item, f"{path}.{key}", env)
+        built[key] = _build(member, item, f"{path}.{key}", look)
     if typing.get_origin(kind) is dict:
         return built
     for field in msgspec.structs.fields(kind):
@@ -142,26 +145,28 @@ def _build(kind: Any, value: Any, path: str, env: Mapping[str, str]) -> Any:
     return kind(**built)
 
 
-def _leaf(kind: Any, value: Any, path: str, env: Mapping[str, str]) -> Any:
+def _leaf(kind: Any, value: Any, path: str, look: Look) -> Any:
     try:
         leaf = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         problem, _, at = str(error).partition(" - at `$")
         path += at.rstrip("`")
+        if typing.get_origin(kind) is typing.Literal:
+            problem = f"{value!r} is none of: {', '.join(typing.get_args(kind))}"
         if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", problem):
             raise ConfigError(f"{path}.{unknown[1]}", "unknown key") from None
         raise ConfigError(path, problem[:1].lower() + problem[1:].replace("object", "table")) from None
     if "'secret': True" not in str(kind):
         return leaf
     if isinstance(leaf, str):
-        return _secret(leaf, path, env)
-    return tuple(_secret(item, f"{path}[{at}]", env) for at, item in enumerate(leaf))
+        return _secret(leaf, path, look)
+    return tuple(_secret(item, f"{path}[{at}]", look) for at, item in enumerate(leaf))
 
 
-def _secret(value: str, path: str, env: Mapping[str, str]) -> Secret:
+def _secret(value: str, path: str, look: Look) -> Secret:
     if not value.startswith("env:"):
         return Secret(value)
-    found = env.get(value.removeprefix("env:"))
+    found = look(value.removeprefix("env:"))
     if not found:
         raise ConfigError(path, f"the environment has no {value.removeprefix('env:')}")
     return Secret(found, value)
@@ -170,10 +175,10 @@ def _secret(value: str, path: str, env: Mapping[str, str]) -> Secret:
 # --- defaults and checks ---------------------------------------------------------------------------------------------
 
 
-def _fill(config: Config, env: Mapping[str, str]) -> Config:
+def _fill(config: Config, look: Look) -> Config:
     providers = dict(config.providers)
     providers.setdefault("demo", Provider(kind="demo", base_url=""))
-    if key := env.get("OPENAI_API_KEY"):
+    if key := look("OPENAI_API_KEY"):
         providers.setdefault("openai", Provider(api_key=Secret(key, "env:OPENAI_API_KEY")))
     target = "openai/gpt-4o-mini" if "openai" in providers else "demo/echo"
     return msgspec.structs.replace(
@@ -194,8 +199,7 @@ def _check(config: Config) -> None:
 def _problems(config: Config) -> Iterator[tuple[str, str]]:
     """What types can't say, in the file's order."""
     for origin in config.server.cors_origins:
-        scheme, _, rest = origin.partition("://")
-        if not scheme or not rest or "/" in rest or "*" in rest:
+        if not ORIGIN.fullmatch(origin):
             yield "$.server.cors_origins", f"{origin!r} is not an exact origin, such as https://app.example.com"
     for proxy in config.server.trusted_proxies:
         try:

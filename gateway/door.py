@@ -63,7 +63,8 @@ class Door:
         else:
             # What isn't a key of ours is what an OpenAI client sends for want of one: the door decides, not the word.
             said = "that is no key of this gateway's" if bearer else "an API key is required"
-            raise Unauthorized(f"{said}: Authorization: Bearer gw-sk-…")
+            token_too = ", or X-Feedback-Token: gw-ft-…" if "token" in roles else ""
+            raise Unauthorized(f"{said}: Authorization: Bearer gw-sk-…{token_too}")
         if (token := given.get(b"x-feedback-token")) is not None and "token" in roles:
             return self.by_token(token, principal)
         if principal.role == "publishable":

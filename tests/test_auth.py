@@ -223,3 +223,20 @@ def test_loopback_names() -> None:
     assert is_loopback("::1")
     assert not is_loopback("")
     assert not is_loopback("::")
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://app.example", "http://[::1]:8080", "chrome-extension://abc", "capacitor://localhost"]
+)
+def test_origins_that_browsers_send(origin: str) -> None:
+    """Web pages, extensions, and apps that show pages of their own."""
+    assert new_key("chat", origins=[origin])[1].origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://A.example", "https://a:443", "http://a:80", "https://a/", "a", "*", "null"]
+)
+def test_origins_that_no_browser_sends(origin: str) -> None:
+    """A key for one of them would never open: the port that a scheme implies is left out, for one."""
+    with pytest.raises(InvalidValue, match="as a browser does"):
+        new_key("chat", origins=[origin])

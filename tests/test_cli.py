@@ -137,6 +137,33 @@ def test_a_secret_is_alone_on_stdout(run: Run) -> None:
     assert Path("other.db").exists()
 
 
+def test_a_key_in_a_new_store_says_so(run: Run, tmp_path: Path) -> None:
+    """Who makes it in the wrong directory would look for the error elsewhere."""
+    assert f"made the store {tmp_path}/gateway.db" in run("keys", "create", "--role", "chat")[2]
+    assert "made the store" not in run("keys", "create", "--role", "chat")[2]
+
+
+def test_an_expired_key_is_listed_as_expired(run: Run) -> None:
+    """Its name stays taken until it is revoked, which the error says."""
+    run("keys", "create", "--role", "chat", "--name", "brief", "--expires", "0s")
+    assert "expired" in run("keys", "list")[1]
+    assert "revoke it first" in run("keys", "create", "--role", "chat", "--name", "brief")[2]
+    run("keys", "revoke", "brief")
+    assert run("keys", "create", "--role", "chat", "--name", "brief")[0] == 0
+
+
+@pytest.mark.parametrize("command", ["keys list", "tail", "report", "export traces -o t.jsonl", "erase --user ada"])
+def test_the_servers_secrets_are_the_servers(run: Run, tmp_path: Path, command: str) -> None:
+    """Another shell, without its variables, can use the store; `check` and `serve` tell what is missing."""
+    run("keys", "create", "--role", "chat")
+    (tmp_path / "config.toml").write_text(
+        '[auth]\nuser_assertion_key = "env:NOT_HERE"\n[models.default]\ntargets = ["openai/gpt-4o-mini"]'
+    )
+    assert run(*command.split())[0] == 0
+    assert "the environment has no NOT_HERE" in run("check")[2]
+    assert "the environment has no NOT_HERE" in run("serve", "--port", "0")[2]
+
+
 def test_a_bad_name_is_refused(run: Run) -> None:
     """Before anything is stored."""
     code, _, err = run("keys", "create", "--role", "chat", "--name", "a\nb")

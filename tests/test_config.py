@@ -76,6 +76,8 @@ def test_a_file_is_read_with_its_secrets(tmp_path: Path) -> None:
         ('[server]\nhost = ""', "$.server.host", "empty"),
         ('[server]\ncors_origins = ["https://a/"]', "$.server.cors_origins", "exact origin"),
         ('[server]\ncors_origins = ["*"]', "$.server.cors_origins", "exact origin"),
+        ('[server]\ncors_origins = ["https://App.example"]', "$.server.cors_origins", "exact origin"),
+        ('[server]\ncors_origins = ["https://a:443"]', "$.server.cors_origins", "exact origin"),
         ('[server]\ntrusted_proxies = ["me"]', "$.server.trusted_proxies", "IP address"),
         ("[streaming]\nheartbeat_s = nan", "$.streaming.heartbeat_s", "float"),
         ('[store]\nurl = "postgres://h/d"', "$.store.url", "sqlite:///"),
@@ -103,7 +105,7 @@ def test_a_file_is_read_with_its_secrets(tmp_path: Path) -> None:
         ("[feedback.dimensions.comment]\nmin = 1\nmax = 5", "$.feedback.dimensions.comment", "itself"),
         ('[feedback.dimensions.""]\nmin = 1\nmax = 5', "$.feedback.dimensions.", "245"),
         ('[auth]\nsigning_keys = ["env:NOPE"]', "$.auth.signing_keys[0]", "NOPE"),
-        ('[auth]\nrequire_keys = "perhaps"', "$.auth.require_keys", "perhaps"),
+        ('[auth]\nrequire_keys = "perhaps"', "$.auth.require_keys", "'perhaps' is none of: auto, always, never"),
         ("[server", "$", "not TOML"),
     ],
 )

@@ -128,3 +128,12 @@ def test_principals_compare() -> None:
     """Whoever came by a key has what the key has."""
     secret, record = new_key("review", "shop", "desk", requests_per_minute=7)
     assert make(record).admit([bearer(secret)], None) == Principal(record.key_id, "review", "shop", "desk", 7)
+
+
+def test_who_has_nothing_hears_what_opens_the_route() -> None:
+    """A page that rates has a feedback token, not a key."""
+    door = make(new_key("chat")[1])
+    with pytest.raises(Unauthorized, match="X-Feedback-Token"):
+        door.admit([], "203.0.113.9", roles=("chat", "token"))
+    with pytest.raises(Unauthorized, match=r"gw-sk-…$"):
+        door.admit([], "203.0.113.9")

@@ -86,6 +86,7 @@ def show_made(secret: str, record: KeyRecord, *, as_json: bool) -> None:
 
 def show(keys: Sequence[KeyRecord], *, as_json: bool) -> None:
     """One a line."""
+    from gateway.domain.ids import now_ms
     from gateway.observability.lines import json_line, pretty_row, rfc3339
 
     if as_json:
@@ -95,7 +96,10 @@ def show(keys: Sequence[KeyRecord], *, as_json: bool) -> None:
         return
     rows = [("name", "role", "project", "begins with", "created", "ends", "last used")]
     for key in keys:
-        used = "revoked" if key.revoked else rfc3339(key.last_used)[:19] if key.last_used else "never"
+        if key.revoked or (key.expires and key.expires <= now_ms()):
+            used = "revoked" if key.revoked else "expired"
+        else:
+            used = rfc3339(key.last_used)[:19] if key.last_used else "never"
         ends = rfc3339(key.expires)[:10] if key.expires else "never"
         role = "web" if key.publishable else key.role
         rows.append((key.name, role, key.project, f"{key.hint}…", rfc3339(key.created)[:10], ends, used))

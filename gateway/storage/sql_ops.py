@@ -227,7 +227,7 @@ def _key(row: Row) -> KeyRecord:
 def add_key(key: KeyRecord) -> Script[None]:
     taken = yield "SELECT key_id FROM keys WHERE name = $1 AND revoked IS NULL", (key.name,)
     if taken:
-        raise Conflict("An active key has this name.")
+        raise Conflict("A key has this name: revoke it first, or choose another name.")
     fields = {name: getattr(key, name) for name in _KEY_COLUMNS}
     yield _ADD_KEY, list((fields | {"publishable": int(key.publishable), "origins": _json(key.origins)}).values())
 

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from gateway.domain.messages import Role
 from gateway.errors import BadRequest, InvalidValue
+from gateway.wire.depth import TOO_DEEP, too_deep
 
 Id = Annotated[str, Meta(min_length=1, max_length=250, description="Any string of 1 to 250 characters")]
 Tags = Annotated[
@@ -44,11 +45,14 @@ def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
     except UnicodeDecodeError:
         raise BadRequest("The body is not valid UTF-8.", code="not_json") from None
     try:
-        return _fields(body)
+        fields = _fields(body)
     except msgspec.ValidationError:  # said at the first character, whatever follows
         _refuse(body, "The body must be a JSON object.")
     except (msgspec.DecodeError, RecursionError):
         _refuse(body)
+    if too_deep(body):
+        raise InvalidValue(f"The body {TOO_DEEP}.")
+    return fields
 
 
 def _refuse(

@@ -16,6 +16,7 @@ import msgspec
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from gateway.errors import AnswerTooLong, ProviderBusy, ProviderError
 from gateway.wire.chunk import Chunk, Message, content_text, decode_chunk, says, usage_of
+from gateway.wire.depth import too_deep
 from gateway.wire.mend import is_first_half, join_halves, mend
 from gateway.wire.scrub import scrub
 from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
@@ -160,6 +161,9 @@ class StreamDecoder:
         except (msgspec.DecodeError, RecursionError):
             if not last:  # a last frame that was cut off says nothing
                 self.failure = ProviderError("The provider sent something that can't be read.")
+            return
+        if too_deep(payload):  # tool calls are stored
+            self.failure = ProviderError("The provider sent something that can't be read.")
             return
         if chunk.error is not None:
             self.failure = upstream_failure(chunk.error)

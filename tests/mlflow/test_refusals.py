@@ -208,3 +208,14 @@ def test_no_regular_expression(tracking: Tracking) -> None:
     place = {"mlflow_experiment": {"experiment_id": "0"}}
     body = {"locations": [place], "filter": "tags.a RLIKE '('"}
     assert tracking.refused("POST", f"{V3}/traces/search", body) == BAD
+
+
+def test_nothing_deeper_than_can_be_shown(tracking: Tracking) -> None:
+    """One such value would else fail every search that finds its trace."""
+    deep = "[" * 950 + "]" * 950
+    path = f"{V3}/traces/{tracking.trace()}/assessments"
+    value = {"serialized_value": {"value": deep, "serialization_format": "JSON_FORMAT"}}
+    assert tracking.refused("POST", path, rating(feedback=None, expectation=value)) == BAD
+    dataset = tracking.ok("POST", f"{V3}/datasets/create", {"name": "deep"})["dataset"]["dataset_id"]
+    records = {"records": f'[{{"inputs":{{"q":{deep}}}}}]'}
+    assert tracking.refused("POST", f"{V3}/datasets/{dataset}/records", records) == BAD

@@ -231,7 +231,7 @@ def test_no_secret_is_written_anywhere(shop: Locked) -> None:
 def test_the_documented_assertions_are_taken(shop: Locked, language: str, tmp_path: Path) -> None:
     """The examples of docs/security.md, as they stand there."""
     text = (Path(__file__).parents[2] / "docs/security.md").read_text()
-    example = text.split(f"```{language}\n")[1].split("```")[0]
+    example = text.split(f"```{language}\n")[-1].split("```")[0]
     ending, command = {
         "python": ("print(user_assertion('ada'))", [sys.executable]),
         "js": ("console.log(userAssertion('ada'))", ["node"]),
@@ -242,3 +242,28 @@ def test_the_documented_assertions_are_taken(shop: Locked, language: str, tmp_pa
     made = subprocess.run([*command, program], env=env, capture_output=True, text=True, timeout=30, check=True)
     asked = browse(shop, X_User_Assertion=made.stdout.strip())
     assert shop.gateway.store.trace(asked["trace_id"])["user_id"] == "ada"
+
+
+def test_the_documented_page_chats_and_rates(shop: Locked, tmp_path: Path) -> None:
+    """The example of docs/security.md, from an origin as a browser would send it."""
+    text = (Path(__file__).parents[2] / "docs/security.md").read_text()
+    example = text.split("```js\n")[1].split("```")[0]
+    example = example.replace("https://gateway.example.com", shop.gateway.url).replace("gw-pk-…", shop.keys["page"])
+    program = tmp_path / "page.mjs"
+    program.write_text(
+        f"const real = fetch, Origin = '{PAGE}';"
+        + "globalThis.fetch = (url, o) => real(url, { ...o, headers: { ...o.headers, Origin } });"
+        + example
+        + """
+        const first = async (reply) => JSON.parse((await reply.text()).split("data: ")[1].split("\\n")[0]);
+        const one = await first(await ask("hi"));
+        const two = await first(await ask("and on", one.session_id, one.feedback_token));
+        const rated = [];
+        for (const { trace_id, feedback_token } of [one, two]) rated.push(await rate(trace_id, feedback_token, true));
+        console.log(JSON.stringify([one.trace_id, two.trace_id, ...rated.map((reply) => reply.status)]));
+        """
+    )
+    made = subprocess.run(["node", program], capture_output=True, text=True, timeout=30, check=True)
+    one, two, *rated = json.loads(made.stdout)
+    assert rated == [200, 200]
+    assert raters(shop, one) == raters(shop, two)

@@ -207,7 +207,10 @@ def test_control_characters_left_bare_are_mended() -> None:
     assert text_of(events) == "a\x01\x0bb"
 
 
-@pytest.mark.parametrize("junk", [b"{nonsense", b"[1]", b'{"choices":7}', b"[" * 100_000, b"\xff\xfe"])
+DEEP = b'{"choices":[{"delta":{"tool_calls":[%b]}}]}' % (b"[" * 900 + b"]" * 900)
+
+
+@pytest.mark.parametrize("junk", [b"{nonsense", b"[1]", b'{"choices":7}', b"[" * 100_000, b"\xff\xfe", DEEP])
 def test_what_cannot_be_read_is_a_failure(junk: bytes) -> None:
     """What came before it stays; what follows is not read."""
     stream = decoder(keep_raw=True)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway.errors import BadRequest
+from gateway.wire.depth import TOO_DEEP, too_deep
 from gateway.wire.mlflow.errors import invalid
 
 T = TypeVar("T")
@@ -27,6 +28,8 @@ class KeyValue(msgspec.Struct, frozen=True):
 
 def decode(body: bytes, kind: type[T]) -> T:
     """The body as `kind`. BadRequest for what isn't JSON, InvalidValue names a field that is missing or wrong."""
+    if too_deep(body):
+        invalid(f"The body {TOO_DEEP}.")
     try:
         return msgspec.json.decode(body or b"{}", type=kind, strict=False)
     except msgspec.ValidationError as error:
@@ -38,7 +41,10 @@ def decode(body: bytes, kind: type[T]) -> T:
 def decode_text(text: str, kind: type[T], what: str) -> T:
     """JSON that rides in a string. Raises InvalidValue."""
     try:
-        return msgspec.json.decode(text, type=kind)
+        data = text.encode()
+        if too_deep(data):
+            invalid(f"{what} {TOO_DEEP}.")
+        return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         invalid(f"{what} must be a JSON string of the documented form.")
 

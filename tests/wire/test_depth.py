@@ -1,0 +1,57 @@
+"""How deep JSON may be: the count itself, and that what is taken can be read again wherever it is shown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import InvalidValue
+from gateway.wire.body import decode_fields
+from gateway.wire.depth import MAX_DEPTH, too_deep
+
+
+def nested(levels: int, inner: str = "1") -> bytes:
+    return ("[" * (levels // 2) + '{"a":' * (levels - levels // 2) + inner + "}" * (levels - levels // 2)).encode() + (
+        b"]" * (levels // 2)
+    )
+
+
+def depth(value: Any) -> int:
+    """The obvious way."""
+    if isinstance(value, dict):
+        return 1 + max(map(depth, value.values()), default=0)
+    return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
+
+
+def test_the_limit_itself_is_taken() -> None:
+    """And not a level more."""
+    assert not too_deep(nested(MAX_DEPTH))
+    assert too_deep(nested(MAX_DEPTH + 1))
+
+
+@pytest.mark.parametrize("text", ['"' + "[" * 500 + '"', json.dumps('"' + "[{" * 500 + "\\"), "[" + "[]," * 900 + "0]"])
+def test_what_only_looks_deep(text: str) -> None:
+    """Brackets within strings, with quotes and backslashes among them; and many beside each other."""
+    assert not too_deep(b"[" + text.encode() + b"]")
+
+
+@given(
+    st.recursive(
+        st.text('[]{}"\\a') | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text('[{"'), inner)
+    ),
+    st.integers(MAX_DEPTH - 12, MAX_DEPTH),
+)
+def test_any_value_is_counted_as_the_obvious_way_does(value: Any, around: int) -> None:
+    """Around the limit."""
+    wide = "[" + "[]," * MAX_DEPTH + json.dumps(value) + "]"
+    assert too_deep(nested(around, wide)) == (around + max(depth(value), 1) + 1 > MAX_DEPTH)
+
+
+def test_a_chat_that_is_too_deep_is_refused() -> None:
+    """With the reason."""
+    with pytest.raises(InvalidValue, match="deeper than 200 levels"):
+        decode_fields(b'{"messages":' + nested(MAX_DEPTH) + b"}")
