@@ -170,6 +170,19 @@ def test_a_bad_name_is_refused(run: Run) -> None:
     assert (code, err.count("\n")) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [["{0},{1}"], ["{0}, {1}"], ["{0}", "{1}"], ["{0}", "--origins", "{1}"]],
+    ids=["list", "blank", "several", "again"],
+)
+def test_origins_are_said_in_any_way(run: Run, said: list[str]) -> None:
+    """With commas, after one option, or each after its own."""
+    origins = ["https://a.example", "https://b.example:8443"]
+    argv = [text.format(*origins) for text in said]
+    code, out, _ = run("keys", "create", "--publishable", "--json", "--origins", *argv)
+    assert (code, json.loads(out)["origins"]) == (0, origins)
+
+
 @pytest.mark.parametrize("command", [["keys", "list"], ["tail"]])
 def test_reading_makes_no_store(run: Run, command: list[str]) -> None:
     """Where there is none, that is the answer."""

@@ -23,7 +23,11 @@ def add_options(
     create.add_argument("--role", choices=["chat", "review", "admin"], help="what the key may do")
     create.add_argument("--publishable", action="store_true", help="a key for web pages: it only chats (see --origins)")
     create.add_argument(
-        "--origins", action="append", metavar="O", help="whose pages it serves: https://a.example,https://b.example"
+        "--origins",
+        action="extend",
+        nargs="+",
+        metavar="O",
+        help="whose pages it serves: https://a.example,https://b.example",
     )
     create.add_argument("--project", default="default", help="whose traces it makes and sees")
     create.add_argument("--name", help="unique among the active keys; one is made up otherwise")

@@ -16,6 +16,12 @@ from gateway.wire.mlflow.assessments import Change
 
 MAX_PER_TRACE = 10_000
 _OF_TRACE = "trace_id = $1 AND assessment_id = $2 AND project = $3"
+# Whoever retracts takes the whole chain back; the mark is on its newest alone.
+_TAKEN_BACK = (
+    "SELECT 1 FROM assessments newer WHERE newer.trace_id = assessments.trace_id AND newer.name = assessments.name"
+    " AND newer.source_id = assessments.source_id AND newer.source_type = assessments.source_type"
+    " AND newer.create_time >= assessments.create_time AND newer.retracted IS NOT NULL"
+)
 
 
 def create_assessment(new: Assessment) -> Script[Assessment]:
@@ -74,7 +80,7 @@ def delete_assessment(project: str, trace_id: str, assessment_id: str) -> Script
     rows = yield f"SELECT overrides FROM assessments WHERE {_OF_TRACE}", (trace_id, assessment_id, project)  # noqa: S608
     if rows and rows[0]["overrides"] is not None:
         yield (
-            f"UPDATE assessments SET valid = 1 WHERE {_OF_TRACE} AND retracted IS NULL",  # noqa: S608  a constant
+            f"UPDATE assessments SET valid = 1 WHERE {_OF_TRACE} AND NOT EXISTS ({_TAKEN_BACK})",  # noqa: S608  constants
             (trace_id, rows[0]["overrides"], project),
         )
     yield f"DELETE FROM assessments WHERE {_OF_TRACE}", (trace_id, assessment_id, project)  # noqa: S608

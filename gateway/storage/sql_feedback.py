@@ -36,7 +36,9 @@ _COLUMNS = (
 _INSERT = insert_into("assessments", (*_COLUMNS, "model", "value", "metadata", "valid", "error"))
 _RECEIPT = msgspec.json.Decoder(FeedbackReceipt)
 
-_CHAIN = "trace_id = $1 AND source_id = $2 AND name = $3 AND kind = 'feedback' AND valid = 1"
+# A person's: MLflow's clients may log a judge's, or a program's, under the same source_id.
+_VALID = "kind = 'feedback' AND source_type = 'HUMAN' AND valid = 1"
+_CHAIN = f"trace_id = $1 AND source_id = $2 AND name = $3 AND {_VALID}"
 
 
 def anonymous(trace_id: str) -> str:
@@ -148,7 +150,7 @@ def feedback_of(project: str, trace_ids: Sequence[str], source_id: str | None) -
         chunk = trace_ids[at : at + _CHUNK]
         rows = yield (
             "SELECT * FROM assessments WHERE project = $1 AND source_id = COALESCE($2, 'anonymous:' || trace_id)"  # noqa: S608  numbers only
-            f" AND kind = 'feedback' AND valid = 1 AND trace_id IN ({numbers(3, len(chunk))})"
+            f" AND {_VALID} AND trace_id IN ({numbers(3, len(chunk))})"
             " ORDER BY create_time, assessment_id",
             (project, source_id, *chunk),
         )

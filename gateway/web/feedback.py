@@ -23,8 +23,10 @@ async def rate_detailed(x: Exchange) -> None:
 
 
 async def make_token(x: Exchange) -> None:
-    """POST /feedback/token: with a secret key, for a tab that was opened again."""
-    wanted = feedback_wire.decode_token_request(await x.json_body())
+    """POST /feedback/token, by query parameters or the same as JSON: with a secret key, for a tab opened again."""
+    if body := await x.body():
+        x.require_json()
+    wanted = feedback_wire.decode_token_request(x.query(), body or None)
     store, project = x.services.store, x.principal.project
     trace_id = await store.resolve_trace(project, wanted.trace_id, wanted.client_request_id)
     trace = trace_id and await store.get_trace(project, trace_id)

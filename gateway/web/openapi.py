@@ -88,7 +88,7 @@ def _operation(route: Route, body: Any, reply: Any) -> dict[str, Any]:
         operation["parameters"] = parameters
     if body is not None or route.method == "POST":
         operation["requestBody"] = {
-            "required": body is not None,
+            "required": body is not None and not route.bodiless,
             "content": {"application/json": {"schema": body or {"type": "object"}}},
         }
     security: list[dict[str, list[str]]] = [{"key": []}] if route.roles else []

@@ -31,6 +31,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...]
     summary: str
     body: tuple[Any, ...] = ()  # any of these
+    bodiless: bool = False  # it may be left out
     reply: Any = None
     media: str = "application/json"
     query: dict[str, str] = {}
@@ -116,6 +117,7 @@ ROUTES: tuple[Route, ...] = (
         roles=ASK,
         summary="A ticket for one WebSocket: connect to /chat/ws?ticket=… within 30 seconds",
         body=(native.TicketRequest,),
+        bodiless=True,
         reply=native.TicketReply,
         errors=(400, 408, 413, 415, 422, 503),
     ),
@@ -126,7 +128,9 @@ ROUTES: tuple[Route, ...] = (
         roles=VOUCH,
         summary="A feedback token for a browser that lost its own",
         body=(feedback_wire.TokenRequest,),
+        bodiless=True,
         reply=feedback_wire.TokenReply,
+        query=_SUBJECT,
         errors=(400, 404, 408, 413, 415, 422, 503),
     ),
     Route(

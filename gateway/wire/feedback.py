@@ -110,7 +110,7 @@ class Retracted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenRequest(Subject, frozen=True, kw_only=True):
-    """Body of POST /feedback/token. Without `user_id` the rater is the trace's own user; without `names`, any."""
+    """POST /feedback/token, query or body. Without `user_id` the trace's own user rates; without `names`, any."""
 
     names: Annotated[list[Id], Meta(max_length=50)] = []
 
@@ -158,11 +158,13 @@ def decode_rating(query: Query, body: bytes, *, known: str | None = None) -> tup
     return _rating(once(_pairs(query), problems), fields, problems, known)
 
 
-def decode_token_request(body: bytes) -> TokenRequest:
-    """Body of POST /feedback/token. Raises BadRequest, InvalidValue."""
+def decode_token_request(query: Query, body: bytes | None) -> TokenRequest:
+    """From the query, a JSON body, or both together. Raises BadRequest, InvalidValue."""
     problems: Problems = []
-    fields = read_object(body, problems)
-    return _subject(TokenRequest, fields, problems, None, "unknown field")
+    given: list[tuple[str, Any]] = list(_pairs(query))
+    if body and not body.isspace():
+        given += read_object(body, problems).items()
+    return _subject(TokenRequest, once(given, problems), problems, None, "unknown field")
 
 
 def decode_frame(frame: bytes, *, known: str | None = None) -> tuple[Subject, Rating]:

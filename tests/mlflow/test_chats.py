@@ -99,6 +99,16 @@ def test_a_retracted_rating_is_gone(tracking: Tracking) -> None:
     assert "assessments" not in tracking.info(trace_id)
 
 
+def test_what_was_retracted_does_not_come_back(tracking: Tracking) -> None:
+    """The deletion of an override restores what it overrode, but nothing that its rater has taken back since."""
+    trace_id, key = tracking.chat(), tracking.keys["admin"]
+    path = f"/feedback?trace_id={trace_id}&user_id=ann"
+    made = [call(tracking.gateway, "POST", path, {"is_correct": good}, key=key).json for good in (True, False, True)]
+    assert call(tracking.gateway, "DELETE", path + "&name=user_feedback", key=key).status == 200
+    tracking.ok("DELETE", f"{V3}/traces/{trace_id}/assessments/{made[1]['assessment_id']}")
+    assert call(tracking.gateway, "GET", path, key=key).json["feedback"] == []
+
+
 def test_a_running_chat_is_there(tracking: Tracking) -> None:
     """From the first byte on, in progress, and it can be rated; once it is stopped, it says so."""
     import http.client

@@ -149,6 +149,17 @@ async def test_a_retraction_ends_the_chain(store: SQLiteStore, trace_id: str) ->
     assert (await store.record_feedback(a_write(trace_id))).assessments[0].overrides is None
 
 
+async def test_a_judge_of_the_same_name_is_somebody_else(store: SQLiteStore, trace_id: str) -> None:
+    """A person's rating overrides no judge's, and neither reading back nor retracting reaches that."""
+    await store.record_feedback(a_write(trace_id, a_rating(source_type="LLM_JUDGE")))
+    mine = (await store.record_feedback(a_write(trace_id))).assessments[0]
+    assert mine.overrides is None
+    assert await store.feedback_of(PROJECT, [trace_id], "ann") == {trace_id: [mine]}
+    assert await store.retract_feedback(PROJECT, trace_id, None, "ann", "user_feedback", 5_000) == (trace_id, 1)
+    valid = "SELECT source_type FROM assessments WHERE valid = 1"
+    assert await store._writer.submit(ask, valid) == [("LLM_JUDGE",)]
+
+
 async def test_an_anonymous_rating_is_retracted_by_client_request(store: SQLiteStore, trace_id: str) -> None:
     """The anonymous rater of that trace."""
     await store.record_feedback(a_write(trace_id, source_id=None))

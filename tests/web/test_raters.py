@@ -75,7 +75,7 @@ def test_a_token_has_its_number_of_ratings(shop: Locked) -> None:
 
 
 def test_a_secret_key_makes_tokens(shop: Locked) -> None:
-    """For the trace's own user or whom it names, for the names it allows; not for another project's trace."""
+    """For the trace's own user or whom it names, by JSON or query, for the names it allows; not for another project."""
     asked = ask(shop.gateway, key=shop.keys["chat"], user_id="ada")
     body = {"trace_id": asked["trace_id"]}
 
@@ -92,6 +92,11 @@ def test_a_secret_key_makes_tokens(shop: Locked) -> None:
     other = by_token(shop.gateway, "POST", "/feedback", {"name": "tone", "value": 1}, desk["feedback_token"])
     assert_native(other, 403, "forbidden")
     assert make(body, "other").status == 404
+    by_query = call(
+        shop.gateway, "POST", f"/feedback/token?trace_id={asked['trace_id']}&user_id=bob", key=shop.keys["chat"]
+    )
+    assert by_token(shop.gateway, "POST", "/feedback", GOOD, by_query.json["feedback_token"]).status == 200
+    assert raters(shop, asked["trace_id"]) == ["ada", "desk", "bob"]
     assert_native(make({}), 422, "invalid_value", "trace_id")
     assert_native(make(body | {"nmaes": []}), 422, "invalid_value", "nmaes")
 
