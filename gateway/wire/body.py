@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from gateway.domain.messages import Role
 from gateway.errors import BadRequest, InvalidValue
-from gateway.wire.depth import TOO_DEEP, too_deep
+from gateway.wire.decodable import undecodable
 
 Id = Annotated[str, Meta(min_length=1, max_length=250, description="Any string of 1 to 250 characters")]
 Tags = Annotated[
@@ -50,8 +50,8 @@ def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
         _refuse(body, "The body must be a JSON object.")
     except (msgspec.DecodeError, RecursionError):
         _refuse(body)
-    if too_deep(body):
-        raise InvalidValue(f"The body {TOO_DEEP}.")
+    if problem := undecodable(body):
+        raise InvalidValue(f"The body {problem}.")
     return fields
 
 

@@ -45,8 +45,3 @@ def decode_mended(payload: bytes) -> Any:
         return msgspec.json.decode(payload)
     except ValueError:
         return msgspec.json.decode(join_halves(mend(payload).decode()))
-
-
-def fields_mended(payload: bytes) -> dict[str, msgspec.Raw]:
-    """The fields of a JSON object as their own bytes, mended: numbers too that no float holds. Raises ValueError."""
-    return msgspec.json.decode(join_halves(mend(payload).decode()), type=dict[str, msgspec.Raw])

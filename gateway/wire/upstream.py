@@ -16,7 +16,7 @@ import msgspec
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from gateway.errors import AnswerTooLong, ProviderBusy, ProviderError
 from gateway.wire.chunk import Chunk, Message, content_text, decode_chunk, says, usage_of
-from gateway.wire.depth import too_deep
+from gateway.wire.decodable import undecodable
 from gateway.wire.mend import is_first_half, join_halves, mend
 from gateway.wire.scrub import scrub
 from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
@@ -152,17 +152,18 @@ class StreamDecoder:
         try:
             try:
                 frame.decode()  # msgspec doesn't look into what stays raw, nor anybody into the other lines
-                chunk = decode_chunk(payload)
+                chunk, readable = decode_chunk(payload), payload
             except (UnicodeDecodeError, msgspec.DecodeError):
                 mended = True
                 # What goes on as it came must at least be text to those who read it.
                 payload, frame = (part.decode("utf-8", "replace").encode() for part in (payload, frame))
-                chunk = decode_chunk(mend(payload))
+                readable = mend(payload)
+                chunk = decode_chunk(readable)
         except (msgspec.DecodeError, RecursionError):
             if not last:  # a last frame that was cut off says nothing
                 self.failure = ProviderError("The provider sent something that can't be read.")
             return
-        if too_deep(payload):  # tool calls are stored
+        if undecodable(readable):  # tool calls are stored, and the first chunk's fields passed on
             self.failure = ProviderError("The provider sent something that can't be read.")
             return
         if chunk.error is not None:
@@ -228,10 +229,7 @@ class StreamDecoder:
 
     def _joined_call(self, call: msgspec.Raw) -> msgspec.Raw:
         """A tool call's piece with the same done to its arguments."""
-        try:
-            piece = msgspec.json.decode(call)
-        except (msgspec.MsgspecError, RecursionError):  # a number out of range: nothing to join then
-            return call
+        piece = msgspec.json.decode(call)
         function = piece.get("function") if isinstance(piece, dict) else None
         if isinstance(function, dict) and isinstance(function.get("arguments"), str):
             function["arguments"] = self._joined(f"call {piece.get('index')}", function["arguments"])

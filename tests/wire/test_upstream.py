@@ -191,14 +191,11 @@ def test_a_half_without_its_other_is_one_replacement_character() -> None:
     assert text_of(events) == "😀😀!"
 
 
-def test_a_tool_call_that_no_decoder_takes_passes() -> None:
-    """Bad UTF-8 in it is mended, so that what is sent on is text; a number out of range stays as it is."""
+def test_a_tool_call_with_bad_utf8_passes() -> None:
+    """It is mended, so that what is sent on is text."""
     call = b'{"index":0,"function":{"arguments":"a\xff"}}'
-    bad = b'{"choices":[{"delta":{"tool_calls":[%b]}}]}'
-    [event] = decoder().feed(sse(bad % call))
+    [event] = decoder().feed(sse(b'{"choices":[{"delta":{"tool_calls":[%b]}}]}' % call))
     assert "a\ufffd" in bytes(event.call).decode()  # type: ignore[union-attr]
-    [event] = decoder().feed(sse(bad % b'{"index":1e999,"x":"\xff"}'))
-    assert b"1e999" in bytes(event.call)  # type: ignore[union-attr]
 
 
 def test_control_characters_left_bare_are_mended() -> None:
@@ -284,3 +281,11 @@ def test_a_last_frame_counts_when_whole_and_says_nothing_when_cut() -> None:
 def test_empty_data_says_nothing() -> None:
     """Some servers send it as a heartbeat."""
     assert decoder(keep_raw=True).feed(b"data:\n\ndata:  \n\n") == []
+
+
+@pytest.mark.parametrize("more", [b"", b',"x":"\xff"'])
+def test_a_tool_call_with_a_number_that_no_float_holds_is_a_failure(more: bytes) -> None:
+    """It is stored, and whoever read it again would fail."""
+    stream = decoder()
+    assert stream.feed(sse(b'{"choices":[{"delta":{"tool_calls":[{"index":0,"x":1e999%b}]}}]}' % more)) == []
+    assert stream.failure is not None

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway.errors import BadRequest
-from gateway.wire.depth import TOO_DEEP, too_deep
+from gateway.wire.decodable import undecodable
 from gateway.wire.mlflow.errors import invalid
 
 T = TypeVar("T")
@@ -28,8 +28,8 @@ class KeyValue(msgspec.Struct, frozen=True):
 
 def decode(body: bytes, kind: type[T]) -> T:
     """The body as `kind`. BadRequest for what isn't JSON, InvalidValue names a field that is missing or wrong."""
-    if too_deep(body):
-        invalid(f"The body {TOO_DEEP}.")
+    if problem := undecodable(body):
+        invalid(f"The body {problem}.")
     try:
         return msgspec.json.decode(body or b"{}", type=kind, strict=False)
     except msgspec.ValidationError as error:
@@ -42,8 +42,8 @@ def decode_text(text: str, kind: type[T], what: str) -> T:
     """JSON that rides in a string. Raises InvalidValue."""
     try:
         data = text.encode()
-        if too_deep(data):
-            invalid(f"{what} {TOO_DEEP}.")
+        if problem := undecodable(data):
+            invalid(f"{what} {problem}.")
         return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         invalid(f"{what} must be a JSON string of the documented form.")

@@ -1,23 +1,40 @@
-"""How deep JSON is nested. What is stored is decoded again in other places: it must not fail there.
+"""Whether JSON can be decoded wherever it is read again: what is stored must not fail there.
 
-Decoders stop where the interpreter's stack ends, so that how much they take depends on who calls them. Called by the
-codecs and the provider's decoder, with text that is JSON, or is about to be refused.
+A decoder that skips a field skips its faults too: a number that no float holds, and nesting, of which it takes as much
+as the interpreter's stack has room for, so that how much depends on who calls it. Called by the codecs and the
+provider's decoder, with text that is JSON, or is about to be refused.
 """
 
 from __future__ import annotations
 
+import re
 from itertools import accumulate
 
+import msgspec
+
 MAX_DEPTH = 200
-TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 
 _PART, _PIECE = 65_536, 128
 _OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
 _ALIKE = bytes.maketrans(b"{}", b"[]")
+_LARGE = re.compile(rb"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{300}")  # what a number over 10^308 has in it, or a string
 
 
-def too_deep(text: bytes) -> bool:
-    """Whether arrays and objects are nested deeper than MAX_DEPTH."""
+def undecodable(text: bytes) -> str | None:
+    """What is wrong with it, to be said after its name, or None."""
+    if _too_deep(text):
+        return f"is nested deeper than {MAX_DEPTH} levels"
+    if _LARGE.search(text):
+        try:
+            msgspec.json.decode(text)
+        except msgspec.ValidationError:
+            return "has a number that is too large"
+        except ValueError:
+            pass  # no JSON: the caller says so
+    return None
+
+
+def _too_deep(text: bytes) -> bool:
     if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return False
     # Whole passes over the text, as a loop over twenty million characters would hold up every stream.
