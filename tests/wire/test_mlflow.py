@@ -216,3 +216,12 @@ def test_defaults() -> None:
     )
     read = traces.read_info(start.trace.trace_info, 77)
     assert (read.experiment_id, read.request_time, read.state, read.duration_ms) == ("0", 77, "IN_PROGRESS", None)
+
+
+@pytest.mark.parametrize("bad", ["[" * 300 + "]" * 300, "[1e999]"])
+def test_what_could_not_be_read_again_is_refused(bad: str) -> None:
+    """As a body, and as JSON in a string."""
+    with pytest.raises(InvalidValue, match="levels|too large"):
+        body.decode(bad.encode(), list)
+    with pytest.raises(InvalidValue, match="levels|too large"):
+        body.decode_text(bad, list, "value")
