@@ -221,7 +221,7 @@ def test_defaults() -> None:
 @pytest.mark.parametrize("bad", ["[" * 300 + "]" * 300, "[1e999]"])
 def test_what_could_not_be_read_again_is_refused(bad: str) -> None:
     """As a body, and as JSON in a string."""
-    with pytest.raises(InvalidValue, match="levels|too large"):
+    with pytest.raises(InvalidValue, match=r"levels|too large"):
         body.decode(bad.encode(), list)
-    with pytest.raises(InvalidValue, match="levels|too large"):
+    with pytest.raises(InvalidValue, match=r"levels|too large"):
         body.decode_text(bad, list, "value")
