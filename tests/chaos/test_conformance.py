@@ -22,7 +22,7 @@ from tests.server import GatewayProcess, free_port
 def test_this_gateway_passes_every_case(tmp_path: Path) -> None:
     """Each case in its four forms, against a real gateway with the config that the command prints."""
     port = free_port()
-    with GatewayProcess(tmp_path, example_config(f"http://127.0.0.1:{port}/v1", 0.4)) as gateway:
+    with GatewayProcess(tmp_path, example_config(f"http://127.0.0.1:{port}/v1", 1)) as gateway:
         options = ("--target", gateway.url, "--port", str(port), "--timeout", "20", "--json")
         ran = gateway.run("conformance", *options, timeout=90)
     verdicts = [json.loads(line) for line in ran.stdout.splitlines()]
