@@ -12,7 +12,7 @@ const PYTHON = process.env.PYTHON ?? join(ROOT, ".venv/bin/python");
 
 export const CONFIG = `
 [streaming]
-disconnect_grace_s = 2
+disconnect_grace_s = 8
 heartbeat_s = 1
 [models.default]
 targets = ["demo/lorem-8-5ms"]
