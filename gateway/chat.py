@@ -25,7 +25,7 @@ from gateway.storage.base import Store
 from gateway.streaming.log import EventLog
 from gateway.streaming.run import Owner, Run
 from gateway.streaming.runs import Runs
-from gateway.tracing.recorder import Recorder, preview
+from gateway.tracing.recorder import Recorder
 
 _TURNS = 50  # of a conversation that are looked at; the first of them brings the earlier ones along
 NO_SUCH_STREAM = "There is no such stream."
@@ -90,8 +90,7 @@ class Chat:
             session_id=request.session_id or ids.new_session_id(),
             user_id=request.user_id,
             client_request_id=request.client_request_id,
-            request_preview=preview(request.preview) if content != "none" else None,
-            request=bytes(request.fields["messages"]).decode() if content == "full" else None,
+            request_preview=request.preview if content != "none" else None,
             tags=request.tags,
             metadata=request.metadata,
             traceparent=request.traceparent,
@@ -126,8 +125,9 @@ class Chat:
             if run.end is not None:
                 self._finished(_record(start, run.end, len(attempts)), run.end)
 
+        messages = bytes(request.fields["messages"]).decode() if content == "full" else None
         run.start(
-            self._store.begin_trace(start),
+            self._store.begin_trace(msgspec.structs.replace(start, request=messages)),  # which alone keeps them
             lambda: settings.router.answer(model, request, run, attempts),
             settled,
         )

@@ -23,7 +23,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     route: str  # /chat, /chat/stream, /chat/ws, /v1/chat/completions
     model: str | None  # as asked; None: the default
     fields: dict[str, msgspec.Raw]  # without model, stream and stream_options; "messages" is in it
-    preview: str  # the last user message, as text
+    preview: str  # how the last user message begins, as text
     stream: bool = True  # whether the provider is asked to stream
     raw: bool = False  # the caller gets the provider's own bytes, /v1 only
     stream_options: msgspec.Raw | None = None  # the caller's own, /v1 only

@@ -10,6 +10,13 @@ import msgspec
 
 from gateway.domain.messages import Usage
 
+PREVIEW_CHARS = 1000  # as MLflow's open-source store has it
+
+
+def preview(text: str) -> str:
+    """The first 1,000 characters."""
+    return text if len(text) <= PREVIEW_CHARS else text[: PREVIEW_CHARS - 1] + "…"
+
 
 class State(StrEnum):
     """MLflow's trace states."""

@@ -78,10 +78,10 @@ class Connection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self.on_body = self._parts.append  # of the parser
 
-    async def exchange(self, request: bytes, answered: Answered) -> None:
+    async def exchange(self, request: list[bytes], answered: Answered) -> None:
         """Returns when the reply is whole, or its Body done. Raises ProviderError, and what the Body raises.
 
-        Cancelled: the connection is closed at once.
+        Cancelled: the connection is closed at once. `request` is emptied as soon as the reply begins.
         """
         self._parser: Any = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
@@ -97,7 +97,8 @@ class Connection(asyncio.Protocol):
             raise ProviderError(BROKE)
         # Once it is over this connection may already serve somebody else: what the caller gets is in `caller`.
         caller = self._caller = _Caller()
-        self.transport.write(request)
+        self._request = request
+        self.transport.write(request[0])
         try:
             while not await caller.over():
                 await self._body.room()  # type: ignore[attr-defined]  # there is none only before the head
@@ -186,6 +187,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self) -> None:
         """The head is here."""
+        self._request.clear()
         assert self._answered is not None  # noqa: S101 - for mypy
         body = self._body = self._answered(self._status, self._headers)
         coding = self._headers.get("content-encoding", "identity").strip().lower()

@@ -49,10 +49,9 @@ class Client:
         """
         if not self._good:
             raise ProviderError("The provider's key can't be sent in a header.")
-        line = (
-            f"POST {self._path}{path} HTTP/1.1\r\n{self._lines}Accept: {accept}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        request = line.encode() + body
+        head = f"{self._lines}Accept: {accept}\r\nContent-Length: {len(body)}\r\n\r\n"
+        request = [f"POST {self._path}{path} HTTP/1.1\r\n{head}".encode() + body]
+        del head, body  # an answer may run long after it was asked for
         connection = self._idle.take()
         if connection is not None:
             try:

@@ -11,13 +11,12 @@ from typing import Any
 import msgspec
 
 from gateway.domain.answer import Part, answer_text, assistant_messages
-from gateway.domain.trace import ChatRecord, Outcome, RatingRecord, Span, TraceEnd, score_of
+from gateway.domain.trace import ChatRecord, Outcome, RatingRecord, Span, TraceEnd, preview, score_of
 from gateway.errors import Conflict, NotFound
 from gateway.storage.base import KeyRecord
 from gateway.storage.sql import Row, Rows, Script, finish_trace, insert_into, strings, to_json
 from gateway.storage.sql_feedback import read_value
 
-PREVIEW_CHARS = 1000
 _STOPPED = "The server stopped while answering."
 _PARTS = msgspec.json.Decoder(list[Part])
 _KEPT_METADATA = {"score": re.compile(r"-?\d{1,20}"), "scale": re.compile(r"-?\d{1,20}--?\d{1,20}")}
@@ -45,7 +44,7 @@ def _interrupted(row: Row, pieces: Rows, now: int) -> TraceEnd:
     last = pieces[-1]["time"] if pieces else row["request_time"]
     duration = max(0, last - row["request_time"])
     parts = _joined(pieces)
-    full, preview = bool(row["full_text"]), row["request_preview"] is not None  # what of the content is stored at all
+    full, previewed = bool(row["full_text"]), row["request_preview"] is not None  # what of the content is stored at all
     root = Span(
         span_id=row["root_span_id"],
         parent_id=None,
@@ -64,7 +63,7 @@ def _interrupted(row: Row, pieces: Rows, now: int) -> TraceEnd:
         duration_ms=duration,
         error_code="server_shutdown",
         error_message=_STOPPED,
-        response_preview=answer_text(parts)[:PREVIEW_CHARS] if preview or full else None,
+        response_preview=preview(answer_text(parts)) if previewed or full else None,
         response=_json(assistant_messages(parts, {})) if full else None,
         parts=_json(parts) if full else None,
         spans=(root,),

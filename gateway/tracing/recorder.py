@@ -15,11 +15,10 @@ from gateway.domain import ids
 from gateway.domain.answer import Part, answer_text, assistant_messages
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, UsageReported
 from gateway.domain.messages import Usage
-from gateway.domain.trace import Attempt, Outcome, Span, State, TraceEnd, TraceStart
+from gateway.domain.trace import PREVIEW_CHARS, Attempt, Outcome, Span, State, TraceEnd, TraceStart, preview
 from gateway.errors import GatewayError
 
 Content = Literal["full", "preview", "none"]
-PREVIEW_CHARS = 1000  # as MLflow's open-source store has it
 
 
 class Ending(Protocol):
@@ -29,11 +28,6 @@ class Ending(Protocol):
     def outcome(self) -> Outcome: ...
     @property
     def error(self) -> GatewayError | None: ...
-
-
-def preview(text: str) -> str:
-    """The first 1,000 characters."""
-    return text if len(text) <= PREVIEW_CHARS else text[: PREVIEW_CHARS - 1] + "…"
 
 
 class Recorder:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.domain.messages import Role
+from gateway.domain.trace import preview
 from gateway.errors import BadRequest, InvalidValue
 from gateway.wire.decodable import undecodable
 
@@ -81,7 +82,7 @@ def convert(raw: bytes, kind: Any, field: str = "") -> Any:
 
 
 def check_messages(raw: msgspec.Raw, *, may_be_empty: bool = True) -> str:
-    """Check `messages` and give the last user message as text, for the preview."""
+    """Check `messages` and give the preview of the last user message."""
     messages = convert(bytes(raw), _messages, "messages")
     if not messages:
         raise InvalidValue("messages: must not be empty", details=[("messages", "must not be empty")])
@@ -89,8 +90,8 @@ def check_messages(raw: msgspec.Raw, *, may_be_empty: bool = True) -> str:
         if message.role == "user":
             if not message.content and not may_be_empty:
                 raise InvalidValue("messages: the question is empty", details=[("messages", "the question is empty")])
-            return content_text(message.content)
-    return content_text(messages[-1].content)
+            return preview(content_text(message.content))
+    return preview(content_text(messages[-1].content))
 
 
 def traceparent(text: str | None) -> str | None:

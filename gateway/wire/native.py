@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.domain.events import Done, Event, Failed, ReasoningDelta, Started, TextDelta, ToolCallDelta
 from gateway.domain.messages import ChatRequest, Usage
+from gateway.domain.trace import preview
 from gateway.errors import GatewayError, InvalidValue
 from gateway.wire.body import Id, Message, Tags, check_messages, convert, decode_fields
 from gateway.wire.body import traceparent as link
@@ -101,14 +102,14 @@ def chat_request(fields: dict[str, msgspec.Raw], route: str, traceparent: str | 
         if not one.strip():
             raise InvalidValue("message: must not be empty", details=[("message", "must not be empty")])
         fields["messages"] = msgspec.Raw(_encode([{"role": "user", "content": one}]))
-        preview = one
+        question = preview(one)
     else:
-        preview = check_messages(fields["messages"], may_be_empty=False)
+        question = check_messages(fields["messages"], may_be_empty=False)
     return ChatRequest(
         route=route,
         model=options.pop("model", None),
         fields=fields,
-        preview=preview,
+        preview=question,
         continues=one is not None and options.get("session_id") is not None,
         traceparent=link(traceparent),
         **{name: value for name, value in options.items() if value is not None},

@@ -239,7 +239,7 @@ async def test_a_reset_is_no_end() -> None:
     """Not even of a body that has no other end than the connection's."""
     connection, _ = connected()
     taker = Taker()
-    task = asyncio.ensure_future(connection.exchange(b"", taker.answered))
+    task = asyncio.ensure_future(connection.exchange([b""], taker.answered))
     await asyncio.sleep(0)
     connection.data_received(UNTIL_CLOSE + b"abc")
     connection.connection_lost(ConnectionResetError())
@@ -253,18 +253,18 @@ async def test_a_connection_that_ends_before_it_is_used() -> None:
     connection, _ = connected()
     connection.eof_received()
     with pytest.raises(ProviderError, match="broke"):
-        await connection.exchange(b"", Taker().answered)
+        await connection.exchange([b""], Taker().answered)
 
 
 async def test_a_caller_that_is_cancelled_at_the_end() -> None:
     """The connection that somebody else has by then stays open."""
     connection, idle = connected()
-    first = asyncio.ensure_future(connection.exchange(b"", Taker().answered))
+    first = asyncio.ensure_future(connection.exchange([b""], Taker().answered))
     await asyncio.sleep(0)
     connection.data_received(OK)
     first.cancel()
     assert idle.take() is connection
-    second = asyncio.ensure_future(connection.exchange(b"", (taker := Taker()).answered))
+    second = asyncio.ensure_future(connection.exchange([b""], (taker := Taker()).answered))
     await asyncio.sleep(0)
     assert first.cancelled()
     connection.data_received(OK)
@@ -280,7 +280,7 @@ def test_any_split_gives_the_same_body(reply: bytes, cuts: list[int]) -> None:
     async def run() -> tuple[Taker, bool]:
         connection, idle = connected()
         taker = Taker()
-        task = asyncio.ensure_future(connection.exchange(b"", taker.answered))
+        task = asyncio.ensure_future(connection.exchange([b""], taker.answered))
         await asyncio.sleep(0)
         at = 0
         for cut in [*sorted({cut for cut in cuts if cut < len(reply)}), len(reply)]:

@@ -12,10 +12,10 @@ from gateway.domain import ids
 from gateway.domain.answer import Part
 from gateway.domain.events import ChoiceDelta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from gateway.domain.messages import Usage
-from gateway.domain.trace import Attempt, Outcome
+from gateway.domain.trace import PREVIEW_CHARS, Attempt, Outcome, preview
 from gateway.errors import ProviderTimeout
 from gateway.streaming.run import Ending
-from gateway.tracing.recorder import PREVIEW_CHARS, Recorder, preview
+from gateway.tracing.recorder import Recorder
 from tests.storage.rows import a_start
 
 TEXT: list[Part] = [("text", "Hello")]
