@@ -36,11 +36,12 @@ class HttpProtocol(PacedProtocol):
     It also bounds a request's head, and refuses what is no HTTP in the native shape.
     """
 
-    _head: int | None = None  # bytes of a head that goes on from one read to the next
+    __slots__ = ("_gone", "_head")
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        self._head: int | None = None  # bytes of a head that goes on from one read to the next
         self._gone = Gone()
+        super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
