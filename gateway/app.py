@@ -124,6 +124,8 @@ class Gateway:
         await self.store.close()
 
     def _settings(self, config: Config) -> Settings:
+        for warning in config.auth.warnings():
+            _log.warning("%s", warning)
         providers: dict[str, tuple[Any, Provider]] = {}
         for name, wanted in config.providers.items():
             known = self.providers.get(name)

@@ -171,6 +171,8 @@ def _check(args: argparse.Namespace) -> int:
 
     sys.stdout.write(f"# resolved from {path or 'the defaults: there is no config.toml here'}\n{masked(config)}")
     sys.stdout.flush()
+    for warning in config.auth.warnings():
+        sys.stderr.write(f"warning: {warning}\n")
     sys.stderr.write("ok (providers are not called)\n")
     return 0
 

@@ -21,6 +21,8 @@ ORIGIN = re.compile(
     r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
 )
 SecretText = Annotated[str, Meta(extra={"secret": True})]  # "env:NAME" is resolved when it is loaded
+SigningKey = Annotated[str, Meta(min_length=1, extra={"secret": True})]
+SAFE_KEY = 32  # characters; a shorter key can be found by whoever has something that it signed
 
 
 class ConfigError(Exception):
@@ -124,9 +126,19 @@ class Feedback(_Section, frozen=True):
 
 class Auth(_Section, frozen=True):
     require_keys: Literal["auto", "always", "never"] = "auto"
-    signing_keys: tuple[SecretText, ...] = ()
+    signing_keys: tuple[SigningKey, ...] = ()
     feedback_token_ttl_s: Count = 86_400
     user_assertion_key: SecretText = ""
+
+    def warnings(self) -> list[str]:
+        """What is allowed, and not safe."""
+        keys = {f"signing_keys[{at}]": key for at, key in enumerate(self.signing_keys)}
+        keys["user_assertion_key"] = self.user_assertion_key
+        return [
+            f"$.auth.{name} can be guessed: it has fewer than {SAFE_KEY} characters"
+            for name, key in keys.items()
+            if 0 < len(key) < SAFE_KEY
+        ]
 
 
 class Limits(_Section, frozen=True):

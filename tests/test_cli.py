@@ -91,6 +91,21 @@ def test_check_names_the_bad_key(run: Run, tmp_path: Path) -> None:
     assert run("check") == (2, "", "gateway: config.toml: $.server.prot: unknown key; did you mean port?\n")
 
 
+def test_check_warns_of_keys_that_can_be_guessed(run: Run, tmp_path: Path) -> None:
+    """Whoever has one token can try every short key on it."""
+    keys = 'signing_keys = ["x", "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"]\nuser_assertion_key = "secret"'
+    (tmp_path / "config.toml").write_text(f"[auth]\n{keys}\n")
+    code, _, err = run("check")
+    assert (code, err.splitlines()) == (
+        0,
+        [
+            "warning: $.auth.signing_keys[0] can be guessed: it has fewer than 32 characters",
+            "warning: $.auth.user_assertion_key can be guessed: it has fewer than 32 characters",
+            "ok (providers are not called)",
+        ],
+    )
+
+
 def test_check_shows_what_comes_of_it(run: Run, tmp_path: Path) -> None:
     """The resolved config, its secrets masked."""
     (tmp_path / "c.toml").write_text('[providers.a]\napi_key = "sk-literal"')

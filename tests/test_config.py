@@ -105,6 +105,7 @@ def test_a_file_is_read_with_its_secrets(tmp_path: Path) -> None:
         ("[feedback.dimensions.comment]\nmin = 1\nmax = 5", "$.feedback.dimensions.comment", "itself"),
         ('[feedback.dimensions.""]\nmin = 1\nmax = 5', "$.feedback.dimensions.", "245"),
         ('[auth]\nsigning_keys = ["env:NOPE"]', "$.auth.signing_keys[0]", "NOPE"),
+        ('[auth]\nsigning_keys = [""]', "$.auth.signing_keys[0]", "length >= 1"),
         ('[auth]\nrequire_keys = "perhaps"', "$.auth.require_keys", "'perhaps' is none of: auto, always, never"),
         ("[server", "$", "not TOML"),
     ],
