@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument(
         "--since", type=_seconds, default=3600.0, metavar="AGE", help="how far back: 30s, 10m, 1h (default), 2d"
     )
-    tail.add_argument("--url", help="live from a running gateway instead of the store")
+    tail.add_argument("--url", help="live from a running gateway; --follow outlasts its restarts")
     tail.add_argument("--key", default=os.environ.get("GATEWAY_KEY"), help="admin key for --url, else GATEWAY_KEY")
     _store_option(tail)
 
@@ -210,7 +210,7 @@ def _tail(args: argparse.Namespace) -> int:
     printer = tail.Printer(sys.stdout, as_json=args.json, errors=args.errors, feedback=args.feedback)
     if args.url:
         with contextlib.suppress(KeyboardInterrupt):
-            tail.from_url(args.url, args.key, printer, tail.stderr_note)
+            tail.from_url(args.url, args.key, printer, tail.stderr_note, follow=args.follow)
             return _fail(f"{args.url} ended the feed", 1)
         return 0
 

@@ -240,7 +240,7 @@ def test_tail_of_a_gateway_that_is_not_there(run: Run) -> None:
 
 def test_the_end_of_a_live_feed_is_a_failure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever watches learns that nobody sends any more."""
-    monkeypatch.setattr(tail, "from_url", lambda *_: None)
+    monkeypatch.setattr(tail, "from_url", lambda *_, **__: None)
     assert run("tail", "--url", "http://g")[::2] == (1, "gateway: http://g ended the feed\n")
 
 

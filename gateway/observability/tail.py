@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 from urllib.parse import urlsplit
@@ -19,12 +20,13 @@ import msgspec
 
 from gateway.domain.ids import now_ms
 from gateway.domain.trace import ChatRecord, Outcome, RatingRecord
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Unauthorized
 from gateway.observability.feed import Lost
 from gateway.observability.lines import OUTCOMES, Record, json_line, pretty_line
 from gateway.storage.base import OpsStore
 
 POLL_S = 0.5
+RETRY_S = 1.0
 # A record bears the time at which it happened and shows up when it is committed, a little later as a rule and much
 # later where the store had trouble: each poll looks a little back, and one in 20 far back.
 LOOK_BACK_MS, FAR_BACK_MS, FAR_EVERY = 3_000, 120_000, 20
@@ -91,21 +93,45 @@ async def _all_since(store: OpsStore, since_ms: int, *, errors: bool, unbounded:
         limit *= 4
 
 
-def from_url(url: str, key: str | None, printer: Printer, note: Callable[[str], None]) -> None:
-    """Show what happens at a running gateway, until it ends the stream. Raises GatewayError."""
-    for data in _events(url, key):
+def from_url(url: str, key: str | None, printer: Printer, note: Callable[[str], None], *, follow: bool = False) -> None:
+    """Show what happens at a running gateway until it ends the feed; with `follow`, a feed that was there and is lost
+    is asked for again until it is back. Raises GatewayError where it can't be had."""
+    was_open, lost = False, False
+    while True:
         try:
-            record = _event.decode(data)
-        except msgspec.DecodeError:
-            continue  # a kind of event that a later release sends
-        if isinstance(record, Lost):
-            note(f"{record.count} lines were lost here: this reader was too slow")
-        else:
-            printer.show(record)
+            for data in _events(url, key):
+                if data is not None:
+                    _show(data, printer, note)
+                    continue
+                if lost:
+                    note(f"{url} is back; what happened meanwhile is in the store")
+                was_open, lost = True, False
+            why = f"{url} ended the feed"
+        except GatewayError as error:
+            if not (follow and was_open) or isinstance(error, Unauthorized):
+                raise
+            why = error.message
+        if not follow:
+            return
+        if not lost:
+            note(f"{why}; trying again")
+        lost = True
+        time.sleep(RETRY_S)
 
 
-def _events(url: str, key: str | None) -> Iterator[bytes]:
-    """The `data` of each event of URL/events (text/event-stream)."""
+def _show(data: bytes, printer: Printer, note: Callable[[str], None]) -> None:
+    try:
+        record = _event.decode(data)
+    except msgspec.DecodeError:
+        return  # a kind of event that a later release sends
+    if isinstance(record, Lost):
+        note(f"{record.count} lines were lost here: this reader was too slow")
+    else:
+        printer.show(record)
+
+
+def _events(url: str, key: str | None) -> Iterator[bytes | None]:
+    """None once it is open, then the `data` of each event of URL/events (text/event-stream)."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -122,12 +148,13 @@ def _events(url: str, key: str | None) -> Iterator[bytes]:
         connection.request("GET", parts.path.rstrip("/") + "/events", headers=headers)
         response = connection.getresponse()
         if response.status in (401, 403):
-            raise GatewayError(f"{url} wants an admin key: --key or GATEWAY_KEY")
+            raise Unauthorized(f"{url} wants an admin key: --key or GATEWAY_KEY")
         if response.status != 200:
             raise GatewayError(f"{url}/events answered {response.status}: is it a gateway?")
         # How often pings come is the gateway's configuration: the system finds out about a peer that is gone.
         stream.settimeout(None)
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        yield None
         data: list[bytes] = []
         while line := response.readline():
             line = line.rstrip(b"\r\n")

@@ -6,10 +6,12 @@ import asyncio
 import io
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -184,11 +186,13 @@ def test_a_pipe_gets_plain_whole_lines() -> None:
 
 
 class Events(BaseHTTPRequestHandler):
-    """An event stream as sse-starlette writes it; /busy/events answers with another status."""
+    """An event stream as sse-starlette writes it."""
+
+    key = "Bearer gw-sk-x"
 
     def do_GET(self) -> None:
         status = {"/events": 200, "/closed/events": 401}.get(self.path, 404)
-        if self.headers.get("Authorization") != "Bearer gw-sk-x":
+        if self.headers.get("Authorization") != self.key:
             status = 403
         self.send_response(status)
         self.end_headers()
@@ -206,8 +210,8 @@ class Events(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def feed() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), Events)
+def feed(port: int = 0) -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", port), Events)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -225,6 +229,27 @@ def test_the_live_feed_is_shown() -> None:
         tail.from_url(url + "/", "gw-sk-x", printer(out), notes.append)
     assert shown(out) == [("chat", TRACE), ("rating", TRACE)]
     assert notes == ["3 lines were lost here: this reader was too slow"]
+
+
+def test_a_feed_that_is_lost_is_followed_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said once that it is away, however often it is asked for; a key that has ended is the end."""
+    out, notes, server = io.StringIO(), list[str](), ExitStack()
+    with server:
+        url = server.enter_context(feed())
+        between: Iterator[Callable[[], object]] = iter(
+            [
+                server.close,
+                lambda: None,
+                lambda: server.enter_context(feed(urlsplit(url).port or 0)),
+                lambda: monkeypatch.setattr(Events, "key", "Bearer gw-sk-y"),
+            ]
+        )
+        monkeypatch.setattr(tail, "time", SimpleNamespace(sleep=lambda _: next(between)()))
+        with pytest.raises(GatewayError, match="admin key"):
+            tail.from_url(url, "gw-sk-x", printer(out), notes.append, follow=True)
+    assert shown(out) == [("chat", TRACE), ("rating", TRACE)] * 2
+    said = ["3 lines were lost here: this reader was too slow", f"{url} ended the feed; trying again"]
+    assert notes == [*said, f"{url} is back; what happened meanwhile is in the store", *said]
 
 
 @pytest.mark.parametrize(
