@@ -229,7 +229,7 @@ async def run(config: Config, path: Path | None, logs: Logs) -> None:
     """Serve until SIGTERM or SIGINT; a second signal ends the drain."""
     with contextlib.closing(listen(config.server.host, config.server.port)) as listener:
         async with opened(config, logs) as gateway:
-            http = server(gateway.app, config, gateway.chat.limits)
+            http = server(gateway.app, config, gateway.chat.limits, gateway.metrics.refused)
             loop = asyncio.get_running_loop()
             tasks = [asyncio.create_task(work) for work in gateway.background(config, path)]
             drains: list[asyncio.Task[None]] = []

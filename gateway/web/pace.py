@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import resource
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,9 +34,10 @@ _HOP_BY_HOP = (b"upgrade", b"http2-settings")
 
 
 class LimitedConfig(uvicorn.Config):
-    """uvicorn's settings, and the limits in force."""
+    """uvicorn's settings, the limits in force, and who hears the status of what is refused here."""
 
     limits: Limits
+    refused: Callable[[int], None]
 
 
 class PacedProtocol(HttpToolsProtocol):
@@ -123,6 +124,7 @@ class PacedProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         self.transport.write(STATUS_LINE[error.status] + head + body)
         self.transport.close()
+        cast(LimitedConfig, self.config).refused(error.status)
 
     def _declines(self) -> bool:
         """Whether the request asks for an upgrade that isn't made; a CONNECT looks like one to the parser."""

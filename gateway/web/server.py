@@ -132,9 +132,9 @@ class Server(uvicorn.Server):
 
     config: LimitedConfig
 
-    def __init__(self, config: LimitedConfig, limits: Limits) -> None:
+    def __init__(self, config: LimitedConfig, limits: Limits, refused: Callable[[int], None]) -> None:
         super().__init__(config)
-        config.limits = limits
+        config.limits, config.refused = limits, refused
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -167,8 +167,9 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server(app: Any, config: Config, limits: Limits) -> Server:
-    """A server for `app`; run it with the socket of `listen`. `limits` may change while it runs."""
+def server(app: Any, config: Config, limits: Limits, refused: Callable[[int], None]) -> Server:
+    """A server for `app`; run it with the socket of `listen`. `limits` may change while it runs; `refused` hears the
+    status of each request that doesn't reach `app`."""
     AppStatus.enable_automatic_graceful_drain = False  # it would cut the live feed before our own drain
     streaming = config.streaming
     return Server(
@@ -191,4 +192,5 @@ def server(app: Any, config: Config, limits: Limits) -> Server:
             ws_ping_timeout=streaming.send_timeout_s,
         ),
         limits,
+        refused,
     )

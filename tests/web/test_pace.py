@@ -17,7 +17,7 @@ from gateway.limits import Limits
 from gateway.web.pace import KEEP_ALIVE_S, MAX_PIPELINED, most_connections, sweep
 from gateway.web.server import HttpProtocol, server
 from tests.server import GatewayProcess
-from tests.web.client import assert_native, assert_openai, by_hand, dialled, read_reply, shaken
+from tests.web.client import assert_native, assert_openai, by_hand, call, dialled, read_reply, shaken
 from tests.web.conftest import CONFIG, works
 from tests.web.test_hostile import BODY, HOST, POST
 from tests.web.test_limits import eventually
@@ -37,10 +37,11 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     "sent", [b"G", b"GET /healthz HTTP/1.1\r\nHost: local", POST], ids=["byte", "header", "almost"]
 )
 def test_half_a_head(hasty: GatewayProcess, sent: bytes) -> None:
-    """It gets 408, and the connection is closed."""
+    """It gets 408, the connection is closed, and the metrics count it."""
     reply = by_hand(hasty, sent)
     assert_native(reply, 408, "request_timeout")
     assert reply.headers["connection"] == "close"
+    assert b'gateway_refused_total{status="408"}' in call(hasty, "GET", "/metrics").body
     assert works(hasty)
 
 
@@ -182,7 +183,8 @@ class Client:
     def __init__(self, **settings: Any) -> None:
         self.answer = asyncio.Event()
         self.limits = Limits(Config(server=Server(**settings)))
-        self.http = server(self, Config(), self.limits)
+        self.refused: list[int] = []
+        self.http = server(self, Config(), self.limits, self.refused.append)
         self.http.config.load()
         self.state = ServerState()
         self.bodies: list[bytes] = []
@@ -240,6 +242,7 @@ async def test_a_slow_body_that_comes_fast_enough() -> None:
     assert not wire.ends
     client.wait(1)
     assert wire.written.startswith(b"HTTP/1.1 408")
+    assert client.refused == [408]
     assert wire.ends[0] == "closed"
     protocol.data_received(b"x")
     await settled()
