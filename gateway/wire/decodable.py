@@ -7,7 +7,6 @@ provider's decoder, with text that is JSON, or is about to be refused.
 
 from __future__ import annotations
 
-import re
 from itertools import accumulate
 
 import msgspec
@@ -17,14 +16,16 @@ MAX_DEPTH = 200
 _PART, _PIECE = 65_536, 128
 _OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
 _ALIKE = bytes.maketrans(b"{}", b"[]")
-_LARGE = re.compile(rb"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{300}")  # what a number over 10^308 has in it, or a string
+_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
+_POWER, _LONG = b"0e000", b"0" * 200  # so seen, a number over 10^308 has one of these in it; other text may, too
 
 
 def undecodable(text: bytes) -> str | None:
     """What is wrong with it, to be said after its name, or None."""
     if _too_deep(text):
         return f"is nested deeper than {MAX_DEPTH} levels"
-    if _LARGE.search(text):
+    digits = text.translate(_DIGITS, b"+")  # passes of a nanosecond a byte, where a regular expression takes forty
+    if _POWER in digits or _LONG in digits:
         try:
             msgspec.json.decode(text)
         except msgspec.ValidationError:

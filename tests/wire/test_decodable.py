@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidValue
@@ -68,6 +69,21 @@ def test_a_number_that_nothing_holds_is_refused(number: str) -> None:
 def test_a_number_that_is_large_enough_is_taken(taken: str) -> None:
     """Strings are as they like, and what is too small is nought."""
     assert undecodable(b"[" + taken.encode() + b"]") is None
+
+
+@settings(max_examples=500)
+@given(
+    digits=st.integers(1, 400),
+    fraction=st.sampled_from(["", ".0", "." + "9" * 30]),
+    exponent=st.none() | st.integers(-400, 400),
+    form=st.sampled_from(["e{}", "E{}", "e{:+}", "E{:+}", "e{:+06}"]),
+)
+def test_just_the_numbers_beyond_every_float_are_refused(
+    digits: int, fraction: str, exponent: int | None, form: str
+) -> None:
+    """However they are written. A whole number is none: there are larger ones."""
+    number = "9" * digits + fraction + ("" if exponent is None else form.format(exponent))
+    assert bool(undecodable(b"[%s]" % number.encode())) == (json.loads(number) == math.inf)
 
 
 def test_what_is_no_json_is_for_others_to_say() -> None:
