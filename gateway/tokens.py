@@ -22,7 +22,7 @@ from gateway.errors import Unauthorized
 PREFIX = "gw-ft-"
 MAX_CHARS = 4_096  # of a token; a rater's name of 250 characters, escaped, fits four times
 _MAX_ASSERTION = 8_192
-_LEEWAY_S = 10  # by how much the product's clock may be ahead
+_LEEWAY_S = 10  # by how much the product's clock may be ahead: what it signed just now is not from the future
 _SHAPE = re.compile(r"gw-ft-[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}")
 
 
@@ -83,6 +83,7 @@ def _bad() -> Unauthorized:
 
 
 class _Claims(msgspec.Struct):
+    exp: float
     sub: Annotated[str, Meta(min_length=1, max_length=250)]
 
 
@@ -96,7 +97,10 @@ def asserted_user(assertion: str, key: str) -> str:
         if len(assertion) > _MAX_ASSERTION:
             raise jwt.InvalidTokenError("it is too long")
         said = jwt.decode(assertion, key, algorithms=["HS256"], leeway=_LEEWAY_S, options={"require": ["exp", "sub"]})
-        user_id = msgspec.convert(said, _Claims).sub
+        claims = msgspec.convert(said, _Claims)
+        if claims.exp * 1000 <= now_ms():
+            raise jwt.ExpiredSignatureError
+        user_id = claims.sub
         user_id.encode()  # ValueError for half of a surrogate pair, which no store takes
         return user_id
     except jwt.ExpiredSignatureError:

@@ -129,26 +129,25 @@ class Feedback:
         request: tuple[object, ...],
     ) -> FeedbackReceipt:
         subject = await self._own(principal, subject, [rating.name for rating in ratings])
-        if principal.role in ("token", "publishable"):  # the latter by a WebSocket, of what was asked on it
-            self._limit(f"{subject.trace_id} {principal.user_id}")
         now = ids.now_ms()
         # In the order in which they were given, where the store looks at time and ID.
         fresh = sorted(ids.new_assessment_id() for _ in ratings)
-        receipt = await self._store.record_feedback(
-            FeedbackWrite(
-                project=principal.project,
-                trace_id=subject.trace_id,
-                client_request_id=subject.client_request_id,
-                source_id=subject.user_id,
-                assessments=tuple(
-                    _assessment(*made, principal.project, now) for made in zip(fresh, ratings, strict=True)
-                ),
-                idempotency_key=key,
-                # of what was understood, not of the bytes: a retry may order its fields differently
-                body_hash=hashlib.sha256(msgspec.json.encode((subject, *request), order="sorted")).hexdigest(),
-                now=now,
-            )
+        write = FeedbackWrite(
+            project=principal.project,
+            trace_id=subject.trace_id,
+            client_request_id=subject.client_request_id,
+            source_id=subject.user_id,
+            assessments=tuple(_assessment(*made, principal.project, now) for made in zip(fresh, ratings, strict=True)),
+            idempotency_key=key,
+            # of what was understood, not of the bytes: a retry may order its fields differently
+            body_hash=hashlib.sha256(msgspec.json.encode((subject, *request), order="sorted")).hexdigest(),
+            now=now,
         )
+        if principal.role in ("token", "publishable"):  # the latter by a WebSocket, of what was asked on it
+            if key is not None and (first := await self._store.replayed_feedback(write)):
+                return first  # a reply that was lost is no second rating
+            self._limit(f"{subject.trace_id} {principal.user_id}")
+        receipt = await self._store.record_feedback(write)
         if not receipt.replayed:
             for stored in receipt.assessments:
                 self._recorded(_news(stored))

@@ -117,6 +117,9 @@ class FeedbackStore(Protocol):
         The same rater, trace and name again: the new assessment overrides the valid one, which becomes invalid.
         """
 
+    async def replayed_feedback(self, write: FeedbackWrite) -> FeedbackReceipt | None:
+        """What `record_feedback` would give again, where it has had this Idempotency-Key. InvalidValue as there."""
+
     def retract_feedback(
         self,
         project: str,

@@ -52,12 +52,8 @@ def read_value(text: str) -> Any:
 
 
 def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
-    # looked up by what the caller named, so that a retry finds its receipt even where a newer trace has come
-    replay = (write.project, write.source_id or anonymous(str(write.trace_id or write.client_request_id)))
-    if write.idempotency_key is not None:
-        receipt = yield from _receipt(write, (*replay, write.idempotency_key))
-        if receipt is not None:
-            return receipt
+    if (first := (yield from replayed_feedback(write))) is not None:
+        return first
     trace = yield from _known(write.project, write.trace_id, write.client_request_id)
     trace_id = trace["trace_id"]
     source_id = write.source_id or anonymous(trace_id)
@@ -86,7 +82,7 @@ def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
             "INSERT INTO idempotency (project, source_id, key, body_hash, receipt, created)"
             " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (project, source_id, key) DO UPDATE"
             " SET body_hash = excluded.body_hash, receipt = excluded.receipt, created = excluded.created",
-            (*replay, write.idempotency_key, write.body_hash, _json(receipt), write.now),
+            (*_replay(write), write.body_hash, _json(receipt), write.now),
         )
     return receipt
 
@@ -107,11 +103,19 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _receipt(write: FeedbackWrite, key: tuple[str, str, str]) -> Script[FeedbackReceipt | None]:
+def _replay(write: FeedbackWrite) -> tuple[object, ...]:
+    """The receipt's key: of what the caller named, so that a retry finds it even where a newer trace has come."""
+    rater = write.source_id or anonymous(str(write.trace_id or write.client_request_id))
+    return write.project, rater, write.idempotency_key
+
+
+def replayed_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt | None]:
+    if write.idempotency_key is None:
+        return None
     rows = yield (
         "SELECT body_hash, receipt FROM idempotency"
         " WHERE project = $1 AND source_id = $2 AND key = $3 AND created > $4",
-        (*key, write.now - IDEMPOTENCY_MS),
+        (*_replay(write), write.now - IDEMPOTENCY_MS),
     )
     if not rows:
         return None

@@ -153,6 +153,9 @@ class SQLiteStore:
     def record_feedback(self, write: FeedbackWrite) -> Awaitable[FeedbackReceipt]:
         return self._writer.submit(sql_feedback.record_feedback, write)
 
+    async def replayed_feedback(self, write: FeedbackWrite) -> FeedbackReceipt | None:
+        return await self._read(sql_feedback.replayed_feedback(write))
+
     def retract_feedback(
         self,
         project: str,

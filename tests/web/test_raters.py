@@ -74,6 +74,20 @@ def test_a_token_has_its_number_of_ratings(shop: Locked) -> None:
     assert int(refused.headers["retry-after"]) > 0
 
 
+def test_a_repeated_rating_is_none_of_a_token_s(shop: Locked) -> None:
+    """A page whose reply was lost asks again by the same Idempotency-Key, also when its ratings are used up."""
+    asked = ask(shop.gateway, key=shop.keys["chat"])
+    target, token = f"/feedback?trace_id={asked['trace_id']}", asked["feedback_token"]
+
+    def rate(key: str, body: Any = GOOD) -> Reply:
+        return by_token(shop.gateway, "POST", target, body, token, **{"Idempotency-Key": key})
+
+    first = [rate(key).json for key in ("one", "one", "one", "one", "two", "three")]  # three are allowed
+    assert rate("four").status == 429
+    assert rate("one").json == first[0] == first[3]
+    assert rate("one", {"is_correct": False}).status == 422
+
+
 def test_a_secret_key_makes_tokens(shop: Locked) -> None:
     """For the trace's own user or whom it names, by JSON or query, for the names it allows; not for another project."""
     asked = ask(shop.gateway, key=shop.keys["chat"], user_id="ada")
