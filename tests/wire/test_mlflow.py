@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -184,6 +185,15 @@ def test_no_valid_unicode() -> None:
         body.decode_text('"\\ud800"', str, "it")
     with pytest.raises(BadRequest):
         body.decode(b"\xff", dict)
+
+
+@pytest.mark.parametrize(("value", "taken"), [("é" * 5_000, True), ("é" * 5_000 + "e", False)])
+def test_the_size_of_a_value(value: str, taken: bool) -> None:
+    """10,000 bytes of UTF-8, as in a rating."""
+    message = assessments.Message(assessment_name="x", feedback=assessments.FeedbackValue(value=value))
+    update = assessments.Update(assessment=message, update_mask="feedback")
+    with nullcontext() if taken else pytest.raises(GatewayError, match="more than 10000 bytes"):
+        assessments.read_change(update)
 
 
 def test_deep_assessments() -> None:

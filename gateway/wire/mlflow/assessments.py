@@ -230,7 +230,7 @@ def _checked(value: Any, *, floats: bool = True) -> Any:
     """The value, small enough; its numbers as protobuf's Value knows them."""
     try:
         value = _floats(value) if floats else value
-        size = len(msgspec.json.encode(value))
+        size = len(value.encode() if isinstance(value, str) else msgspec.json.encode(value))
     except RecursionError:
         invalid("The value is nested too deeply.")
     except OverflowError:
