@@ -1,7 +1,8 @@
 """The EventLog: everything one answer said, in order, and readers that each hold a cursor into it.
 
 An event's position is its `id` on the wire. `Started` is at 1; text and reasoning add one a character, any other
-event adds one; the terminal event is at the end plus one. So a position can be found again in the running log and in
+event adds one; the terminal event is at the end plus one, or, where the server was stopped or killed, after whatever
+a client may have had, of which the end may not be stored. So a position can be found again in the running log and in
 a stored answer alike, whatever was merged on the way.
 
 Text is kept once, JSON-escaped as it came. Raw frames for the OpenAI wire are held only until their one reader takes
@@ -17,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from gateway.domain.answer import Part
-from gateway.domain.events import Delta, Event, ReasoningDelta, Started, Terminal, TextDelta, ToolCallDelta
+from gateway.domain.events import Delta, Event, Failed, ReasoningDelta, Started, Terminal, TextDelta, ToolCallDelta
 
 if TYPE_CHECKING:
     from gateway.streaming.reader import Reader
 
 Kind = Literal["text", "reasoning", "tool_call"]
+LAST = 999_999_999_999_999  # no position is beyond it
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
@@ -74,6 +76,7 @@ class EventLog:
         self.size = 0  # bytes of text and tool calls
         self.appends = 0  # how often something was appended
         self.closed: Terminal | None = None
+        self.end = LAST  # position of the terminal event, once there is one
         self.readers: set[Reader] = set()
         self._stretches: list[_Stretch] = []
         self._room: asyncio.Future[None] | None = None
@@ -112,6 +115,8 @@ class EventLog:
         """The end. The readers get it after all else."""
         if self.closed is None:
             self.closed = terminal
+            if not (isinstance(terminal, Failed) and terminal.code == "server_shutdown"):
+                self.end = self.position + 1
             for reader in self.readers:
                 reader.notify(())
 
@@ -186,15 +191,15 @@ class EventLog:
                 break
             cursor.stretch += 1
             cursor.offset = 0
-        if self.closed is not None and cursor.position == self.position:
-            cursor.position += 1
+        if self.closed is not None and cursor.position < self.end:
+            cursor.position = self.end
             out.append((cursor.position, self.closed))
         return out
 
     def seek(self, after: int) -> Cursor:
         """A cursor that has had everything up to and including position `after`."""
         cursor = Cursor()
-        cursor.position = max(0, min(after, self.position + (self.closed is not None)))
+        cursor.position = max(0, min(after, self.position if self.closed is None else self.end))
         for index, stretch in enumerate(self._stretches):
             cursor.stretch = index
             had = cursor.position - stretch.start

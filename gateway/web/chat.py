@@ -77,7 +77,7 @@ async def resume(x: Exchange) -> None:
         raise InvalidValue("after: must be an event's id", details=[("after", "must be an event's id")])
     found = await x.services.chat.find(x.principal, trace_id)
     log = found.log if isinstance(found, Run) else found
-    if log is None or (log.closed is not None and int(given) > log.position):
+    if log is None or (log.closed is not None and int(given) >= log.end):
         x.trace_id = trace_id
         await x.no_content()
         return

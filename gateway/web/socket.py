@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from typing import Any
 from urllib.parse import parse_qs
@@ -29,6 +30,7 @@ from gateway.wire.body import Id, convert, decode_fields
 NORMAL, GOING_AWAY, POLICY, BUSY, TOO_FAST = 1000, 1001, 1008, 1013, 4429
 MAX_CHATS = 100  # at once on one socket
 _MOST_ASKED = 1_000
+_MAX_REFUSED = 65_536  # characters of a frame that is looked at for its id only
 _CLOSE_S, _CUT_S = 2, 5  # how long a close may take, and the client's answer to it
 _log = logging.getLogger("gateway.socket")
 
@@ -150,7 +152,7 @@ class Socket:
                     problem = "must be chat, stop, resume, feedback or ping"
                     raise InvalidValue(f"type: {problem}", details=[("type", problem)])
         except GatewayError as error:
-            await self._say_error(error, answers)
+            await self._say_error(error, answers or _given_id(message.get("text") or ""))
 
     async def _chat(self, chat_id: str, fields: dict[str, msgspec.Raw]) -> None:
         self._check_free(chat_id)
@@ -170,7 +172,7 @@ class Socket:
         caller = self._caller(fields)
         found = await self._services.chat.find(caller, trace_id)
         log = found.log if isinstance(found, Run) else found
-        if log is None or (log.closed is not None and after > log.position):
+        if log is None or (log.closed is not None and after >= log.end):
             raise NotFound("There is nothing to resume.", code="nothing_to_resume")
         self._services.metrics.resumed()
         token = self._services.chat.resumed_token(caller, trace_id)
@@ -270,6 +272,16 @@ class Socket:
         abort = self._scope.get("extensions", {}).get("gateway.abort")
         if abort is not None:
             abort()
+
+
+def _given_id(frame: str) -> dict[str, Any]:
+    """The id of a frame that was not understood, so that its sender needn't wait for an answer."""
+    try:
+        found = json.loads(frame[:_MAX_REFUSED])["id"]
+        msgspec.json.encode(found)  # ValueError for half of a surrogate pair
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    return {"id": found} if isinstance(found, str | int) else {}
 
 
 def _required_id(answers: dict[str, Any]) -> str:

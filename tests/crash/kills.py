@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -115,11 +116,15 @@ def _lost(heard: Heard, row: dict[str, Any], moment: float) -> float:
 
 
 async def _resume(port: int, heard: Heard, row: dict[str, Any]) -> None:
-    """A stream that was cut off replays its stored text, from any place, and ends with the one error."""
+    """A stream that was cut off replays its stored text, from any place, and ends with the one error; also for its own
+    client, which may have had more than was stored."""
     stored = row["response"][0]["content"]
-    half = len(stored) // 2
-    for after, text in ((0, stored), (1 + half, stored[half:])):
+    half, had = len(stored) // 2, len(heard.text)
+    for after, text in ((0, stored), (1 + half, stored[half:]), (1 + had, stored[had:])):
         reply = await fetch(port, "GET", f"/chat/stream/{heard.trace_id}?after={after}")
         assert text_of(reply.frames) == text
         assert endings(reply.frames) == ["server_shutdown"]
         assert reply.whole
+    ends = [int(number) for number in re.findall(rb"^id: (\d+)$", reply.body, re.MULTILINE)]
+    assert ends[-1] > 1 + had
+    assert (await fetch(port, "GET", f"/chat/stream/{heard.trace_id}?after={ends[-1]}")).status == 204

@@ -18,6 +18,7 @@ from gateway.domain.events import (
     Delta,
     Done,
     Event,
+    Failed,
     Finished,
     ReasoningDelta,
     Started,
@@ -207,6 +208,18 @@ def test_a_reader_beyond_the_end_of_a_running_log_still_ends() -> None:
     log.close(DONE)
     log.close(Done("tr-1", "length", None, 1, 2))  # the first one counts
     assert log.read(cursor) == [(2, DONE)]
+
+
+@pytest.mark.parametrize("after", [1, 3, 4, 400])
+def test_the_end_of_a_stopped_server_comes_after_all_that_a_client_had(after: int) -> None:
+    """It may have had more than was stored when the server was killed."""
+    failed = Failed("tr-1", "The server stopped.", "server_shutdown", retryable=True)
+    log = EventLog(STARTED)
+    log.restore([("text", "ab")])
+    log.close(failed)
+    assert log.read(log.seek(after))[-1:] == [(log.end, failed)]
+    assert log.end > 10**14
+    assert log.read(log.seek(log.end)) == []
 
 
 def test_a_call_that_no_decoder_takes_is_kept_as_text() -> None:

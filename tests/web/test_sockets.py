@@ -38,20 +38,21 @@ async def ws(edge: GatewayProcess) -> AsyncIterator[ClientConnection]:
         yield connection
 
 
-BAD: dict[str, tuple[str | bytes, str, str | None]] = {
+BAD: dict[str, tuple[str | bytes, str, str | int | None]] = {
     "binary": (b"\x00\xff", "not_json", None),
     "binary-json": (b'{"type": "ping"}', "not_json", None),
     "empty": ("", "not_json", None),
     "not-json": ("hello", "not_json", None),
     "deep": ('{"type": ' + "[" * 50_000 + "]" * 50_000 + "}", "not_json", None),
-    "surrogate": ('{"type": "chat", "id": "x", "message": "\\ud800"}', "invalid_value", None),
+    "surrogate": ('{"type": "chat", "id": "x", "message": "\\ud800"}', "invalid_value", "x"),
+    "surrogate-id": ('{"type": "ping", "id": "\\ud800"}', "invalid_value", None),
     "array": ("[]", "invalid_value", None),
     "no-type": ('{"id": "x"}', "invalid_value", "x"),
     "type-number": ('{"type": 3, "id": "x"}', "invalid_value", "x"),
     "type-unknown": ('{"type": "dance", "id": "x"}', "invalid_value", "x"),
-    "id-number": ('{"type": "ping", "id": 5}', "invalid_value", None),
-    "id-empty": ('{"type": "chat", "id": "", "message": "hi"}', "invalid_value", None),
-    "id-long": (json.dumps({"type": "chat", "id": "i" * 251, "message": "hi"}), "invalid_value", None),
+    "id-number": ('{"type": "ping", "id": 5}', "invalid_value", 5),
+    "id-empty": ('{"type": "chat", "id": "", "message": "hi"}', "invalid_value", ""),
+    "id-long": (json.dumps({"type": "chat", "id": "i" * 251, "message": "hi"}), "invalid_value", "i" * 251),
     "no-id": ('{"type": "chat", "message": "hi"}', "invalid_value", None),
     "no-message": ('{"type": "chat", "id": "x"}', "invalid_value", "x"),
     "empty-message": ('{"type": "chat", "id": "x", "message": ""}', "invalid_value", "x"),
@@ -75,7 +76,7 @@ BAD: dict[str, tuple[str | bytes, str, str | None]] = {
 
 @pytest.mark.parametrize(("data", "code", "frame_id"), BAD.values(), ids=BAD.keys())
 async def test_bad_frames(
-    ws: ClientConnection, edge: GatewayProcess, data: str | bytes, code: str, frame_id: str | None
+    ws: ClientConnection, edge: GatewayProcess, data: str | bytes, code: str, frame_id: str | int | None
 ) -> None:
     """An error frame, with the frame's id if it had one; nothing is stored, and the socket still works."""
     before = len(edge.store.traces())
