@@ -42,7 +42,7 @@ from gateway.providers.openai import OpenAIProvider
 from gateway.providers.router import Router
 from gateway.storage.maintenance import keep_sweeping
 from gateway.storage.sqlite import SQLiteStore
-from gateway.storage.sqlite_file import parse_url
+from gateway.storage.sqlite_file import check_unowned, parse_url
 from gateway.streaming.runs import Runs
 from gateway.web.edge import Edge
 from gateway.web.files import Pages
@@ -227,7 +227,12 @@ async def opened(config: Config, logs: Logs) -> AsyncIterator[Gateway]:
 
 async def run(config: Config, path: Path | None, logs: Logs) -> None:
     """Serve until SIGTERM or SIGINT; a second signal ends the drain."""
-    with contextlib.closing(listen(config.server.host, config.server.port)) as listener:
+    try:
+        listener = listen(config.server.host, config.server.port)
+    except GatewayError:
+        check_unowned(parse_url(config.store.url))  # where it was started twice, this says which process has it
+        raise
+    with contextlib.closing(listener):
         async with opened(config, logs) as gateway:
             http = server(gateway.app, config, gateway.chat.limits, gateway.metrics.refused)
             loop = asyncio.get_running_loop()

@@ -165,6 +165,13 @@ class OwnerLock:
             self._descriptor = -1
 
 
+def check_unowned(path: Path) -> None:
+    """Conflict if another process owns the store; nothing is made where there is none."""
+    path = locate(path)
+    if Path(f"{path}.lock").exists():
+        OwnerLock.take(path).release()
+
+
 def trim(connection: sqlite3.Connection, pages: int) -> bool:
     """Cut up to `pages` free pages off the file. Whether it got shorter: a file of before could not."""
     before = connection.execute("PRAGMA page_count").fetchone()[0]

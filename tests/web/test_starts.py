@@ -63,16 +63,18 @@ def test_a_config_that_is_no_toml(refused: Refused, tmp_path: Path, text: str) -
     assert "bad.toml" in refused("", "--config", str(bad), code=2)
 
 
-def test_a_second_server_on_the_store(edge: GatewayProcess, refused: Refused) -> None:
+@pytest.mark.parametrize("same_port", [False, True])
+def test_a_second_server_on_the_store(edge: GatewayProcess, refused: Refused, same_port: bool) -> None:
     """It is told who holds it, and the first goes on."""
     before = edge.store.traces()
-    assert str(edge.pid) in refused(store=edge.store_path)
+    line = refused(store=edge.store_path, port=edge.port if same_port else 0)
+    assert f"is in use by process {edge.pid} (started" in line
     assert works(edge)
     assert len(edge.store.traces()) == len(before) + 1
 
 
 def test_a_port_in_use(edge: GatewayProcess, refused: Refused) -> None:
-    """The address is named, and no store is made."""
+    """By something that isn't this store's gateway. The address is named, and no store is made."""
     line = refused(port=edge.port)
     assert f"127.0.0.1:{edge.port}" in line
     assert works(edge)

@@ -31,7 +31,8 @@ export async function* answer(options: AnswerOptions): AsyncGenerator<AnswerEven
   let after = 0;
   let replayed = false;
   let attempt = 0;
-  for (;;) {
+  connections: for (;;) {
+    const had = after;
     let news = false;
     try {
       const source = stream
@@ -46,9 +47,15 @@ export async function* answer(options: AnswerOptions): AsyncGenerator<AnswerEven
           after = event.seq;
           if (event.type === "start") stream = { traceId: event.trace_id, token: event.feedback_token ?? stream?.token };
         }
+        const last = events.at(-1);
+        if (had && last?.type === "error" && last.code === "server_shutdown") {
+          // It was killed amid the answer, and more may have come than it had stored: what is rated is the record.
+          after = 0;
+          yield [{ type: "restart" }];
+          continue connections;
+        }
         yield events;
-        const last = events.at(-1)?.type;
-        if (last === "done" || last === "error") return;
+        if (last?.type === "done" || last?.type === "error") return;
       }
       if (!stream) throw new ChatError("The answer broke off before it began.", "offline", true);
       if (!news && (attempt > 0 || !body)) {
