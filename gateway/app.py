@@ -21,18 +21,18 @@ from typing import Any
 import msgspec
 import uvloop
 
-from gateway.auth import KeyRing, keys_required
+from gateway.access.authenticator import Door
+from gateway.access.keys import KeyRing, keys_required
+from gateway.access.limits import Limits
 from gateway.chat import Chat, Settings
-from gateway.config import Config, Target
-from gateway.config_load import config_hash
-from gateway.config_watch import watch
+from gateway.config.load import config_hash
+from gateway.config.schema import Config, Target
+from gateway.config.watch import watch
 from gateway.domain import ids
 from gateway.domain.trace import Attempt, ChatRecord, RatingRecord, TraceEnd
-from gateway.door import Door
 from gateway.erasure import Erasure
 from gateway.errors import GatewayError, StoreUnavailable
-from gateway.feedback.capture import Feedback
-from gateway.limits import Limits
+from gateway.feedback.service import Feedback
 from gateway.observability.feed import Feed
 from gateway.observability.logs import Logs, local_url, program, startup_lines
 from gateway.observability.metrics import Metrics
@@ -40,9 +40,9 @@ from gateway.providers.base import Provider
 from gateway.providers.demo import DemoProvider
 from gateway.providers.openai import OpenAIProvider
 from gateway.providers.router import Router
-from gateway.storage.maintenance import keep_sweeping
-from gateway.storage.sqlite import SQLiteStore
-from gateway.storage.sqlite_file import check_unowned, parse_url
+from gateway.storage.retention import keep_sweeping
+from gateway.storage.sqlite.engine import SQLiteStore
+from gateway.storage.sqlite.file import check_unowned, parse_url
 from gateway.streaming.runs import Runs
 from gateway.web.edge import Edge
 from gateway.web.files import Pages

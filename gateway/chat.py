@@ -11,21 +11,21 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gateway.auth import Principal
-from gateway.config import Config
+from gateway.access.keys import Principal
+from gateway.access.limits import Limits
+from gateway.config.schema import Config
 from gateway.domain import ids
 from gateway.domain.answer import Part, answer_text
 from gateway.domain.events import Done, Failed, Started, Terminal
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt, ChatRecord, Outcome, State, Trace, TraceEnd, TraceStart
 from gateway.errors import AnswerTooLong, GatewayError, InvalidValue, NotFound, ProviderRefused, TooLarge
-from gateway.limits import Limits
 from gateway.providers.router import Router
-from gateway.storage.base import Store
+from gateway.storage.engine import Store
 from gateway.streaming.log import EventLog
+from gateway.streaming.recorder import Recorder
 from gateway.streaming.run import Owner, Run
 from gateway.streaming.runs import Runs
-from gateway.tracing.recorder import Recorder
 
 _TURNS = 50  # of a conversation that are looked at; the first of them brings the earlier ones along
 NO_SUCH_STREAM = "There is no such stream."

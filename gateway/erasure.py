@@ -15,9 +15,9 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from gateway.config import Config
+from gateway.config.schema import Config
 from gateway.errors import GatewayError, InvalidValue, StoreUnavailable
-from gateway.storage.base import EraseStore
+from gateway.storage.engine import EraseStore
 from gateway.streaming.runs import Runs
 
 T = TypeVar("T")

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.server import GatewayProcess, ServerProcess
+from gateway.storage.sqlite.engine import SQLiteStore
+from tests.support.servers import GatewayProcess, ServerProcess
 
 StartGateway = Callable[..., GatewayProcess]
 
@@ -70,3 +71,13 @@ async def chaos() -> AsyncIterator[Any]:
         yield upstream
     finally:
         await upstream.close()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SQLiteStore]:
+    """A store of this test's own, opened as its server would."""
+    opened = await SQLiteStore.open(tmp_path / "gateway.db", own=True)
+    try:
+        yield opened
+    finally:
+        await opened.close()

@@ -9,9 +9,10 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from gateway.auth import KEYLESS, Principal
+from gateway.access.keys import KEYLESS, Principal
+from gateway.access.tokens import Tokens
 from gateway.chat import Chat, Settings, replay, stored_parts
-from gateway.config import Capture, Config
+from gateway.config.schema import Capture, Config
 from gateway.domain import ids
 from gateway.domain.answer import Part
 from gateway.domain.events import Done, Failed, Started
@@ -30,14 +31,13 @@ from gateway.errors import (
 )
 from gateway.providers.demo import DemoProvider
 from gateway.providers.router import Router
-from gateway.storage.base import Session
+from gateway.storage.engine import Session
 from gateway.streaming.log import EventLog
+from gateway.streaming.recorder import Recorder
 from gateway.streaming.run import Ending, Run
-from gateway.tokens import Tokens
-from gateway.tracing.recorder import Recorder
 from gateway.wire import native
-from tests.storage.rows import a_start
-from tests.streaming.parts import FakeStore, Rig, Says
+from tests.support.rows import a_start
+from tests.support.runs import FakeStore, Rig, Says
 
 TOKENS = Tokens(["k"], 60)
 OTHER = Principal("key-2", "chat", "default", "other")

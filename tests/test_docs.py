@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.config import Config
-from gateway.config_load import load
+from gateway.config.load import load
+from gateway.config.schema import Config
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "config.toml"

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from gateway import erasure
-from gateway.config import Config, Dimension, Feedback
+from gateway.config.schema import Config, Dimension, Feedback
 from gateway.domain.trace import Outcome
 from gateway.erasure import ANSWERED, ASKED, Erased, Erasure, Wanted
 from gateway.errors import InvalidValue, StoreUnavailable
-from gateway.storage.sqlite import SQLiteStore
-from tests.storage.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
+from gateway.storage.sqlite.engine import SQLiteStore
+from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 
 ANN = Wanted("ann")
 

@@ -14,31 +14,21 @@ LAYERS = {
     "gateway.errors": 0,
     "gateway.domain": 0,
     "gateway.config": 1,
-    "gateway.config_load": 1,
-    "gateway.config_watch": 1,
     "gateway.wire": 1,
-    "gateway.storage.base": 1,
-    "gateway.providers.base": 1,
+    "gateway.storage": 1,
     "gateway.providers": 2,
-    "gateway.streaming": 2,
-    "gateway.tracing": 2,
-    "gateway.storage": 2,
-    "gateway.tokens": 1,
-    "gateway.auth": 2,
-    "gateway.limits": 2,
+    "gateway.access": 2,
     "gateway.observability": 2,
-    "gateway.door": 3,
-    "gateway.chat": 3,
-    "gateway.feedback": 3,
-    "gateway.erasure": 3,
-    "gateway.mlflow": 3,
-    "gateway.web": 4,
-    "gateway.chaos": 4,
-    "gateway.app": 5,
-    "gateway.conformance": 5,
-    "gateway.ops": 5,
-    "gateway.cli": 6,
-    "gateway.__main__": 7,
+    "gateway.streaming": 3,
+    "gateway.chat": 4,
+    "gateway.feedback": 5,
+    "gateway.erasure": 5,
+    "gateway.mlflow": 5,
+    "gateway.web": 6,
+    "gateway.chaos": 6,
+    "gateway.app": 7,
+    "gateway.cli": 8,
+    "gateway.__main__": 9,
 }
 
 
@@ -54,9 +44,8 @@ def home_of(module: str) -> str:
 
 
 def package_of(module: str) -> str:
-    """gateway.X; the files config*.py are one package in all but name."""
-    package = ".".join(module.split(".")[:2])
-    return "gateway.config" if package.startswith("gateway.config") else package
+    """gateway.X."""
+    return ".".join(module.split(".")[:2])
 
 
 def imports_of(file: Path) -> set[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.chaos import content, http, shapes, wire
+from gateway.chaos import content, http, wire
+from gateway.chaos import formats as shapes
 from gateway.chaos.case import Case, Family
 
 FAMILIES: tuple[Family, ...] = tuple(

@@ -21,10 +21,11 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from gateway.chaos import judge, server
+from gateway.chaos import server
+from gateway.chaos import verdict as judge
 from gateway.chaos.case import Case, Expect
 from gateway.chaos.cases import CASES, case_for
-from gateway.chaos.visit import Seen, visit
+from gateway.chaos.probe import Seen, visit
 
 GRACE_S = 5.0  # after a client's end, until the provider must have been let go
 ALONE = ("flaky", "stale", "close-idle")  # what one request does to them the next one feels: last, one at a time

@@ -6,8 +6,8 @@ from typing import Any
 
 from gateway.domain import ids
 from gateway.mlflow.call import Call
-from gateway.storage import mlflow_assessments as sql
-from gateway.wire.mlflow import assessments as wire
+from gateway.mlflow.scripts import assessments as sql
+from gateway.mlflow.wire import assessments as wire
 
 
 async def create(call: Call) -> Any:

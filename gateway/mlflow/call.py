@@ -8,9 +8,9 @@ from typing import TypeVar
 import msgspec
 
 from gateway.domain.trace import Assessment
-from gateway.storage.base import ScriptStore
-from gateway.wire.mlflow.body import decode
-from gateway.wire.mlflow.errors import invalid
+from gateway.mlflow.wire.body import decode
+from gateway.mlflow.wire.errors import invalid
+from gateway.storage.engine import ScriptStore
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from gateway.mlflow.call import Call
-from gateway.storage import mlflow_datasets as sql
-from gateway.storage.mlflow_datasets import Dataset, NewRecord, Record
-from gateway.wire.mlflow.body import decode_text, dumps, read_offset, without_none
-from gateway.wire.mlflow.datasets import matches, parse_dataset_filter, parse_dataset_order
-from gateway.wire.mlflow.errors import check_length, check_pairs, invalid
-from gateway.wire.mlflow.traces import MAX_KEY, MAX_TAG
+from gateway.mlflow.scripts import datasets as sql
+from gateway.mlflow.scripts.datasets import Dataset, NewRecord, Record
+from gateway.mlflow.wire.body import decode_text, dumps, read_offset, without_none
+from gateway.mlflow.wire.datasets import matches, parse_dataset_filter, parse_dataset_order
+from gateway.mlflow.wire.errors import check_length, check_pairs, invalid
+from gateway.mlflow.wire.traces import MAX_KEY, MAX_TAG
 
 _MAX_BATCH, _MAX_PAGE, _SOURCES = 10_000, 1_000, ("TRACE", "HUMAN", "DOCUMENT", "CODE", "UNSPECIFIED")
 

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from gateway.mlflow.call import Call
-from gateway.storage import mlflow_experiments as sql
-from gateway.wire.mlflow.body import KeyValue, read_offset, without_none
-from gateway.wire.mlflow.errors import check_length, check_pairs, invalid
-from gateway.wire.mlflow.traces import MAX_KEY, MAX_TAG
+from gateway.mlflow.scripts import experiments as sql
+from gateway.mlflow.wire.body import KeyValue, read_offset, without_none
+from gateway.mlflow.wire.errors import check_length, check_pairs, invalid
+from gateway.mlflow.wire.traces import MAX_KEY, MAX_TAG
 
 _STAGES = {"ACTIVE_ONLY": ("active",), "DELETED_ONLY": ("deleted",), "ALL": ("active", "deleted")}
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from gateway.errors import InvalidValue, UnsupportedType
 from gateway.mlflow.call import Call, Plain
-from gateway.storage import mlflow_runs, mlflow_traces
-from gateway.wire.mlflow import otlp
-from gateway.wire.mlflow.body import dumps
-from gateway.wire.mlflow.conventions import CHAT_USAGE, INPUTS, OUTPUTS, unquoted
-from gateway.wire.mlflow.otlp import SpanRow, as_text, usage_of
-from gateway.wire.mlflow.traces import NAME, SESSION, SPANS_LOCATION, USAGE, USER, ForeignTrace
+from gateway.mlflow.scripts import runs as mlflow_runs
+from gateway.mlflow.scripts import traces as mlflow_traces
+from gateway.mlflow.wire import otlp
+from gateway.mlflow.wire.body import dumps
+from gateway.mlflow.wire.conventions import CHAT_USAGE, INPUTS, OUTPUTS, unquoted
+from gateway.mlflow.wire.otlp import SpanRow, as_text, usage_of
+from gateway.mlflow.wire.traces import NAME, SESSION, SPANS_LOCATION, USAGE, USER, ForeignTrace
 
 _LARGE = 100_000  # bytes that are worth a thread
 _EXPERIMENT, _RUN = "x-mlflow-experiment-id", "x-mlflow-run-id"

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from gateway.mlflow.call import Call
-from gateway.storage import mlflow_runs as sql
-from gateway.storage.mlflow_runs import Run, RunValue, WholeRun
-from gateway.wire.mlflow.body import MAX_TIME, KeyValue, decode_text, dumps, read_offset, without_none
-from gateway.wire.mlflow.errors import check_length, check_pairs, invalid
+from gateway.mlflow.scripts import runs as sql
+from gateway.mlflow.scripts.runs import Run, RunValue, WholeRun
+from gateway.mlflow.wire.body import MAX_TIME, KeyValue, decode_text, dumps, read_offset, without_none
+from gateway.mlflow.wire.errors import check_length, check_pairs, invalid
 
 _STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 _STAGES = {"ACTIVE_ONLY": ("active",), "DELETED_ONLY": ("deleted",), "ALL": ("active", "deleted")}

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 
 from gateway.mlflow.call import Call, Plain
-from gateway.storage import mlflow_search, mlflow_traces
-from gateway.wire.mlflow import assessments, spans, traces
-from gateway.wire.mlflow.body import without_none
-from gateway.wire.mlflow.errors import check_length, invalid, missing
-from gateway.wire.mlflow.filter import parse_filter, parse_order
+from gateway.mlflow.scripts import search as mlflow_search
+from gateway.mlflow.scripts import traces as mlflow_traces
+from gateway.mlflow.wire import assessments, spans, traces
+from gateway.mlflow.wire.body import without_none
+from gateway.mlflow.wire.errors import check_length, invalid, missing
+from gateway.mlflow.wire.filter import parse_filter, parse_order
 
 MAX_RESULTS, _MAX_IDS, _MAX_ARTIFACT = 500, 500, 10_000_000
 

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from gateway import __version__
-from gateway.config import Config, Target
+from gateway.config.schema import Config, Target
 from gateway.domain.ids import now_ms
 from gateway.domain.trace import ChatRecord
 from gateway.observability.lines import Record, clock, json_line, pretty_line, printable, rfc3339

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.config import Provider as ProviderConfig
+from gateway.config.schema import Provider as ProviderConfig
 from gateway.domain.ids import now_ms
 from gateway.errors import ProviderBusy, ProviderError, ProviderRefused
 from gateway.providers.base import Call, Sink
-from gateway.providers.connection import Body
-from gateway.providers.http import Client
+from gateway.providers.http.client import Client
+from gateway.providers.http.connection import Body
 from gateway.wire.upstream import upstream_failure
 
 _MAX_ERROR_BYTES = 65_536

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from gateway.config import Model
+from gateway.config.schema import Model
 from gateway.domain.events import Delta, UsageReported
 from gateway.domain.ids import steady_ms
 from gateway.domain.messages import ChatRequest

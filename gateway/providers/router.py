@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from gateway.config import Config, Model, Target
+from gateway.config.schema import Config, Model, Target
 from gateway.domain.ids import new_span_id, steady_ms
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt
 from gateway.errors import AnswerTooLong, NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.base import Call, Provider
 from gateway.providers.reply import TOO_LATE, Output, Reply
-from gateway.wire.scrub import scrub
+from gateway.wire.redact import scrub
 
 _LONGEST_WAIT_S = 2.0  # a Retry-After beyond this is somebody else's to wait for
 _FAILURES_BEFORE_COOLDOWN = 3

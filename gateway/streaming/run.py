@@ -17,12 +17,12 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.config import Streaming
+from gateway.config.schema import Streaming
 from gateway.domain.answer import Part
 from gateway.domain.events import ChoiceDelta, Delta, Done, Failed, Started, Terminal
 from gateway.domain.trace import Outcome, State, TraceEnd
 from gateway.errors import AnswerTooLong, GatewayError, ProviderTimeout, StoreUnavailable
-from gateway.storage.base import TraceStore
+from gateway.storage.engine import TraceStore
 from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
 

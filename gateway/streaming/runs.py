@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from gateway.config import Streaming
+from gateway.config.schema import Streaming
 from gateway.domain.trace import Checkpoint, Outcome
 from gateway.errors import GatewayError, Unavailable
-from gateway.storage.base import TraceStore
+from gateway.storage.engine import TraceStore
 from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
 from gateway.streaming.run import COMMIT_WAIT_S, Owner, Run

@@ -7,19 +7,19 @@ from typing import Any
 
 import msgspec
 
+from gateway.access.authenticator import TICKET_S
 from gateway.chat import stored_parts
 from gateway.domain import ids
 from gateway.domain.answer import answer_text
 from gateway.domain.events import Done, Terminal
 from gateway.domain.messages import ChatRequest
-from gateway.door import TICKET_S
 from gateway.errors import InvalidValue, NotFound
 from gateway.streaming.reader import Reader
 from gateway.streaming.run import Run
 from gateway.web.exchange import Exchange
 from gateway.web.stream import send_events, send_raw, wait_whole
 from gateway.wire import native, openai
-from gateway.wire.body import convert, decode_fields
+from gateway.wire.chat_body import convert, decode_fields
 
 
 async def begin(x: Exchange, request: ChatRequest, *, resumable: bool = False) -> tuple[Run, Reader]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 
-from gateway.auth import require
+from gateway.access.keys import require
 from gateway.domain import ids
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound
 from gateway.web.exchange import ClientGone, Exchange

@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from gateway.auth import KEYLESS, Principal
+from gateway.access.keys import KEYLESS, Principal
 from gateway.errors import GatewayError, InvalidValue, TooLarge, Unavailable, UnsupportedType
+from gateway.mlflow.wire import errors as mlflow
 from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
 from gateway.wire import native, openai
-from gateway.wire.fields import Problems, once, refuse
-from gateway.wire.mlflow import errors as mlflow
+from gateway.wire.rating_body import Problems, once, refuse
 
 TEXT = b"text/plain; charset=utf-8"
 PIECE_BYTES = 65_536  # what a client must take within send_timeout_s, so that a slow one isn't taken for a dead one

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.access.tokens import MAX_CHARS
 from gateway.errors import InvalidValue, NotFound
-from gateway.tokens import MAX_CHARS
 from gateway.web.exchange import Exchange
 from gateway.wire import feedback as feedback_wire
 

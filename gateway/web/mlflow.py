@@ -5,9 +5,9 @@ from __future__ import annotations
 from gateway.domain import ids
 from gateway.mlflow.call import Call, Plain
 from gateway.mlflow.routes import ENDPOINTS, Endpoint
+from gateway.mlflow.wire.errors import OTLP_PATH
 from gateway.web.exchange import Exchange
 from gateway.web.routes import Handler, Route
-from gateway.wire.mlflow.errors import OTLP_PATH
 
 _ANY_BODY = ("PUT",)
 

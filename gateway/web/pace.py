@@ -19,9 +19,9 @@ import msgspec
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gateway.access.limits import Limits
 from gateway.domain.ids import new_request_id
 from gateway.errors import BadRequest, GatewayError, TooSlow, Unavailable
-from gateway.limits import Limits
 from gateway.wire import native, openai
 
 SWEEP_S = 1.0

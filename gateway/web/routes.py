@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.auth import Role
+from gateway.access.keys import Role
 from gateway.erasure import Erased
 from gateway.web import ai_sdk, chat, feedback, ops, pages
 from gateway.web.exchange import Exchange

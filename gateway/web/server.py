@@ -13,9 +13,9 @@ from sse_starlette.sse import AppStatus
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from gateway.config import Config
+from gateway.access.limits import Limits
+from gateway.config.schema import Config
 from gateway.errors import BadRequest, GatewayError, TooLarge
-from gateway.limits import Limits
 from gateway.web.pace import KEEP_ALIVE_S, SWEEP_S, LimitedConfig, PacedProtocol, resident_mb, sweep
 
 _MAX_HEAD = 65_536

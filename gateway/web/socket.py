@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from gateway.auth import Principal
+from gateway.access.keys import Principal
 from gateway.domain.events import Done, Failed
 from gateway.domain.trace import Outcome
 from gateway.errors import BadRequest, Conflict, Forbidden, GatewayError, InvalidValue, NotFound, TooManyRequests
@@ -25,7 +25,7 @@ from gateway.streaming.run import Run
 from gateway.web.chat import trace_id_of
 from gateway.web.types import Receive, Scope, Send, Services
 from gateway.wire import native
-from gateway.wire.body import Id, convert, decode_fields
+from gateway.wire.chat_body import Id, convert, decode_fields
 
 NORMAL, GOING_AWAY, POLICY, BUSY, TOO_FAST = 1000, 1001, 1008, 1013, 4429
 MAX_CHATS = 100  # at once on one socket

@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
+from gateway.access.authenticator import Door
+from gateway.access.limits import Limits
 from gateway.chat import Chat
-from gateway.config import Config
-from gateway.door import Door
+from gateway.config.schema import Config
 from gateway.erasure import Erasure
-from gateway.feedback.capture import Feedback
-from gateway.limits import Limits
+from gateway.feedback.service import Feedback
 from gateway.observability.feed import Feed
 from gateway.observability.metrics import Metrics
-from gateway.storage.base import Store
+from gateway.storage.engine import Store
 from gateway.web.files import Pages
 
 Scope = MutableMapping[str, Any]

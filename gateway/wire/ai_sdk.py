@@ -16,7 +16,7 @@ from gateway.domain.events import Done, Event, ReasoningDelta, Started, TextDelt
 from gateway.domain.messages import ChatRequest
 from gateway.errors import InvalidValue
 from gateway.wire import native
-from gateway.wire.body import Id, convert, decode_fields
+from gateway.wire.chat_body import Id, convert, decode_fields
 
 HEADERS = [
     (b"cache-control", b"no-cache"),

@@ -14,7 +14,7 @@ from gateway.domain.answer import Part, assistant_messages
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from gateway.domain.messages import Usage
 from gateway.errors import AnswerTooLong, ProviderError
-from gateway.wire.mend import decode_mended
+from gateway.wire.repair import decode_mended
 from gateway.wire.upstream import StreamDecoder
 
 _encode = msgspec.json.encode

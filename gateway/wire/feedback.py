@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from gateway.domain.trace import Value
-from gateway.wire.body import Id
-from gateway.wire.fields import MAX_PAIR, Problems, encode, once, read_object, refuse, take
+from gateway.wire.chat_body import Id
+from gateway.wire.rating_body import MAX_PAIR, Problems, encode, once, read_object, refuse, take
 
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 

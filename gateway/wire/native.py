@@ -14,8 +14,8 @@ from gateway.domain.events import Done, Event, Failed, ReasoningDelta, Started, 
 from gateway.domain.messages import ChatRequest, Usage
 from gateway.domain.trace import preview
 from gateway.errors import GatewayError, InvalidValue
-from gateway.wire.body import Id, Message, Tags, check_messages, convert, decode_fields
-from gateway.wire.body import traceparent as link
+from gateway.wire.chat_body import Id, Message, Tags, check_messages, convert, decode_fields
+from gateway.wire.chat_body import traceparent as link
 
 CONNECTED = b": connected\n\n"
 HEARTBEAT = b": heartbeat\n\n"

@@ -15,7 +15,7 @@ from gateway.domain.answer import Part, assistant_messages
 from gateway.domain.events import Done, Failed
 from gateway.domain.messages import ChatRequest
 from gateway.errors import GatewayError, InvalidValue
-from gateway.wire.body import Id, Tags, check_messages, convert, decode_fields, header_options, traceparent
+from gateway.wire.chat_body import Id, Tags, check_messages, convert, decode_fields, header_options, traceparent
 
 HEARTBEAT = b": heartbeat\n\n"
 DONE = b"data: [DONE]\n\n"

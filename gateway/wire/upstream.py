@@ -16,9 +16,9 @@ import msgspec
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from gateway.errors import AnswerTooLong, ProviderBusy, ProviderError
 from gateway.wire.chunk import Chunk, Message, content_text, decode_chunk, says, usage_of
-from gateway.wire.decodable import undecodable
-from gateway.wire.mend import is_first_half, join_halves, mend
-from gateway.wire.scrub import scrub
+from gateway.wire.json_safety import undecodable
+from gateway.wire.redact import scrub
+from gateway.wire.repair import is_first_half, join_halves, mend
 from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
 
 _encode = msgspec.json.encode

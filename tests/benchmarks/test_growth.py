@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gateway.storage.migrate import migrate
+from gateway.storage.sqlite.migrate import migrate
 from tests.benchmarks.growth import Panel, Series, fill, slope, trace_id
 from tests.benchmarks.growth_svg import draw
 

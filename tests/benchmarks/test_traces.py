@@ -8,7 +8,7 @@ import pytest
 
 from tests.benchmarks import traces
 from tests.conftest import StartGateway
-from tests.server import GatewayProcess
+from tests.support.servers import GatewayProcess
 
 
 def test_what_is_loaded_is_found(tmp_path: Path) -> None:

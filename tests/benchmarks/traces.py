@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from gateway.storage.sqlite_file import connect
+from gateway.storage.sqlite.file import connect
 from tests.benchmarks.report import aligned
-from tests.mlflow.servers import MlflowServer
-from tests.server import GatewayProcess, ServerProcess
+from tests.support.mlflow_servers import MlflowServer
+from tests.support.servers import GatewayProcess, ServerProcess
 
 FIRST = 1_700_000_000_000  # when the first trace was, a second before the next
 GOAL_MS, PAGE, ASKED = 50, 100, 40

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.chaos import CASES, FAMILIES, ChaosServer, Expect, case_for, expected_text
 from gateway.chaos.cases import rows
-from tests.chaos.reference import Answer, Reading, ask, request
+from tests.support.chaos_reader import Answer, Reading, ask, request
 
 DOC = Path(__file__).parents[2] / "docs" / "chaos.md"
 STATUSES = {400: 400, 404: 404, 422: 422, 429: 429}

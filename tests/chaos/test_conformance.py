@@ -16,7 +16,7 @@ from aiohttp import web
 
 from gateway.chaos import CASES, conformance
 from gateway.chaos.conformance import FORMS, Options, example_config
-from tests.server import GatewayProcess, free_port
+from tests.support.servers import GatewayProcess, free_port
 
 
 def test_this_gateway_passes_every_case(tmp_path: Path) -> None:

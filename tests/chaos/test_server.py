@@ -12,7 +12,7 @@ import pytest
 
 from gateway import chaos
 from gateway.chaos import TEXT, ChaosServer
-from tests.chaos.reference import Answer, ask, read, request
+from tests.support.chaos_reader import Answer, ask, read, request
 
 
 async def until(fact: Callable[[], bool]) -> None:

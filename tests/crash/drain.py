@@ -13,8 +13,18 @@ from typing import Any
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.server import GatewayProcess
-from tests.stress.client import TERMINAL, Exchange, allow_many_files, answer_of, endings, fetch, send, text_of, until
+from tests.support.load_client import (
+    TERMINAL,
+    Exchange,
+    allow_many_files,
+    answer_of,
+    endings,
+    fetch,
+    send,
+    text_of,
+    until,
+)
+from tests.support.servers import GatewayProcess
 
 GOING_AWAY = 1001
 _CHATS = 5  # on each socket

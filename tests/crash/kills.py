@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.load import MODELS, Heard, Load, Rated
-from tests.server import GatewayProcess
-from tests.stress.client import allow_many_files, answer_of, endings, fetch, metrics, text_of
+from tests.support.load_client import allow_many_files, answer_of, endings, fetch, metrics, text_of
+from tests.support.servers import GatewayProcess
 
 # Text that is older than this at the kill must be there. A checkpoint is due every second; what is on top of that is
 # for the sweep that begins it, for its commit, and for machines that are busy with clients, gateway and tests at once.

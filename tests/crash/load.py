@@ -11,7 +11,7 @@ import random
 from types import TracebackType
 from typing import Any, Self
 
-from tests.stress.client import Exchange, Reply, fetch, send, text_of
+from tests.support.load_client import Exchange, Reply, fetch, send, text_of
 
 MODELS = ("lorem-40-20ms", "unicode-120-20ms", "lorem-5-5ms", "unicode-400-10ms")
 CLIENTS, RATERS = 24, 8

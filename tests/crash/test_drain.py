@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.conftest import StartGateway
 from tests.crash.drain import drain
-from tests.stress.client import send
+from tests.support.load_client import send
 
 
 async def test_streams_may_end_by_themselves(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.conftest import StartGateway
-from tests.stress.client import fetch, send
+from tests.support.load_client import fetch, send
 
 CONFIG = {
     "server": {"drain_s": 600},

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import openai
 import pytest
 
-from tests.e2e.playback import RECORDINGS, Playback
-from tests.e2e.reference import KEY, AimockProcess
-from tests.server import GatewayProcess
+from tests.support.playback import RECORDINGS, Playback
+from tests.support.reference import KEY, AimockProcess
+from tests.support.servers import GatewayProcess
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.chaos import TEXT
-from tests.e2e.readers import Seen
+from tests.support.readers import Seen
 
 STREAMS = ("native-stream", "v1-stream", "websocket")
 PLAIN = ("native-plain", "v1-plain")

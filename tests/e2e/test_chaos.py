@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from gateway.chaos import CASES, Expect
-from tests.e2e.readers import WIRES, Seen, clients, rate
-from tests.e2e.rig import Levels, Rig, model, rig
+from tests.support.readers import WIRES, Seen, clients, rate
+from tests.support.rig import Levels, Rig, model, rig
 
 ALONE = ("flaky-1", "stale", "close-idle")  # what one request does to them the next one feels
 CODES = {"upstream_error": "upstream_", "timeout": "upstream_timeout", "too_long": "answer_too_long"}

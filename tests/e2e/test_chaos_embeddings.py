@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from gateway.chaos import CASES
-from tests.e2e.readers import clients
-from tests.e2e.rig import Levels, Rig, model, rig
+from tests.support.readers import clients
+from tests.support.rig import Levels, Rig, model, rig
 
 # They come to no end, so a timeout or the limit of a reply's size ends them.
 ENDLESS = ("comments-forever", "endless-0ms", "endless-line", "stall-head", "stall-before", "stall-after-3")

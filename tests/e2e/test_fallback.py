@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from gateway.chaos import expected_text
-from tests.e2e.readers import WIRES, chat_stream, clients, v1_plain, v1_stream
-from tests.e2e.rig import Rig, model, rig
+from tests.support.readers import WIRES, chat_stream, clients, v1_plain, v1_stream
+from tests.support.rig import Rig, model, rig
 
 # What fails before its first token, and the error that its span then shows.
 BEFORE = {

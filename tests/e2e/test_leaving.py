@@ -8,9 +8,9 @@ import time
 import openai
 import pytest
 
-from tests.e2e.playback import Playback
-from tests.e2e.wire import joined
-from tests.server import GatewayProcess
+from tests.support.playback import Playback
+from tests.support.servers import GatewayProcess
+from tests.support.wires import joined
 
 
 @pytest.mark.parametrize("after", [1, 5], ids=["first-token", "in-the-middle"])

@@ -15,8 +15,8 @@ import pytest
 
 from gateway.chaos import expected_text
 from tests.e2e.moments import Moment, moments, named
-from tests.e2e.readers import WIRES, Seen, clients, rate, read_native
-from tests.e2e.rig import Levels, Rig, model, rig, until
+from tests.support.readers import WIRES, Seen, clients, rate, read_native
+from tests.support.rig import Levels, Rig, model, rig, until
 
 GRACE_S = 0.3
 CANCEL = named(moments(long=True))

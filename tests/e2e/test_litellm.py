@@ -9,9 +9,9 @@ from typing import Any
 import openai
 import pytest
 
-from tests.e2e.reference import KEY, LiteLLMProcess
-from tests.e2e.wire import fold, request, text_of
-from tests.server import GatewayProcess
+from tests.support.reference import KEY, LiteLLMProcess
+from tests.support.servers import GatewayProcess
+from tests.support.wires import fold, request, text_of
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1500)]
 ASK: list[Any] = [{"role": "user", "content": "go"}]

@@ -9,9 +9,9 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from tests.e2e.reference import KEY, AimockProcess
-from tests.e2e.wire import Reply, fold, joined, request, without_trace_id
-from tests.server import GatewayProcess
+from tests.support.reference import KEY, AimockProcess
+from tests.support.servers import GatewayProcess
+from tests.support.wires import Reply, fold, joined, request, without_trace_id
 
 WEATHER: Any = [
     {

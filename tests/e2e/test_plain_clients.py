@@ -11,9 +11,9 @@ import httpx2
 import openai
 import pytest
 
-from tests.e2e.reference import HERE, need, node
-from tests.e2e.wire import Reply, joined, text_of
-from tests.server import GatewayProcess
+from tests.support.reference import HERE, need, node
+from tests.support.servers import GatewayProcess
+from tests.support.wires import Reply, joined, text_of
 
 
 def fetched(front: GatewayProcess, **body: Any) -> dict[str, Any]:

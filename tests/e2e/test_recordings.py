@@ -10,9 +10,9 @@ import httpx2
 import openai
 import pytest
 
-from tests.e2e.playback import Playback, recorded
-from tests.e2e.wire import Reply, fold, joined, request, text_of, without_trace_id
-from tests.server import GatewayProcess
+from tests.support.playback import Playback, recorded
+from tests.support.servers import GatewayProcess
+from tests.support.wires import Reply, fold, joined, request, text_of, without_trace_id
 
 BROKEN = {"cut-off", "openai-error-midstream"}
 WHOLE = [name for name in recorded(".sse") if name not in BROKEN]

@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from gateway.chaos import CASES, case_for, expected_text
-from tests.e2e.readers import WIRES, Event, Seen, chat_stream, clients, native_ask, read_native, read_socket
-from tests.e2e.rig import Rig, model, rig
+from tests.support.readers import WIRES, Event, Seen, chat_stream, clients, native_ask, read_native, read_socket
+from tests.support.rig import Rig, model, rig
 
 # Slow enough that the reader sees many events, which all have ids to come back to.
 ENDED = ("unicode-50-2ms", "reasoning", "tools", "byte-by-byte", "error-after-3", "escapes", "lone-surrogate")

@@ -14,8 +14,8 @@ import pytest
 
 from gateway.chaos import expected_text
 from tests.e2e.moments import Moment, moments, named
-from tests.e2e.readers import WIRES, Seen, clients, native_ask, rate, read_socket
-from tests.e2e.rig import Levels, Rig, model, rig, until
+from tests.support.readers import WIRES, Seen, clients, native_ask, rate, read_socket
+from tests.support.rig import Levels, Rig, model, rig, until
 
 CASES = named(moments(long=True))
 

@@ -10,9 +10,9 @@ import httpx2
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
-from tests.e2e.playback import Playback
-from tests.e2e.wire import request
-from tests.server import GatewayProcess
+from tests.support.playback import Playback
+from tests.support.servers import GatewayProcess
+from tests.support.wires import request
 
 GO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "go"}]
 LONG: list[ChatCompletionMessageParam] = [{"role": "user", "content": "talk for long"}]

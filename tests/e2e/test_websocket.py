@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.e2e.wire import text_of
-from tests.server import GatewayProcess
+from tests.support.servers import GatewayProcess
+from tests.support.wires import text_of
 
 Frame = dict[str, Any]
 

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.server import GatewayProcess
+from tests.support.servers import GatewayProcess
 
 CHECKS: list[Any] = [
     status_code_conformance,

@@ -16,11 +16,11 @@ from gateway.domain.events import Delta, Finished, TextDelta
 from gateway.errors import GatewayError, ProviderError
 from gateway.web.chat import trace_id_of
 from gateway.wire import native
-from gateway.wire.body import Id, convert, decode_fields
+from gateway.wire.chat_body import Id, convert, decode_fields
 from gateway.wire.completion import CompletionDecoder, FoldingDecoder
 from gateway.wire.feedback import decode_frame
 from gateway.wire.upstream import StreamDecoder
-from tests.wire.streams import TRACE, merged, text_of
+from tests.support.provider_streams import TRACE, merged, text_of
 
 SMALL = 256  # a bound on frames that fuzzed input can pass
 STANDS_IN = re.compile("[\U0010f800-\U0010ffff]")  # the decoder's own use of these is documented in wire/mend.py

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tests.mlflow.servers import CONFIG, MlflowServer, run_scenario
-from tests.server import GatewayProcess
+from tests.support.mlflow_servers import CONFIG, MlflowServer, run_scenario
+from tests.support.servers import GatewayProcess
 
 if __name__ == "__main__":
     with (

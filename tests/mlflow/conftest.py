@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.mlflow.servers import CONFIG
-from tests.server import GatewayProcess
-from tests.web.client import Reply, call
+from tests.support.http_client import Reply, call
+from tests.support.mlflow_servers import CONFIG
+from tests.support.servers import GatewayProcess
 from tests.web.conftest import make_key
 
 V2, V3 = "/api/2.0/mlflow", "/api/3.0/mlflow"

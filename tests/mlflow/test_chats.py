@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.mlflow.conftest import V2, V3, Tracking
-from tests.web.client import call
+from tests.support.http_client import call
 
 HUMAN = {"source_type": "HUMAN", "source_id": "ann"}
 

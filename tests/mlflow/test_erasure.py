@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.config import Config
+from gateway.config.schema import Config
 from gateway.erasure import Erasure, Wanted
 from gateway.mlflow.otlp import trace_of
-from gateway.storage.mlflow_assessments import create_assessment
-from gateway.storage.mlflow_datasets import Dataset, NewRecord, create_dataset, upsert_records
-from gateway.storage.mlflow_traces import get_infos, save_artifact, save_info, save_spans, spans_of
-from gateway.storage.sqlite import SQLiteStore
-from gateway.wire.mlflow import otlp
-from gateway.wire.mlflow.traces import FINALIZED, ForeignTrace
-from tests.storage.rows import PROJECT, a_rating, ask
+from gateway.mlflow.scripts.assessments import create_assessment
+from gateway.mlflow.scripts.datasets import Dataset, NewRecord, create_dataset, upsert_records
+from gateway.mlflow.scripts.traces import get_infos, save_artifact, save_info, save_spans, spans_of
+from gateway.mlflow.wire import otlp
+from gateway.mlflow.wire.traces import FINALIZED, ForeignTrace
+from gateway.storage.sqlite.engine import SQLiteStore
+from tests.support.rows import PROJECT, a_rating, ask
 
 ID = "tr-" + "ab" * 16
 

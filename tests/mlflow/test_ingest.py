@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.mlflow.conftest import V2, V3, Tracking, trace_info
-from tests.web.client import Reply, call
+from tests.support.http_client import Reply, call
 
 BEGIN = 1_770_000_000_000_000_000  # ns
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartGateway
-from tests.mlflow.servers import CONFIG, MlflowServer, run_scenario
 from tests.mlflow.test_scenario import DIFFERENCES
+from tests.support.mlflow_servers import CONFIG, MlflowServer, run_scenario
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 

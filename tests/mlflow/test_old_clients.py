@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartGateway
-from tests.mlflow.servers import CONFIG, QUIET
+from tests.support.mlflow_servers import CONFIG, QUIET
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
 SCRIPT = Path(__file__).with_name("old_client.py")

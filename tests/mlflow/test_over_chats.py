@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from tests.conftest import StartGateway
-from tests.mlflow.servers import CONFIG, QUIET
-from tests.server import GatewayProcess
-from tests.web.client import call
+from tests.support.http_client import call
+from tests.support.mlflow_servers import CONFIG, QUIET
+from tests.support.servers import GatewayProcess
 
 SCRIPT = Path(__file__).with_name("over_chats.py")
 

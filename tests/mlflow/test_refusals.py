@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.mlflow.conftest import V2, V3, Tracking, trace_info
-from tests.web.client import call
+from tests.support.http_client import call
 
 BAD = (400, "INVALID_PARAMETER_VALUE")
 GONE = (404, "RESOURCE_DOES_NOT_EXIST")

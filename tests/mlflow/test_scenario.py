@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartGateway
-from tests.mlflow.servers import CONFIG, Answers, MlflowServer, run_scenario
+from tests.support.mlflow_servers import CONFIG, Answers, MlflowServer, run_scenario
 
 # step → what the gateway answers instead, and why
 DIFFERENCES: dict[str, tuple[Any, str]] = {

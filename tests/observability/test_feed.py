@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 from gateway.observability.feed import Feed, Lost
 from gateway.observability.lines import Record
-from tests.observability.records import chat, rating
+from tests.support.records import chat, rating
 
 
 async def started(feed: Feed) -> tuple[AsyncGenerator[Record | Lost, None], asyncio.Task[Record | Lost]]:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from gateway.config_load import load
+from gateway.config.load import load
 from gateway.observability.logs import Logs, Writer, local_url, startup_lines
-from tests.observability.records import TRACE, chat, rating
+from tests.support.records import TRACE, chat, rating
 
 
 class Pipe:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from gateway.errors import ProviderError
-from gateway.providers.http import Client
-from tests.providers.http_parts import OK, Taker, head, post, served
-from tests.providers.upstream import HEAD, LAST, Raw, part, raw_server, whole
-from tests.streaming.clock import until
+from gateway.providers.http.client import Client
+from tests.support.clock import until
+from tests.support.http_parts import OK, Taker, head, post, served
+from tests.support.upstream import HEAD, LAST, Raw, part, raw_server, whole
 
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import ProviderBusy, ProviderError
-from gateway.providers import connection as connections
-from gateway.providers.connection import Connection, Idle
-from gateway.providers.http import Client
-from tests.providers.http_parts import OK, Taker, post, served
-from tests.providers.upstream import HEAD, LAST, Raw, part, raw_server, whole
-from tests.streaming.clock import until
+from gateway.providers.http import connection as connections
+from gateway.providers.http.client import Client
+from gateway.providers.http.connection import Connection, Idle
+from tests.support.clock import until
+from tests.support.http_parts import OK, Taker, post, served
+from tests.support.upstream import HEAD, LAST, Raw, part, raw_server, whole
 
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
 

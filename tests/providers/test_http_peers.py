@@ -14,15 +14,15 @@ import trustme
 import uvicorn
 
 from gateway import chaos
-from gateway.config import Provider
+from gateway.config.schema import Provider
 from gateway.errors import ProviderError
 from gateway.providers.base import Call
-from gateway.providers.http import Client
+from gateway.providers.http.client import Client
 from gateway.providers.openai import OpenAIProvider
-from tests.e2e.reference import need, node
-from tests.providers.http_parts import Taker
 from tests.providers.test_openai import Sink
-from tests.streaming.clock import until
+from tests.support.clock import until
+from tests.support.http_parts import Taker
+from tests.support.reference import need, node
 
 BODY = b"x" * 300_000
 

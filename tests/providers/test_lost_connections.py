@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway import chaos
-from gateway.config import Provider
+from gateway.config.schema import Provider
 from gateway.errors import ProviderError
 from gateway.providers.base import Call
 from gateway.providers.openai import OpenAIProvider

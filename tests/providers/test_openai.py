@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.config import Provider
+from gateway.config.schema import Provider
 from gateway.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
-from gateway.providers import connection, openai
+from gateway.providers import openai
 from gateway.providers.base import Call
+from gateway.providers.http import connection
 from gateway.providers.openai import OpenAIProvider
-from tests.providers.parts import DONE, WHOLE, chunk, document
-from tests.providers.upstream import HEAD, LAST, Raw, part, raw_server, whole
+from tests.support.router import DONE, WHOLE, chunk, document
+from tests.support.upstream import HEAD, LAST, Raw, part, raw_server, whole
 
 WEEK = 604_800
 GOOD = [HEAD, part(b"".join(WHOLE)), LAST]

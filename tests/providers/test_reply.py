@@ -11,8 +11,8 @@ import pytest
 
 from gateway.domain.events import Finished, UsageReported
 from gateway.errors import AnswerTooLong, ProviderBusy, ProviderError, ProviderTimeout
-from tests.providers.parts import DONE, END, TRACE, USAGE, WHOLE, Json, Rig, chunk, document, request
-from tests.streaming.clock import jumping, ticks
+from tests.support.clock import jumping, ticks
+from tests.support.router import DONE, END, TRACE, USAGE, WHOLE, Json, Rig, chunk, document, request
 
 
 @pytest.fixture(autouse=True)

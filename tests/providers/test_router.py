@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Config, Model, Target
+from gateway.config.schema import Config, Model, Target
 from gateway.errors import NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.router import Router
-from tests.providers.parts import DONE, END, WHOLE, Rig, chunk, request
-from tests.streaming.clock import jumping, ticks
+from tests.support.clock import jumping, ticks
+from tests.support.router import DONE, END, WHOLE, Rig, chunk, request
 
 BOTH = ("a/one", "b/two")
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from gateway.domain.trace import Checkpoint
-from gateway.storage.sqlite import SQLiteStore
-from tests.storage.rows import a_rating, a_start, a_write, an_end
+from gateway.storage.sqlite.engine import SQLiteStore
+from tests.support.rows import a_rating, a_start, a_write, an_end
 
 
 def _say(*words: str) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.storage.sqlite import SQLiteStore
-from tests.storage.rows import PROJECT, a_start, ask
+from gateway.storage.sqlite.engine import SQLiteStore
+from tests.support.rows import PROJECT, a_start, ask
 
 
 async def test_it_stands_between_what_came_before_and_after(store: SQLiteStore) -> None:

@@ -8,8 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from gateway.domain.trace import Outcome, State
-from gateway.storage.sqlite import SQLiteStore
-from tests.storage.rows import PROJECT, ask
+from gateway.storage.sqlite.engine import SQLiteStore
+from tests.support.rows import PROJECT, ask
 
 _LINES = 400
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from gateway.domain.trace import Assessment
 from gateway.errors import Conflict, InvalidValue, NotFound
-from gateway.storage.migrate import migrate
-from gateway.storage.sql import Params, begin_trace, drive
-from gateway.storage.sql_feedback import IDEMPOTENCY_MS, feedback_of, record_feedback, retract_feedback
-from gateway.storage.sqlite import SQLiteStore
-from gateway.storage.writer import bind
-from tests.storage.rows import PROJECT, a_rating, a_start, a_write, ask
+from gateway.storage.scripts.feedback import IDEMPOTENCY_MS, feedback_of, record_feedback, retract_feedback
+from gateway.storage.scripts.traces import Params, begin_trace, drive
+from gateway.storage.sqlite.engine import SQLiteStore
+from gateway.storage.sqlite.migrate import migrate
+from gateway.storage.sqlite.writer import bind
+from tests.support.rows import PROJECT, a_rating, a_start, a_write, ask
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ import aiosqlite
 import pytest
 
 from gateway.errors import Conflict, StoreUnavailable
-from gateway.storage import migrate as migrating
-from gateway.storage import sqlite, sqlite_async
-from gateway.storage.sqlite import SQLiteStore
-from gateway.storage.sqlite_file import parse_url
-from tests.storage.rows import PROJECT, a_key, a_start
+from gateway.storage.sqlite import engine as sqlite
+from gateway.storage.sqlite import migrate as migrating
+from gateway.storage.sqlite import readers as sqlite_async
+from gateway.storage.sqlite.engine import SQLiteStore
+from gateway.storage.sqlite.file import parse_url
+from tests.support.rows import PROJECT, a_key, a_start
 
 
 def test_urls_name_files() -> None:
@@ -167,7 +168,7 @@ async def test_nothing_to_read(tmp_path: Path) -> None:
 
 async def test_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a program that doesn't know of the owner's lock."""
-    monkeypatch.setattr("gateway.storage.sqlite_file._BUSY_MS", 20)
+    monkeypatch.setattr("gateway.storage.sqlite.file._BUSY_MS", 20)
     other = sqlite3.connect(tmp_path / "g.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     await _refused(tmp_path / "g.db", "another program has locked it")
@@ -216,7 +217,7 @@ async def test_a_read_only_file(shared: Path) -> None:
 
 async def test_a_file_system_without_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What can't keep a write-ahead log can't keep the store's promises."""
-    monkeypatch.setattr("gateway.storage.sqlite_file.sqlite3.connect", _memory)
+    monkeypatch.setattr("gateway.storage.sqlite.file.sqlite3.connect", _memory)
     await _refused(tmp_path / "g.db", "allows no write-ahead log")
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.domain.trace import ChatRecord, Outcome, RatingRecord
 from gateway.errors import Conflict, NotFound
-from gateway.storage.sqlite import SQLiteStore
-from tests.storage.rows import PROJECT, a_key, a_rating, a_span, a_start, a_write, an_end, ask
+from gateway.storage.sqlite.engine import SQLiteStore
+from tests.support.rows import PROJECT, a_key, a_rating, a_span, a_start, a_write, an_end, ask
 
 
 async def test_keys_are_listed_as_they_were_added(store: SQLiteStore) -> None:

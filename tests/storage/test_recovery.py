@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from gateway.domain.trace import Checkpoint, Outcome, State
-from gateway.storage.sqlite import SQLiteStore
-from tests.storage.rows import PROJECT, a_start, an_end, ask
+from gateway.storage.sqlite.engine import SQLiteStore
+from tests.support.rows import PROJECT, a_start, an_end, ask
 
 
 async def test_an_open_trace_is_closed_with_its_text(store: SQLiteStore) -> None:

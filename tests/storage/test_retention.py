@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import StoreConfig
+from gateway.config.schema import StoreConfig
 from gateway.domain.trace import Checkpoint
 from gateway.errors import StoreUnavailable
-from gateway.storage.maintenance import BATCH, DAY_MS, keep_sweeping, sweep
-from gateway.storage.migrate import migrate
-from gateway.storage.sqlite import SQLiteStore
-from tests.storage.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
+from gateway.storage.retention import BATCH, DAY_MS, keep_sweeping, sweep
+from gateway.storage.sqlite.engine import SQLiteStore
+from gateway.storage.sqlite.migrate import migrate
+from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 
 
 async def _add(store: SQLiteStore, end_time: int, *, session_id: str = "s", text: str = "Hello") -> str:

@@ -9,10 +9,10 @@ import pytest
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Checkpoint, Outcome, State
 from gateway.errors import Conflict, InvalidValue, NotFound
-from gateway.storage import sql
-from gateway.storage.base import Session
-from gateway.storage.sqlite import SQLiteStore
-from tests.storage.rows import PROJECT, a_span, a_start, an_end, ask
+from gateway.storage.engine import Session
+from gateway.storage.scripts import traces as sql
+from gateway.storage.sqlite.engine import SQLiteStore
+from tests.support.rows import PROJECT, a_span, a_start, an_end, ask
 
 
 async def test_a_begun_trace_is_running(store: SQLiteStore) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.storage.sql import Script
-from gateway.storage.sqlite import SQLiteStore
-from gateway.storage.writer import Writer, bind
-from tests.storage.rows import PROJECT, a_start, an_end, ask
+from gateway.storage.scripts.traces import Script
+from gateway.storage.sqlite.engine import SQLiteStore
+from gateway.storage.sqlite.writer import Writer, bind
+from tests.support.rows import PROJECT, a_start, an_end, ask
 
 
 def _lock(store: SQLiteStore) -> sqlite3.Connection:

@@ -13,9 +13,9 @@ from gateway.errors import GatewayError, ProviderBusy, StoreUnavailable
 from gateway.streaming.run import Run
 from gateway.web.exchange import ClientGone
 from gateway.web.stream import send_raw, wait_whole
-from tests.streaming.asgi import Client, events, serve, services
-from tests.streaming.clock import jumping, ticks, until
-from tests.streaming.parts import Rig, Says, answer_of, finished, text
+from tests.support.asgi import Client, events, serve, services
+from tests.support.clock import jumping, ticks, until
+from tests.support.runs import Rig, Says, answer_of, finished, text
 
 
 def end(terminal: Terminal) -> bytes:

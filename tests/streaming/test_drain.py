@@ -10,9 +10,9 @@ from gateway.domain.events import Failed
 from gateway.errors import Unavailable
 from gateway.streaming.run import Run
 from gateway.web.exchange import ClientGone
-from tests.streaming.asgi import Client, events, serve, services
-from tests.streaming.clock import jumping, ticks, until
-from tests.streaming.parts import Rig, Says, answer_of, text
+from tests.support.asgi import Client, events, serve, services
+from tests.support.clock import jumping, ticks, until
+from tests.support.runs import Rig, Says, answer_of, text
 
 
 async def test_drain() -> None:

@@ -13,8 +13,8 @@ from gateway.domain.messages import Usage
 from gateway.domain.trace import Outcome
 from gateway.errors import StoreUnavailable
 from gateway.streaming import run as run_module
-from tests.streaming.clock import jumping, ticks, until
-from tests.streaming.parts import Rig, Says
+from tests.support.clock import jumping, ticks, until
+from tests.support.runs import Rig, Says
 
 
 async def test_the_terminal_event_follows_the_commit() -> None:

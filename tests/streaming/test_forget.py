@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.streaming import runs as runs_module
-from tests.streaming.parts import Rig, Says
+from tests.support.runs import Rig, Says
 
 
 async def test_what_runs_is_stopped_and_not_kept() -> None:

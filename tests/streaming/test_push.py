@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config import Model
+from gateway.config.schema import Model
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt
 from gateway.providers.reply import Reply
@@ -22,9 +22,9 @@ from gateway.web.server import Gone
 from gateway.web.stream import send_events, send_raw
 from gateway.wire.native import event_json
 from gateway.wire.upstream import StreamDecoder
-from tests.streaming.asgi import Client, services
-from tests.streaming.clock import ticks
-from tests.streaming.parts import Rig
+from tests.support.asgi import Client, services
+from tests.support.clock import ticks
+from tests.support.runs import Rig
 
 TEXTS = st.sampled_from(["a", "word ", "Grüße", "🌍", '"', "\\", "\n", "", "e\u0301", "x" * 50])
 PLAIN = st.builds(lambda text, ascii: frame({"content": text}, ascii=ascii), TEXTS, st.booleans())

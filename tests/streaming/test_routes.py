@@ -11,9 +11,9 @@ import pytest
 from gateway.domain import ids
 from gateway.errors import GatewayError, NotFound, StoreUnavailable
 from gateway.web import chat as routes
-from tests.streaming.asgi import Client, events, services
-from tests.streaming.clock import ticks
-from tests.streaming.parts import Says
+from tests.support.asgi import Client, events, services
+from tests.support.clock import ticks
+from tests.support.runs import Says
 from tests.test_chat import Spine, a_trace, keep
 
 

@@ -10,8 +10,8 @@ import pytest
 from gateway.domain.events import ChoiceDelta, Done, Failed
 from gateway.domain.trace import Outcome
 from gateway.errors import GatewayError, NotFound, ProviderBusy, ProviderError, ProviderTimeout, StoreUnavailable
-from tests.streaming.clock import jumping, ticks, until
-from tests.streaming.parts import Rig, Says, answer_of, finished
+from tests.support.clock import jumping, ticks, until
+from tests.support.runs import Rig, Says, answer_of, finished
 
 
 async def test_complete() -> None:

@@ -14,8 +14,8 @@ from gateway.errors import StoreUnavailable
 from gateway.streaming import runs as runs_module
 from gateway.streaming.reader import Reader
 from gateway.streaming.run import Run
-from tests.streaming.clock import jumping, ticks
-from tests.streaming.parts import Rig, Says, text
+from tests.support.clock import jumping, ticks
+from tests.support.runs import Rig, Says, text
 
 
 def now() -> float:

@@ -11,8 +11,8 @@ import pytest
 from gateway.domain.events import ReasoningDelta, Started, ToolCallDelta
 from gateway.errors import AnswerTooLong
 from gateway.streaming.log import EventLog
-from tests.streaming.clock import ticks
-from tests.streaming.parts import Rig, Says, text
+from tests.support.clock import ticks
+from tests.support.runs import Rig, Says, text
 
 
 def log() -> EventLog:

@@ -8,9 +8,9 @@ import pytest
 
 from gateway.web.exchange import ClientGone
 from gateway.web.stream import send_events
-from tests.streaming.asgi import Client, events, serve, services
-from tests.streaming.clock import jumping, ticks
-from tests.streaming.parts import Rig, Says, text
+from tests.support.asgi import Client, events, serve, services
+from tests.support.clock import jumping, ticks
+from tests.support.runs import Rig, Says, text
 
 
 async def test_the_end_waits_for_the_client() -> None:

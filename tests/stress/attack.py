@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from tests.stress.client import allow_many_files, send
+from tests.support.load_client import allow_many_files, send
 
 _HEAD = b"POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 _BODY = b"Content-Length: 1000000\r\n\r\n{"

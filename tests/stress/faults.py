@@ -19,8 +19,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.server import GatewayProcess
-from tests.stress.client import answer_of, endings, fetch, send, text_of
+from tests.support.load_client import answer_of, endings, fetch, send, text_of
+from tests.support.servers import GatewayProcess
 
 MODEL = "lorem-40-20ms"
 CONFIG: dict[str, Any] = {"models": {"default": {"targets": [f"demo/{MODEL}"]}}}

@@ -16,10 +16,10 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.server import GatewayProcess
-from tests.stress.client import allow_many_files, answer_of, endings, fetch, metrics, send, text_of, until
 from tests.stress.memory import resident_kb
 from tests.stress.streams import ChaosProcess
+from tests.support.load_client import allow_many_files, answer_of, endings, fetch, metrics, send, text_of, until
+from tests.support.servers import GatewayProcess
 
 MODEL = "lorem-100-20ms"
 OTHERS = 30

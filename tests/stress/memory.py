@@ -12,9 +12,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.server import GatewayProcess
-from tests.stress.client import Exchange, Reply, allow_many_files, send, until
 from tests.stress.streams import ChaosProcess
+from tests.support.load_client import Exchange, Reply, allow_many_files, send, until
+from tests.support.servers import GatewayProcess
 
 MODEL = "lorem-3-0ms"
 IDLE_MODEL = "stall-after-1"

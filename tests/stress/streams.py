@@ -14,8 +14,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.server import GatewayProcess, ServerProcess
-from tests.stress.client import Exchange, Frames, allow_many_files, answer_of, endings, metrics, send, text_of
+from tests.support.load_client import Exchange, Frames, allow_many_files, answer_of, endings, metrics, send, text_of
+from tests.support.servers import GatewayProcess, ServerProcess
 
 LONG_MODEL = "lorem-80000-0ms"
 HUGE_MODEL = "huge-line-1"  # a megabyte in one token: more than the kernel ever holds for a client

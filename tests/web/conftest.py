@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.server import GatewayProcess, ServerProcess
-from tests.web.client import call
+from tests.support.http_client import call
+from tests.support.servers import GatewayProcess, ServerProcess
 
 ORIGIN = "https://app.example"
 MAX_BODY = 200_000

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from tests.server import GatewayProcess
-from tests.web.client import call
+from tests.support.http_client import call
+from tests.support.servers import GatewayProcess
 
 HI = [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi"}]}]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.server import GatewayProcess
-from tests.web.client import assert_native, assert_openai, by_hand, call, dialled, read_reply
+from tests.support.http_client import assert_native, assert_openai, by_hand, call, dialled, read_reply
+from tests.support.servers import GatewayProcess
 from tests.web.conftest import MAX_BODY, works
 
 PATHS = ["/chat", "/chat/stream", "/v1/chat/completions"]

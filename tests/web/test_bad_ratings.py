@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.server import GatewayProcess
-from tests.web.client import NO_TRACE, Reply, ask, assert_native, by_hand, call
+from tests.support.http_client import NO_TRACE, Reply, ask, assert_native, by_hand, call
+from tests.support.servers import GatewayProcess
 
 GOOD = {"is_correct": True, "comment": None}
 

@@ -10,8 +10,8 @@ import jwt
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.server import GatewayProcess
-from tests.web.client import ask, assert_native, by_token, call, close_code, hear, hear_end, say, socket_url
+from tests.support.http_client import ask, assert_native, by_token, call, close_code, hear, hear_end, say, socket_url
+from tests.support.servers import GatewayProcess
 from tests.web.conftest import PAGE, SECRET, Locked, make_key, until, works
 from tests.web.test_ops import listening
 

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from tests.conftest import StartGateway
-from tests.server import GatewayProcess
-from tests.web.client import NO_TRACE, ask, assert_native, assert_openai, by_hand, call, dialled, read_reply
+from tests.support.http_client import NO_TRACE, ask, assert_native, assert_openai, by_hand, call, dialled, read_reply
+from tests.support.servers import GatewayProcess
 from tests.web.conftest import ORIGIN, Locked, works
 
 # Request and trace IDs

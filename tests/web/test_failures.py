@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.auth import KeyRing
-from gateway.config import Config
-from gateway.door import Door
+from gateway.access.authenticator import Door
+from gateway.access.keys import KeyRing
+from gateway.config.schema import Config
 from gateway.observability.metrics import Metrics
 from gateway.web.edge import Edge
 from gateway.web.exchange import Exchange

@@ -14,8 +14,8 @@ from gateway.errors import NotFound
 from gateway.web import pages
 from gateway.web.exchange import Exchange
 from gateway.web.files import Pages
-from tests.server import GatewayProcess
-from tests.web.client import Reply, call
+from tests.support.http_client import Reply, call
+from tests.support.servers import GatewayProcess
 
 SCRIPT = "index-AbCd_-12.js"
 

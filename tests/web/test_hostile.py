@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from tests.server import GatewayProcess
-from tests.web.client import ask, assert_native, by_hand, call, dialled, read_reply, shaken
+from tests.support.http_client import ask, assert_native, by_hand, call, dialled, read_reply, shaken
+from tests.support.servers import GatewayProcess
 from tests.web.conftest import CONFIG, works
 
 HOST = b"Host: localhost\r\n"

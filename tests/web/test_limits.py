@@ -14,8 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.conftest import StartGateway
-from tests.server import GatewayProcess
-from tests.web.client import (
+from tests.support.http_client import (
     Reply,
     assert_native,
     assert_openai,
@@ -29,6 +28,7 @@ from tests.web.client import (
     shaken,
     socket_url,
 )
+from tests.support.servers import GatewayProcess
 from tests.web.conftest import CONFIG, MAX_BODY, make_key
 
 MESSAGES = [{"role": "user", "content": "hi"}]

@@ -16,8 +16,8 @@ import pytest
 from gateway.web.routes import ROUTES
 from gateway.wire import native
 from tests.conftest import StartGateway
-from tests.server import GatewayProcess
-from tests.web.client import ask, assert_native, call
+from tests.support.http_client import ask, assert_native, call
+from tests.support.servers import GatewayProcess
 from tests.web.conftest import CONFIG, Locked
 
 

@@ -12,12 +12,12 @@ from typing import Any, cast
 import pytest
 from uvicorn.server import ServerState
 
-from gateway.config import Config, Server
-from gateway.limits import Limits
+from gateway.access.limits import Limits
+from gateway.config.schema import Config, Server
 from gateway.web.pace import KEEP_ALIVE_S, MAX_PIPELINED, most_connections, sweep
 from gateway.web.server import HttpProtocol, server
-from tests.server import GatewayProcess
-from tests.web.client import assert_native, assert_openai, by_hand, call, dialled, read_reply, shaken
+from tests.support.http_client import assert_native, assert_openai, by_hand, call, dialled, read_reply, shaken
+from tests.support.servers import GatewayProcess
 from tests.web.conftest import CONFIG, works
 from tests.web.test_hostile import BODY, HOST, POST
 from tests.web.test_limits import eventually

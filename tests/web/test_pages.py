@@ -14,9 +14,9 @@ import pytest
 from websockets.asyncio.client import connect
 
 from gateway.domain import ids
-from tests.e2e.wire import Reply
-from tests.server import GatewayProcess
-from tests.web.client import ask, assert_native, by_token, call, close_code, hear, hear_end, say, socket_url
+from tests.support.http_client import ask, assert_native, by_token, call, close_code, hear, hear_end, say, socket_url
+from tests.support.servers import GatewayProcess
+from tests.support.wires import Reply
 from tests.web.conftest import ORIGIN, PAGE, SECRET, Locked, make_key, until
 
 GOOD = {"is_correct": True}

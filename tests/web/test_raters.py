@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.access.tokens import Tokens
 from gateway.domain import ids
-from gateway.tokens import Tokens
 from tests.conftest import StartGateway
-from tests.e2e.wire import Reply
-from tests.web.client import ask, assert_native, by_token, call
+from tests.support.http_client import ask, assert_native, by_token, call
+from tests.support.wires import Reply
 from tests.web.conftest import CONFIG, PAGE, Locked, until
 
 GOOD = {"is_correct": True}

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
-from gateway.tokens import Tokens
+from gateway.access.tokens import Tokens
 from gateway.web.mlflow import MLFLOW_ROUTES
 from gateway.web.routes import ROUTES, Route
-from tests.web.client import ask, call, close_code, hear, say, socket_url
+from tests.support.http_client import ask, call, close_code, hear, say, socket_url
 from tests.web.conftest import Locked, make_key, until, works
 
 # `other`: admin of another project. `page`: a publishable key, from its own page, another's, and no page at all.

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.server import GatewayProcess
-from tests.web.client import ask, assert_native, assert_openai, call, dialled
+from tests.support.http_client import ask, assert_native, assert_openai, call, dialled
+from tests.support.servers import GatewayProcess
 from tests.web.conftest import ChaosProcess
 
 TEXT = "Grüße, Welt 🌍! It still works."

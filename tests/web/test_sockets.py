@@ -14,8 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.conftest import StartGateway
-from tests.server import GatewayProcess
-from tests.web.client import (
+from tests.support.http_client import (
     INSIDE,
     NO_TRACE,
     ask,
@@ -28,6 +27,7 @@ from tests.web.client import (
     socket_url,
     text_of,
 )
+from tests.support.servers import GatewayProcess
 from tests.web.conftest import CONFIG, MAX_BODY, ORIGIN, Locked, make_key
 
 

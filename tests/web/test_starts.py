@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import GatewayProcess
-from tests.web.client import ask
+from tests.support.http_client import ask
+from tests.support.servers import GatewayProcess
 from tests.web.conftest import CONFIG, works
 
 Refused = Callable[..., str]

@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.e2e.wire import fold
-from tests.server import GatewayProcess
-from tests.web.client import (
+from tests.support.http_client import (
     assert_native,
     assert_openai,
     call,
@@ -27,6 +25,8 @@ from tests.web.client import (
     socket_url,
     text_of,
 )
+from tests.support.servers import GatewayProcess
+from tests.support.wires import fold
 from tests.web.conftest import CONFIG, ChaosProcess, works
 
 HI = [{"role": "user", "content": "hi"}]

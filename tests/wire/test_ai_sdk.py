@@ -12,7 +12,7 @@ from gateway.domain.events import Done, Event, Failed, ReasoningDelta, Started, 
 from gateway.domain.messages import ChatRequest, Usage
 from gateway.errors import InvalidValue
 from gateway.wire.ai_sdk import DONE, UIMessageStream, decode_chat
-from tests.wire.streams import TRACE
+from tests.support.provider_streams import TRACE
 
 STARTED = Started(TRACE, "chat-1", "default")
 

@@ -14,8 +14,21 @@ from gateway.domain.events import Finished, UsageReported
 from gateway.domain.messages import Usage
 from gateway.errors import AnswerTooLong
 from gateway.wire.completion import CompletionDecoder, FoldingDecoder
-from tests.wire.golden import RECORDINGS, check
-from tests.wire.streams import PLACES, TEXT, TRACE, chunks, cuts, decoder, delta, few, merged, read, text_of, written
+from tests.support.golden import RECORDINGS, check
+from tests.support.provider_streams import (
+    PLACES,
+    TEXT,
+    TRACE,
+    chunks,
+    cuts,
+    decoder,
+    delta,
+    few,
+    merged,
+    read,
+    text_of,
+    written,
+)
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
 

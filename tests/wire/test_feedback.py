@@ -10,7 +10,7 @@ import pytest
 from gateway.errors import BadRequest, InvalidValue, TooLarge
 from gateway.wire import feedback as wire
 from gateway.wire.feedback import Rating, Subject
-from gateway.wire.fields import MAX_BODY
+from gateway.wire.rating_body import MAX_BODY
 
 TRACE = "tr-" + "0" * 31 + "a"
 QUERY = {"trace_id": TRACE, "user_id": "ann"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import Dimension
+from gateway.config.schema import Dimension
 from gateway.errors import GatewayError, InvalidValue
 from gateway.wire import feedback as wire
 from gateway.wire.feedback import General, Rating, Subject, Thumb

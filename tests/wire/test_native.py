@@ -12,8 +12,8 @@ from gateway.domain.events import Done, Event, Failed, ReasoningDelta, Started, 
 from gateway.domain.messages import Usage
 from gateway.errors import BadRequest, GatewayError, InvalidValue, Unavailable
 from gateway.wire import native
-from tests.wire.golden import check
-from tests.wire.streams import TRACE
+from tests.support.golden import check
+from tests.support.provider_streams import TRACE
 
 STARTED = Started(TRACE, "s-1 “x”", "default", "gw-ft-a.b")
 EVENTS: list[tuple[int, Event]] = [

@@ -21,8 +21,8 @@ from gateway.errors import (
     Unauthorized,
 )
 from gateway.wire import openai
-from tests.wire.golden import RECORDINGS, check
-from tests.wire.streams import TRACE, decoder
+from tests.support.golden import RECORDINGS, check
+from tests.support.provider_streams import TRACE, decoder
 
 PARENT = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 ASK = [{"role": "user", "content": "Hi"}]

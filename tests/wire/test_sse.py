@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
-from tests.wire.streams import PLACES, cuts, few
+from tests.support.provider_streams import PLACES, cuts, few
 
 LINES = st.sampled_from([b"data: a", b"data:b", b"data", b"data:  c ", b": comment", b"id: 1", b"event: x", b"", b"x"])
 ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])

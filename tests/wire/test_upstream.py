@@ -13,7 +13,19 @@ from gateway.domain.events import ChoiceDelta, Finished, UsageReported
 from gateway.domain.messages import Usage
 from gateway.errors import ProviderBusy, ProviderError
 from gateway.wire.upstream import upstream_failure
-from tests.wire.streams import PLACES, TRACE, chunks, cuts, decoder, delta, few, read, text_of, units, written
+from tests.support.provider_streams import (
+    PLACES,
+    TRACE,
+    chunks,
+    cuts,
+    decoder,
+    delta,
+    few,
+    read,
+    text_of,
+    units,
+    written,
+)
 
 
 def sse(*payloads: Any) -> bytes:

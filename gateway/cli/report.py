@@ -1,0 +1,173 @@
+"""`gateway report`: how many chats were rated, how, and by which dimensions. Of the store, beside a running server."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.domain.trace import Value
+from gateway.observability.lines import pretty_row
+from gateway.storage.scripts import export as sql_export
+from gateway.storage.scripts.feedback import read_value
+from gateway.storage.scripts.traces import strings
+from gateway.storage.sqlite.look import reading
+
+THUMB = "user_feedback"
+_GROUPS, _DIMENSIONS = (24, 9, 9, 9, 9, 13), (24, 26, 9, 15)  # columns, with the two spaces after each
+_MOST_OPTIONS = 50  # different texts of one name that are told apart
+
+
+class Scale(msgspec.Struct):
+    """Raw scores given on one scale, such as `1-5`."""
+
+    scale: str
+    count: int = 0
+    mean: float = 0.0
+
+
+class Dimension(msgspec.Struct, kw_only=True):
+    """Ratings of one name. `mean` is of the numbers (0 to 1 on a scale) and of truths as 0 and 1."""
+
+    name: str
+    count: int = 0
+    mean: float | None = None
+    scales: list[Scale] = []
+    options: dict[str, int] = {}
+
+
+class Group(msgspec.Struct, kw_only=True):
+    """`model` None: all of them. `chats`: that ended and are still stored; `rated_chats`: those with a valid rating."""
+
+    model: str | None
+    chats: int = 0
+    rated_chats: int = 0
+    feedback_rate: float | None = None
+    ratings: int = 0
+    thumbs_up: int = 0
+    thumbs_down: int = 0
+    positive_rate: float | None = None
+    dimensions: list[Dimension] = []
+
+
+class _Sum:
+    """Of one name's ratings."""
+
+    def __init__(self) -> None:
+        self.count = self.numbers = 0
+        self.total = 0.0
+        self.scales: dict[str, tuple[int, int]] = {}  # scale → how many, their sum
+        self.options: Counter[str] = Counter()
+
+    def add(self, value: Value, metadata: Mapping[str, str]) -> None:
+        self.count += 1
+        if isinstance(value, bool | int | float):
+            self.numbers += 1
+            self.total += value
+            scale, score = metadata.get("scale"), metadata.get("score", "")
+            if scale and score.removeprefix("-").isdecimal() and score.isascii() and len(score) < 20:
+                count, total = self.scales.get(scale, (0, 0))
+                if count or len(self.scales) < _MOST_OPTIONS:
+                    self.scales[scale] = (count + 1, total + int(score))
+            return
+        for option in value if isinstance(value, list) else [value]:
+            if option in self.options or len(self.options) < _MOST_OPTIONS:
+                self.options[option] += 1
+
+    def dimension(self, name: str) -> Dimension:
+        scales = sorted(self.scales.items(), key=lambda item: -item[1][0])
+        return Dimension(
+            name=name,
+            count=self.count,
+            mean=self.total / self.numbers if self.numbers else None,
+            scales=[Scale(scale, count, total / count) for scale, (count, total) in scales],
+            options=dict(self.options.most_common()),
+        )
+
+
+class _Tally:
+    """Of one model, or of all."""
+
+    def __init__(self) -> None:
+        self.chats = self.rated = self.up = self.down = 0
+        self.names: dict[str, _Sum] = {}
+
+    def add(self, name: str, value: Value, metadata: Mapping[str, str]) -> None:
+        if name == THUMB and isinstance(value, bool):
+            self.up += value
+            self.down += not value
+        else:
+            self.names.setdefault(name, _Sum()).add(value, metadata)
+
+    def group(self, model: str | None) -> Group:
+        thumbs = self.up + self.down
+        return Group(
+            model=model,
+            chats=self.chats,
+            rated_chats=self.rated,
+            feedback_rate=self.rated / self.chats if self.chats else None,
+            ratings=thumbs + sum(each.count for each in self.names.values()),
+            thumbs_up=self.up,
+            thumbs_down=self.down,
+            positive_rate=self.up / thumbs if thumbs else None,
+            dimensions=[self.names[name].dimension(name) for name in sorted(self.names)],
+        )
+
+
+def report(store: Path, since: int, project: str | None = None) -> list[Group]:
+    """The total, then each model. Chats asked since then, and ratings given since then, whatever their chat's age."""
+    total, models = _Tally(), dict[str, _Tally]()
+    with reading(store) as reader:
+        for row in reader.rows(sql_export.chats(since, project)):
+            for tally in (total, models.setdefault(row["model"], _Tally())):
+                tally.chats += row["chats"]
+                tally.rated += row["rated"]
+        for row in reader.rows(sql_export.ratings(since, project)):
+            value, metadata = read_value(row["value"]), strings(row["metadata"])
+            for tally in (total, models.setdefault(row["model"], _Tally())):
+                tally.add(row["name"], value, metadata)
+    return [total.group(None), *(models[name].group(name) for name in sorted(models))]
+
+
+def as_text(groups: list[Group]) -> str:
+    """For people, 80 columns wide."""
+    lines = [_row("", "chats", "rated", "rate", "thumbs", "positive", widths=_GROUPS)]
+    for group in groups:
+        thumbs = group.thumbs_up + group.thumbs_down
+        share, positive = _percent(group.feedback_rate), _percent(group.positive_rate)
+        name = _name(group)
+        lines.append(_row(name, group.chats, group.rated_chats, share, thumbs, positive, widths=_GROUPS))
+    rows = [(_name(group), each) for group in groups for each in group.dimensions]
+    if rows:
+        lines += ["", _row("", "dimension", "ratings", "mean", widths=_DIMENSIONS, left=2)]
+        lines += [_row(name, each.name, each.count, _mean(each), widths=_DIMENSIONS, left=2) for name, each in rows]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _name(group: Group) -> str:
+    return "all" if group.model is None else group.model
+
+
+def _row(*texts: Any, widths: tuple[int, ...], left: int = 1) -> str:
+    """The first columns to the left, numbers to the right; two spaces between, the first two narrower for it."""
+    cells = [str(text) for text in texts]
+    wide = [width - 2 for width in widths]
+    cells[left:] = [text.rjust(width) for text, width in zip(cells[left:], wide[left:], strict=True)]
+    return pretty_row(cells, wide)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _mean(dimension: Dimension) -> str:
+    if dimension.scales:
+        first = dimension.scales[0]
+        return f"{first.mean:.2f} of {first.scale.rpartition('-')[2]}"
+    if dimension.options:
+        option, count = next(iter(dimension.options.items()))
+        return f"{count}x {option}"
+    return "-" if dimension.mean is None else f"{dimension.mean:.2f}"

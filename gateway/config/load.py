@@ -1,0 +1,300 @@
+"""How a configuration comes about: the file, then the environment, then checks. Also its hash and its masked text.
+
+It is not the shape of the configuration (gateway/config.py) and not the watcher (gateway/config_watch.py). The CLI
+calls `load` once at the start, the watcher again at each change.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import ipaddress
+import json
+import re
+import tomllib
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gateway.config.schema import ORIGIN, Config, ConfigError, Dimension, Model, Provider, Secret, Target
+
+Look = Callable[[str], str | None]  # a variable's value, for secrets
+PREFIX = "GATEWAY_"
+DEFAULT_DIMENSIONS = {name: Dimension(min=1, max=5) for name in ("accuracy", "helpfulness", "relevance")}
+# Query parameters of /detailed-feedback: a dimension of such a name could not be told from them.
+RESERVED_DIMENSIONS = {"trace_id", "client_request_id", "user_id", "comment"}
+
+
+def find_config(given: str | None) -> Path | None:
+    """The file to read: the one named, else config.toml of the working directory if there is one."""
+    if given is not None:
+        return Path(given)
+    here = Path("config.toml")
+    return here if here.exists() else None
+
+
+def load(path: Path | None, env: Mapping[str, str], *, secrets: bool = True) -> Config:
+    """The whole configuration, checked, its secrets resolved and its defaults filled in. Raises ConfigError.
+    Without `secrets`, for commands that use none, one whose variable isn't set stays `env:NAME`."""
+    look: Look = env.get if secrets else lambda name: env.get(name, f"env:{name}")
+    data = _read(path) if path else {}
+    _override(data, env)
+    try:
+        config = _fill(_build(Config, data, "$", look), look)
+        _check(config)
+    except ConfigError as error:
+        variable = next((name for name in env if _dotted(name) == error.path), None)
+        raise ConfigError(error.path, error.problem, variable or str(path or "environment")) from None
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError("$", f"cannot be read: {error.strerror}", str(path)) from None
+    except UnicodeDecodeError:
+        raise ConfigError("$", "is not UTF-8", str(path)) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError("$", f"is not TOML: {error}", str(path)) from None
+
+
+# --- environment -----------------------------------------------------------------------------------------------------
+
+
+def _steps(name: str) -> list[str]:
+    """GATEWAY_SERVER__PORT → server, port. Names without `__` are other things, such as GATEWAY_KEY."""
+    if not name.startswith(PREFIX) or "__" not in name:
+        return []
+    return name.removeprefix(PREFIX).lower().split("__")
+
+
+def _dotted(name: str) -> str:
+    return ".".join(["$", *_steps(name)])
+
+
+def _override(data: dict[str, Any], env: Mapping[str, str]) -> None:
+    for name in sorted(env):
+        table, kind, path = data, Config, "$"
+        for step in _steps(name):
+            if not isinstance(table, dict):
+                raise ConfigError(path, "is a value, not a table", name)
+            # A name in the file keeps its spelling; a variable can't say "my-model" in any other way than MY_MODEL.
+            key = next((k for k in table if k.lower().replace("-", "_") == step), step)
+            path = f"{path}.{key}"
+            kind = _member(kind, key)
+            if kind is None:
+                raise ConfigError(path, "unknown key", name)
+            parent, table = table, table.get(key, {})
+            if _is_table(kind):
+                parent[key] = table
+        if path != "$":
+            if _is_table(kind):
+                raise ConfigError(path, "is a table: name one of its keys", name)
+            parent[key] = _from_text(env[name], kind, path, name)
+
+
+def _member(kind: Any, key: str) -> Any:
+    """The type of `key` in a table of type `kind`, or None if it has no such key."""
+    if typing.get_origin(kind) is dict:
+        return typing.get_args(kind)[1]
+    return typing.get_type_hints(kind, include_extras=True).get(key) if _is_table(kind) else None
+
+
+def _is_table(kind: Any) -> bool:
+    return typing.get_origin(kind) is dict or (isinstance(kind, type) and issubclass(kind, msgspec.Struct))
+
+
+def _from_text(text: str, kind: Any, path: str, name: str) -> Any:
+    """A variable's text as the struct's type has it; lists as TOML (`["a", "b"]`) or with commas (`a, b`)."""
+    try:
+        if "tuple[" not in str(kind):
+            return msgspec.convert(text, kind, strict=False)
+        if text.lstrip().startswith("["):
+            return tomllib.loads(f"value = {text}")["value"]
+        return [item.strip() for item in text.split(",") if item.strip()]
+    except (msgspec.ValidationError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(path, str(error), name) from None
+
+
+# --- types -----------------------------------------------------------------------------------------------------------
+
+
+def _build(kind: Any, value: Any, path: str, look: Look) -> Any:
+    """msgspec.convert, but an error's path names the keys of dicts too, and secrets are resolved."""
+    if not _is_table(kind):
+        return _leaf(kind, value, path, look)
+    if not isinstance(value, dict):
+        raise ConfigError(path, "a table is expected")
+    built = {}
+    for key, item in value.items():
+        member = _member(kind, key)
+        if member is None:
+            near = difflib.get_close_matches(key, typing.get_type_hints(kind), 1)
+            raise ConfigError(f"{path}.{key}", f"unknown key; did you mean {near[0]}?" if near else "unknown key")
+        built[key] = _build(member, item, f"{path}.{key}", look)
+    if typing.get_origin(kind) is dict:
+        return built
+    for field in msgspec.structs.fields(kind):
+        if field.required and field.name not in built:
+            raise ConfigError(f"{path}.{field.name}", "is required")
+    return kind(**built)
+
+
+def _leaf(kind: Any, value: Any, path: str, look: Look) -> Any:
+    try:
+        leaf = msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        problem, _, at = str(error).partition(" - at `$")
+        path += at.rstrip("`")
+        if typing.get_origin(kind) is typing.Literal:
+            problem = f"{value!r} is none of: {', '.join(typing.get_args(kind))}"
+        if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", problem):
+            raise ConfigError(f"{path}.{unknown[1]}", "unknown key") from None
+        raise ConfigError(path, problem[:1].lower() + problem[1:].replace("object", "table")) from None
+    if "'secret': True" not in str(kind):
+        return leaf
+    if isinstance(leaf, str):
+        return _secret(leaf, path, look)
+    return tuple(_secret(item, f"{path}[{at}]", look) for at, item in enumerate(leaf))
+
+
+def _secret(value: str, path: str, look: Look) -> Secret:
+    if not value.startswith("env:"):
+        return Secret(value)
+    found = look(value.removeprefix("env:"))
+    if not found:
+        raise ConfigError(path, f"the environment has no {value.removeprefix('env:')}")
+    return Secret(found, value)
+
+
+# --- defaults and checks ---------------------------------------------------------------------------------------------
+
+
+def _fill(config: Config, look: Look) -> Config:
+    providers = dict(config.providers)
+    providers.setdefault("demo", Provider(kind="demo", base_url=""))
+    if key := look("OPENAI_API_KEY"):
+        providers.setdefault("openai", Provider(api_key=Secret(key, "env:OPENAI_API_KEY")))
+    target = "openai/gpt-4o-mini" if "openai" in providers else "demo/echo"
+    return msgspec.structs.replace(
+        config,
+        providers=providers,
+        models=config.models or {"default": Model(targets=(target,))},
+        feedback=msgspec.structs.replace(
+            config.feedback, dimensions=config.feedback.dimensions or dict(DEFAULT_DIMENSIONS)
+        ),
+    )
+
+
+def _check(config: Config) -> None:
+    for path, problem in _problems(config):
+        raise ConfigError(path, problem)
+
+
+def _problems(config: Config) -> Iterator[tuple[str, str]]:
+    """What types can't say, in the file's order."""
+    for origin in config.server.cors_origins:
+        if not ORIGIN.fullmatch(origin):
+            yield "$.server.cors_origins", f"{origin!r} is not an exact origin, such as https://app.example.com"
+    for proxy in config.server.trusted_proxies:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            yield "$.server.trusted_proxies", f"{proxy!r} is not an IP address or network"
+    if not config.server.host:
+        yield "$.server.host", "is empty: 0.0.0.0 is every address"
+    if not re.fullmatch(r"sqlite:///(?!:memory:)[^?\0]*[^/?\0]", config.store.url):
+        yield "$.store.url", "sqlite:///file.db or sqlite:////absolute/path/file.db is expected"
+    for name, provider in config.providers.items():
+        path = f"$.providers.{name}"
+        if not name or "/" in name:
+            yield path, "a name is not empty and has no slash"
+        if name == "demo" and provider.kind != "demo":
+            yield path, "demo is built in: choose another name"
+        if provider.kind == "openai" and (problem := _url_problem(provider.base_url)):
+            yield f"{path}.base_url", problem
+    for name, model in config.models.items():
+        path = f"$.models.{name}"
+        if not 1 <= len(name) <= 250:
+            yield path, "a name has 1 to 250 characters"
+        for at, target in enumerate(model.targets):
+            text = target.target if isinstance(target, Target) else target
+            owner, slash, rest = text.partition("/")
+            if not slash or not owner or not rest:
+                yield f"{path}.targets[{at}]", f"{text!r} is not provider/model"
+            elif owner not in config.providers:
+                known = ", ".join(config.providers)
+                yield f"{path}.targets[{at}]", f"no provider {owner!r}: there are {known}"
+    for name, dimension in config.feedback.dimensions.items():
+        if problem := _dimension_problem(name, dimension):
+            yield f"$.feedback.dimensions.{name}", problem
+
+
+def _url_problem(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        return "an http:// or https:// address is expected"
+    if parts.username is not None or parts.password is not None:
+        return "bears credentials: put the key into api_key"
+    return "has a query or a fragment" if parts.query or parts.fragment else None
+
+
+def _dimension_problem(name: str, dimension: Dimension) -> str | None:
+    low, high, options = dimension.min, dimension.max, dimension.options
+    if not 1 <= len(name) <= 245 or name in RESERVED_DIMENSIONS:
+        return "is a name of /detailed-feedback itself" if name in RESERVED_DIMENSIONS else "1 to 245 characters"
+    if options is not None:
+        if low is not None or high is not None:
+            return "is either a scale (min, max) or a choice (options), not both"
+        return None if options and len(set(options)) == len(options) and all(options) else "options differ, none empty"
+    if low is None or high is None:
+        return "needs min and max, or options"
+    # The stored value is score/max.
+    return None if low < high and high > 0 else "min is below max, and max above 0"
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+
+def config_hash(config: Config) -> str:
+    """12 hex that change when the configuration does; secrets are left out."""
+    return hashlib.sha256(masked(config).encode()).hexdigest()[:12]
+
+
+def masked(config: Config) -> str:
+    """The resolved configuration as TOML; of a secret only where it comes from (`env:NAME`), else `***`."""
+    return "\n".join(_tables(config, "")).strip() + "\n"
+
+
+def _tables(table: Any, name: str) -> Iterator[str]:
+    items = table if isinstance(table, dict) else {f: getattr(table, f) for f in table.__struct_fields__}
+    tables = {k: v for k, v in items.items() if isinstance(v, msgspec.Struct | dict)}
+    plain = {k: v for k, v in items.items() if k not in tables and v is not None}
+    if plain:
+        yield f"\n[{name}]"
+        yield from (f"{key} = {_toml(value)}" for key, value in plain.items())
+    for key, value in tables.items():
+        bare = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+        yield from _tables(value, f"{name}.{bare}" if name else bare)
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case Secret():
+            return json.dumps(value.origin if value else "")
+        case tuple():
+            return f"[{', '.join(map(_toml, value))}]"
+        case Target():
+            return f"{{ target = {_toml(value.target)}, weight = {value.weight} }}"
+        case float() if value.is_integer():
+            return str(int(value))
+    return json.dumps(value)

@@ -1,0 +1,1 @@
+"""Transaction scripts of MLflow's entities."""

@@ -1,0 +1,161 @@
+"""What the clauses and orders of a search over traces mean in SQL. Plain functions; called by mlflow_search.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.mlflow.wire.filter import Clause, Order
+from gateway.mlflow.wire.traces import SESSION, USER
+
+_INDEXED = 250  # characters of a value that an index holds
+Add = Callable[[object], str]  # takes a parameter, gives its place
+
+_NAME = "COALESCE(t.name, CASE WHEN t.route <> 'mlflow' THEN 'chat ' || t.model END)"
+_COLUMNS = {
+    ("attribute", "timestamp_ms"): "t.request_time",
+    ("attribute", "execution_time_ms"): "t.duration_ms",
+    ("attribute", "end_time_ms"): "(t.request_time + COALESCE(t.duration_ms, 0))",
+    ("attribute", "status"): "t.state",
+    ("attribute", "request_id"): "t.trace_id",
+    ("attribute", "client_request_id"): "t.client_request_id",
+    ("attribute", "experiment_id"): "t.experiment_id",
+    ("tag", "mlflow.traceName"): _NAME,
+    ("metadata", SESSION): "NULLIF(t.session_id, '')",
+    ("metadata", USER): "t.user_id",
+    ("metadata", "gateway.outcome"): "t.outcome",
+    ("metadata", "gateway.route"): "NULLIF(t.route, 'mlflow')",
+    ("metadata", "gateway.model"): "NULLIF(t.model, '')",
+    ("metadata", "gateway.answered_model"): "t.answered_model",
+    ("metadata", "gateway.provider"): "t.provider",
+    ("metadata", "gateway.finish_reason"): "t.finish_reason",
+    ("metadata", "gateway.error_code"): "t.error_code",
+}
+RUN = ("metadata", "mlflow.sourceRun")
+_LABEL = "SELECT 1 FROM labels l WHERE l.trace_id = t.trace_id AND l.kind = '{kind}' AND l.key = {key}"
+_TYPE = "COALESCE(s.type, CASE WHEN s.parent_id IS NULL THEN 'CHAT_MODEL' ELSE 'LLM' END)"
+_OF_RUN = (
+    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {run}) OR"
+    " t.trace_id IN (SELECT trace_id FROM labels"
+    " WHERE project = {project} AND kind = 'metadata' AND key = 'mlflow.sourceRun' AND value = {run}"
+    " AND LENGTH(value) <= 250))"
+)
+_NUMBER = (  # JSON that begins as a number does
+    "CASE WHEN SUBSTR(a.value, 1, 1) IN ('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
+    " THEN CAST(a.value AS REAL) END"
+)
+# Protobuf's own words around each value: a search for "value" is not to find every span.
+_KINDS = ("string", "int", "bool", "double", "array", "kvlist", "bytes")
+_FRAMES = ("key", "value", "values", *(f"{kind}_value" for kind in _KINDS))
+
+
+def adder(params: list[object]) -> Add:
+    def add(value: object) -> str:
+        params.append(value)
+        return f"${len(params)}"
+
+    return add
+
+
+def equality(project: str, clause: Clause, add: Add) -> str | None:
+    """What an index answers: FROM and WHERE; None for other clauses."""
+    name = (clause.kind, clause.key)
+    if clause.op != "=" or len(str(clause.value)) > _INDEXED or name in _COLUMNS or name == RUN:
+        return None
+    if clause.kind in ("tag", "metadata"):
+        return (
+            f"labels WHERE project = {add(project)} AND kind = '{clause.kind}' AND key = {add(clause.key)}"
+            f" AND value = {add(clause.value)} AND LENGTH(value) <= {_INDEXED}"
+        )
+    if clause.kind in ("feedback", "expectation"):
+        return (
+            f"assessments WHERE project = {add(project)} AND name = {add(clause.key)}"
+            f" AND value IN ({add(clause.value)}, {add(_json(clause.value))}) AND LENGTH(value) <= {_INDEXED}"
+            f" AND kind = '{clause.kind}' AND valid = 1"
+        )
+    return None
+
+
+def clause_sql(project: str, clause: Clause, add: Add) -> str:
+    """One condition on `traces t`."""
+    kind, key = clause.kind, clause.key
+    if (kind, key) == RUN and clause.op == "=":
+        return _OF_RUN.format(run=add(clause.value), project=add(project))
+    if column := _COLUMNS.get((kind, key)):
+        return compare(column, clause.op, clause.value, add)
+    if kind == "issue" or (kind, key) == ("tag", "mlflow.linkedPrompts"):
+        return "1 = 0"  # there are none here
+    if kind in ("tag", "metadata"):
+        label = _LABEL.format(kind=kind, key=add(key))
+        if clause.op in ("IS NULL", "IS NOT NULL"):
+            return f"{'NOT ' if clause.op == 'IS NULL' else ''}EXISTS ({label})"
+        return f"EXISTS ({label} AND {compare('l.value', clause.op, clause.value, add)})"
+    return _assessment(clause, add)
+
+
+def _assessment(clause: Clause, add: Add) -> str:
+    inner = (
+        f"SELECT 1 FROM assessments a WHERE a.trace_id = t.trace_id AND a.kind = '{clause.kind}'"  # noqa: S608
+        f" AND a.name = {add(clause.key)} AND a.valid = 1"
+    )
+    if clause.op in ("IS NULL", "IS NOT NULL"):
+        return f"{'NOT ' if clause.op == 'IS NULL' else ''}EXISTS ({inner})"
+    if clause.op in ("=", "!="):
+        same = f"a.value IN ({add(clause.value)}, {add(_json(clause.value))})"
+        return f"EXISTS ({inner} AND {same if clause.op == '=' else f'NOT {same}'})"
+    if clause.op in ("<", "<=", ">", ">="):
+        return f"EXISTS ({inner} AND {_NUMBER} {clause.op} {add(clause.value)})"
+    # text is stored with its quotes, and searched without
+    text = "CASE WHEN SUBSTR(a.value, 1, 1) = '\"' THEN SUBSTR(a.value, 2, LENGTH(a.value) - 2) ELSE a.value END"
+    return f"EXISTS ({inner} AND {compare(text, clause.op, clause.value, add)})"
+
+
+def spans_sql(clauses: Sequence[Clause], add: Add) -> str:
+    """One span that meets them all; what is asked for by content may stand in a chat's own text instead."""
+    met = " AND ".join(_span(clause, add) for clause in clauses)
+    one = f"EXISTS (SELECT 1 FROM spans s WHERE s.trace_id = t.trace_id AND {met})"  # noqa: S608  our own words
+    if any(clause.key != "content" for clause in clauses):
+        return one
+    asked, said = ([compare(f"t.{name}", c.op, c.value, add) for c in clauses] for name in ("request", "response"))
+    either = " AND ".join(f"({first} OR {second})" for first, second in zip(asked, said, strict=True))
+    return f"({one} OR ({either}))"
+
+
+def _span(clause: Clause, add: Add) -> str:
+    if clause.key == "content":
+        column = "COALESCE(s.otlp, s.attributes)"
+        for word in _FRAMES:
+            column = f"REPLACE({column}, '\"{word}\":', '')"
+    elif clause.key.startswith("attributes."):
+        name = clause.key.removeprefix("attributes.").replace('"', "")
+        path = add(f'$."{name}"')
+        column = f"json_extract(s.attributes, {path})"
+    else:
+        column = _TYPE if clause.key == "type" else f"s.{clause.key}"
+    return compare(column, clause.op, clause.value, add)
+
+
+def compare(column: str, op: str, value: Any, add: Add) -> str:
+    """`column op value`, in SQL."""
+    if op in ("IS NULL", "IS NOT NULL"):
+        return f"{column} {op}"
+    if op in ("IN", "NOT IN"):
+        return f"{column} {op} ({', '.join(add(each) for each in value)})"
+    if op == "ILIKE":
+        return f"LOWER({column}) LIKE LOWER({add(value)})"
+    if op == "RLIKE":
+        return f"{column} REGEXP {add(value)}"
+    return f"{column} {op} {add(value)}"
+
+
+def ordered(order: Order, add: Add) -> str:
+    if column := _COLUMNS.get((order.kind, order.key)):
+        return column
+    label = _LABEL.replace("SELECT 1", "SELECT l.value")
+    return f"({label.format(kind=order.kind, key=add(order.key))})"
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,249 @@
+"""Transaction scripts over evaluation datasets and their records, one record for the same inputs.
+
+See sql.py for what a script is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.errors import InvalidValue, NotFound
+from gateway.mlflow.scripts.experiments import require_experiment
+from gateway.storage.scripts.traces import Params, Row, Script, insert_into, numbers
+
+MAX_RECORDS = 100_000
+USER = "mlflow.user"  # a tag: who did it
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """`tags` and `experiment_ids` are decoded; schema and profile stay JSON, as the wire has them."""
+
+    dataset_id: str
+    project: str
+    name: str
+    digest: str
+    created_time: int
+    last_update_time: int
+    created_by: str | None = None
+    last_updated_by: str | None = None
+    experiment_ids: list[str] = []
+    tags: dict[str, str] = {}
+    schema: str | None = None
+    profile: str | None = None
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """As stored; what is None was never given."""
+
+    record_id: str
+    dataset_id: str
+    inputs: dict[str, Any]
+    outputs: Any = None
+    expectations: dict[str, Any] | None = None
+    tags: dict[str, str] | None = None
+    source: dict[str, Any] | None = None
+    created_time: int = 0
+    last_update_time: int = 0
+    created_by: str | None = None
+    last_updated_by: str | None = None
+
+
+class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """As it comes."""
+
+    inputs: dict[str, Any] = {}
+    outputs: Any = None
+    expectations: dict[str, Any] | None = None
+    tags: dict[str, str] | None = None
+    source: dict[str, Any] | None = None
+
+
+_FIELDS = Dataset.__struct_fields__
+_INSERT = insert_into("datasets", _FIELDS)
+_JSON = ("inputs", "outputs", "expectations", "tags", "source")
+_RECORD_FIELDS = ("dataset_id", "record_id", "created_time", "last_update_time", "created_by", "last_updated_by")
+_INSERT_RECORD = insert_into("dataset_records", (*_RECORD_FIELDS, "input_hash", *_JSON, "source_id"))
+_TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", list: "array", dict: "object"}
+
+
+def source_id(source: dict[str, Any] | None) -> str | None:
+    """The trace that a record was taken from."""
+    data = (source or {}).get("source_data")
+    found = data.get("trace_id") if isinstance(data, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def digest(name: str, time: int) -> str:
+    """Another one after each change."""
+    return hashlib.sha256(f"{name}:{time}".encode()).hexdigest()[:8]
+
+
+def create_dataset(new: Dataset) -> Script[Dataset]:
+    """NotFound for an experiment."""
+    for experiment_id in new.experiment_ids:
+        yield from require_experiment(new.project, experiment_id)
+    plain = msgspec.to_builtins(new) | {"tags": _dump(new.tags), "experiment_ids": _dump(new.experiment_ids)}
+    yield _INSERT, [plain[name] for name in _FIELDS]
+    return new
+
+
+def get_dataset(project: str, dataset_id: str) -> Script[Dataset]:
+    rows = yield "SELECT * FROM datasets WHERE dataset_id = $1 AND project = $2", (dataset_id, project)
+    if not rows:
+        raise NotFound(f"Dataset with ID '{dataset_id}' not found")
+    return _dataset(rows[0])
+
+
+def list_datasets(project: str) -> Script[list[Dataset]]:
+    """All of a project; the caller filters."""
+    rows = yield "SELECT * FROM datasets WHERE project = $1 ORDER BY created_time DESC, dataset_id DESC", (project,)
+    return [_dataset(row) for row in rows]
+
+
+def set_tags(project: str, dataset_id: str, tags: dict[str, str | None]) -> Script[Dataset]:
+    """Set tags, and delete those that are None."""
+    found = yield from get_dataset(project, dataset_id)
+    merged = {key: value for key, value in (found.tags | tags).items() if value is not None}
+    yield "UPDATE datasets SET tags = $2 WHERE dataset_id = $1", (dataset_id, _dump(merged))
+    return msgspec.structs.replace(found, tags=merged)
+
+
+def delete_tag(project: str, dataset_id: str, key: str) -> Script[None]:
+    """One that isn't there is no error, nor is a dataset."""
+    rows = yield "SELECT * FROM datasets WHERE dataset_id = $1 AND project = $2", (dataset_id, project)
+    if rows:
+        yield from set_tags(project, dataset_id, {key: None})
+
+
+def set_experiments(project: str, dataset_id: str, add: Sequence[str], remove: Sequence[str]) -> Script[Dataset]:
+    found = yield from get_dataset(project, dataset_id)
+    for experiment_id in add:
+        yield from require_experiment(project, experiment_id)
+    kept = [each for each in dict.fromkeys([*found.experiment_ids, *add]) if each not in set(remove)]
+    yield "UPDATE datasets SET experiment_ids = $2 WHERE dataset_id = $1", (dataset_id, _dump(kept))
+    return msgspec.structs.replace(found, experiment_ids=kept)
+
+
+def delete_dataset(project: str, dataset_id: str) -> Script[None]:
+    """One that isn't there is no error."""
+    rows = yield (
+        "DELETE FROM datasets WHERE dataset_id = $1 AND project = $2 RETURNING dataset_id",
+        (
+            dataset_id,
+            project,
+        ),
+    )
+    if rows:
+        yield "DELETE FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
+
+
+def upsert_records(
+    project: str, dataset_id: str, records: Sequence[tuple[str, NewRecord]], now: int
+) -> Script[tuple[int, int]]:
+    """New records under the IDs given, and those with known inputs changed: how many of each."""
+    found = yield from get_dataset(project, dataset_id)
+    schema = msgspec.json.decode(found.schema) if found.schema else {"inputs": {}, "outputs": {}, "expectations": {}}
+    inserted, user = 0, None
+    for record_id, new in records:
+        by = (new.tags or {}).get(USER)
+        user = by or user
+        key = hashlib.sha256(msgspec.json.encode(new.inputs, order="sorted")).hexdigest()
+        rows = yield (
+            "SELECT * FROM dataset_records WHERE dataset_id = $1 AND input_hash = $2",
+            (dataset_id, key),
+        )
+        if rows:
+            yield _merged(_record(rows[0]), new, by, now)
+        else:
+            inserted += 1
+            texts = [_dump(getattr(new, name)) for name in _JSON]
+            yield _INSERT_RECORD, (dataset_id, record_id, now, now, by, by, key, *texts, source_id(new.source))
+        _learn(schema, new)
+    counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
+    if counted[0]["n"] > MAX_RECORDS:
+        raise InvalidValue(f"A dataset has at most {MAX_RECORDS} records.")
+    yield (
+        "UPDATE datasets SET last_update_time = $2, last_updated_by = $3, digest = $4, schema = $5, profile = $6"
+        " WHERE dataset_id = $1",
+        (dataset_id, now, user, digest(found.name, now), _dump(schema | {"version": "1.0"}), _profile(counted)),
+    )
+    return inserted, len(records) - inserted
+
+
+def _merged(old: Record, new: NewRecord, by: str | None, now: int) -> tuple[str, Params]:
+    """Expectations and tags are added to those there; outputs are replaced; the first source stays."""
+    outputs = new.outputs if new.outputs is not None else old.outputs
+    expectations = {**(old.expectations or {}), **(new.expectations or {})} or None
+    tags = {**(old.tags or {}), **(new.tags or {})} or None
+    return (
+        "UPDATE dataset_records SET outputs = $3, expectations = $4, tags = $5, source = $6, last_update_time = $7,"
+        " last_updated_by = COALESCE($8, last_updated_by) WHERE dataset_id = $1 AND record_id = $2",
+        (
+            *(old.dataset_id, old.record_id, _dump(outputs), _dump(expectations), _dump(tags)),
+            *(_dump(old.source if old.source is not None else new.source), now, by),
+        ),
+    )
+
+
+def _learn(schema: dict[str, Any], record: NewRecord) -> None:
+    """The type of each field, as it was first seen."""
+    for part in ("inputs", "outputs", "expectations"):
+        values = getattr(record, part)
+        if isinstance(values, dict) and isinstance(schema[part], dict):
+            for name, value in values.items():
+                schema[part].setdefault(name, _TYPES.get(type(value), "null"))
+        elif values is not None and not schema[part]:
+            schema[part] = _TYPES.get(type(values), "null")
+
+
+def get_records(project: str, dataset_id: str, limit: int, after: tuple[int, str] | None) -> Script[list[Record]]:
+    """In the order they came, after the last one seen."""
+    yield from get_dataset(project, dataset_id)
+    time, last = after or (-1, "")
+    rows = yield (
+        "SELECT * FROM dataset_records WHERE dataset_id = $1"
+        " AND (created_time > $2 OR (created_time = $2 AND record_id > $3)) ORDER BY created_time, record_id LIMIT $4",
+        (dataset_id, time, last, limit),
+    )
+    return [_record(row) for row in rows]
+
+
+def delete_records(project: str, dataset_id: str, record_ids: Sequence[str], now: int) -> Script[int]:
+    """How many there were."""
+    found = yield from get_dataset(project, dataset_id)
+    if not record_ids:
+        return 0
+    rows = yield (
+        f"DELETE FROM dataset_records WHERE dataset_id = $1 AND record_id IN ({numbers(2, len(record_ids))})"  # noqa: S608
+        " RETURNING record_id",
+        (dataset_id, *record_ids),
+    )
+    counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
+    yield (
+        "UPDATE datasets SET last_update_time = $2, digest = $3, profile = $4 WHERE dataset_id = $1",
+        (dataset_id, now, digest(found.name, now), _profile(counted)),
+    )
+    return len(rows)
+
+
+def _profile(counted: Sequence[Row]) -> str | None:
+    return _dump({"num_records": counted[0]["n"]}) if counted[0]["n"] else None
+
+
+def _dataset(row: Row) -> Dataset:
+    fields = {name: row[name] for name in _FIELDS}
+    fields |= {name: msgspec.json.decode(row[name]) for name in ("tags", "experiment_ids")}
+    return Dataset(**fields)
+
+
+def _record(row: Row) -> Record:
+    fields = {name: row[name] for name in _RECORD_FIELDS}
+    return Record(**fields, **{name: row[name] and msgspec.json.decode(row[name]) for name in _JSON})
+
+
+def _dump(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()

@@ -1,0 +1,151 @@
+"""Transaction scripts over runs, as far as an evaluation needs them: info, tags, parameters, the last value of each
+metric, the datasets that went in, and the traces that belong to it. See sql.py for what a script is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from gateway.errors import InvalidValue, NotFound
+from gateway.mlflow.scripts.experiments import require_experiment
+from gateway.storage.scripts.traces import Script, insert_into, numbers
+
+MAX_VALUES = 5_000
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    run_id: str
+    project: str
+    experiment_id: str
+    name: str
+    user_id: str
+    status: str = "RUNNING"
+    lifecycle_stage: str = "active"
+    start_time: int
+    end_time: int | None = None
+
+
+class RunValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A tag, a parameter, a metric or an input; `value` of an input is JSON."""
+
+    kind: str
+    key: str
+    value: str
+    step: int = 0
+    time: int = 0
+
+
+class WholeRun(msgspec.Struct, frozen=True):
+    info: Run
+    values: tuple[RunValue, ...]
+
+
+_FIELDS = Run.__struct_fields__
+_INSERT = insert_into("runs", _FIELDS)
+_VALUE = (
+    insert_into("run_values", ("run_id", *RunValue.__struct_fields__))
+    + " ON CONFLICT (run_id, kind, key) DO UPDATE"
+    + " SET value = excluded.value, step = excluded.step, time = excluded.time"
+)
+
+
+def create_run(run: Run, values: Sequence[RunValue]) -> Script[WholeRun]:
+    """NotFound for the experiment."""
+    yield from require_experiment(run.project, run.experiment_id)
+    yield _INSERT, [getattr(run, name) for name in _FIELDS]
+    yield from _add(run.run_id, values)
+    return (yield from get_run(run.project, run.run_id))
+
+
+def get_run(project: str, run_id: str) -> Script[WholeRun]:
+    rows = yield "SELECT * FROM runs WHERE run_id = $1 AND project = $2", (run_id, project)
+    if not rows:
+        raise NotFound(f"Run with id={run_id} not found")
+    values = yield "SELECT * FROM run_values WHERE run_id = $1 ORDER BY kind, key", (run_id,)
+    return WholeRun(
+        Run(**{name: rows[0][name] for name in _FIELDS}),
+        tuple(RunValue(**{name: row[name] for name in RunValue.__struct_fields__}) for row in values),
+    )
+
+
+def update_run(
+    project: str, run_id: str, name: str | None, status: str | None, end_time: int | None
+) -> Script[WholeRun]:
+    """What is None stays."""
+    yield from get_run(project, run_id)
+    yield (
+        "UPDATE runs SET name = COALESCE($2, name), status = COALESCE($3, status), end_time = COALESCE($4, end_time)"
+        " WHERE run_id = $1",
+        (run_id, name, status, end_time),
+    )
+    if name is not None:
+        yield from _add(run_id, [RunValue(kind="tag", key="mlflow.runName", value=name)])
+    return (yield from get_run(project, run_id))
+
+
+def set_stage(project: str, run_id: str, stage: str) -> Script[None]:
+    """`deleted` hides a run, `active` brings it back."""
+    yield from get_run(project, run_id)
+    yield "UPDATE runs SET lifecycle_stage = $2 WHERE run_id = $1", (run_id, stage)
+
+
+def log_values(project: str, run_id: str, values: Sequence[RunValue]) -> Script[None]:
+    """InvalidValue for a parameter that has another value, or too many in all."""
+    known = yield from get_run(project, run_id)
+    params = {value.key: value.value for value in known.values if value.kind == "param"}
+    for value in values:
+        if value.kind == "param" and params.get(value.key, value.value) != value.value:
+            raise InvalidValue(f"Changing param values is not allowed. Param with key='{value.key}' is there already.")
+    if len(known.values) + len(values) > 2 * MAX_VALUES:
+        raise InvalidValue(f"A run has at most {MAX_VALUES} tags, parameters and metrics.")
+    yield from _add(run_id, values)
+
+
+def delete_tag(project: str, run_id: str, key: str) -> Script[None]:
+    whole = yield from get_run(project, run_id)
+    if not any(value.kind == "tag" and value.key == key for value in whole.values):
+        raise NotFound(f"No tag with name: {key} in run with id {run_id}")
+    yield "DELETE FROM run_values WHERE run_id = $1 AND kind = 'tag' AND key = $2", (run_id, key)
+
+
+def link_traces(project: str, run_id: str, trace_ids: Sequence[str]) -> Script[None]:
+    """Traces that aren't there are left out."""
+    yield from get_run(project, run_id)
+    if not trace_ids:
+        return
+    rows = yield (
+        f"SELECT trace_id FROM traces WHERE project = $1 AND trace_id IN ({numbers(2, len(trace_ids))})",  # noqa: S608
+        (project, *trace_ids),
+    )
+    for row in rows:
+        yield (
+            "INSERT INTO run_traces (run_id, trace_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            (run_id, row["trace_id"]),
+        )
+
+
+def search_runs(
+    project: str, experiment_ids: Sequence[str], stages: Sequence[str], limit: int, offset: int
+) -> Script[list[WholeRun]]:
+    """The newest first."""
+    if not experiment_ids:
+        return []
+    places = numbers(2, len(experiment_ids))
+    staged = numbers(2 + len(experiment_ids), len(stages))
+    last = 2 + len(experiment_ids) + len(stages)
+    rows = yield (
+        f"SELECT run_id FROM runs WHERE project = $1 AND experiment_id IN ({places})"  # noqa: S608  numbers only
+        f" AND lifecycle_stage IN ({staged}) ORDER BY start_time DESC, run_id LIMIT ${last} OFFSET ${last + 1}",
+        (project, *experiment_ids, *stages, limit, offset),
+    )
+    found = []
+    for row in rows:
+        found.append((yield from get_run(project, row["run_id"])))
+    return found
+
+
+def _add(run_id: str, values: Iterable[RunValue]) -> Script[None]:
+    for value in values:
+        yield _VALUE, (run_id, *[getattr(value, name) for name in RunValue.__struct_fields__])

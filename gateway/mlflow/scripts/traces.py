@@ -1,0 +1,295 @@
+"""Transaction scripts over traces as MLflow's clients know them: their own in, every one out, tags, deletion.
+
+Info and spans of one trace come apart and in any order, and may come again: whatever comes first makes the row, and
+the info, which is the client's last word, wins. A trace belongs to the project that wrote it first, and a chat of the
+gateway's own to the gateway: nobody else writes into either. See sql.py for what a script is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.domain.trace import Assessment, Trace
+from gateway.errors import InvalidValue, NotFound
+from gateway.mlflow.scripts.experiments import require_experiment
+from gateway.mlflow.wire.conventions import CHAT_USAGE
+from gateway.mlflow.wire.otlp import SpanRow, usage_of
+from gateway.mlflow.wire.spans import chat_spans
+from gateway.mlflow.wire.traces import FINALIZED, NAME, USAGE, ForeignTrace, Stored
+from gateway.storage.scripts.feedback import insert_assessment, to_assessment
+from gateway.storage.scripts.traces import (
+    FOREIGN,
+    PARENT,
+    Row,
+    Script,
+    add_labels,
+    get_spans,
+    numbers,
+    strings,
+    to_json,
+    to_trace,
+)
+
+MAX_TAGS = 1_000
+_CHUNK = 500  # IDs a query
+_SHORT = [name for name in Trace.__struct_fields__ if name not in {"usage", "request", "response", "parts"}]
+INFO = ", ".join((*_SHORT, "prompt_tokens", "completion_tokens", "total_tokens", "experiment_id", "name"))
+_INFO = f"SELECT {INFO}, NULL AS request, NULL AS response, NULL AS parts FROM traces"  # noqa: S608  our own names
+
+_COLUMNS = (
+    "experiment_id",
+    "request_time",
+    "duration_ms",
+    "state",
+    "name",
+    "session_id",
+    "user_id",
+    "client_request_id",
+    "request_preview",
+    "response_preview",
+)
+_SET = ", ".join(f"{name} = ${at}" for at, name in enumerate((*_COLUMNS, "tags", "metadata", "end_time"), 2))
+_UPDATE = f"UPDATE traces SET {_SET} WHERE trace_id = $1"  # noqa: S608  our own names
+_INSERT = (
+    "INSERT INTO traces (trace_id, project, root_span_id, route, model, config_hash, experiment_id, request_time,"
+    " session_id, state, tags, metadata) VALUES ($1, $2, '', $3, '', '', $4, $5, '', 'IN_PROGRESS', '{}', '{}')"
+)
+_SPAN_FIELDS = ("span_id", "parent_id", "name", "type", "start_ms", "end_ms", "status", "message", "attributes", "otlp")
+_SPAN = (
+    f"INSERT INTO spans (trace_id, kind, {', '.join(_SPAN_FIELDS)})"  # noqa: S608  our own names
+    f" VALUES ($1, 'INTERNAL', {numbers(2, len(_SPAN_FIELDS))}) ON CONFLICT (trace_id, span_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _SPAN_FIELDS[1:])
+)
+
+
+# ------------------------------------------------------------------ in
+
+
+def save_info(project: str, trace: ForeignTrace, ratings: Sequence[Assessment], now: int) -> Script[Stored]:
+    """A client's word on its trace. Assessments that came with it before aren't added again."""
+    yield from require_experiment(project, trace.experiment_id)
+    row = yield from _own_row(project, trace)
+    yield from _write(project, trace, row, now)
+    for rating in ratings:
+        known = yield "SELECT 1 FROM assessments WHERE assessment_id = $1", (rating.assessment_id,)
+        if not known:
+            yield insert_assessment(rating, "")
+    (stored,) = yield from get_infos(project, [trace.trace_id])
+    return stored
+
+
+def save_spans(project: str, traces: Sequence[tuple[ForeignTrace, list[SpanRow]]], now: int) -> Script[None]:
+    """Spans, each with what they tell of their trace. All or nothing."""
+    for experiment_id in {trace.experiment_id for trace, _ in traces}:
+        yield from require_experiment(project, experiment_id)
+    rows = []
+    for trace, _ in traces:  # looked at before anything is written
+        rows.append((yield from _known(project, trace.trace_id)))
+    for (trace, spans), known in zip(traces, rows, strict=True):
+        row = known or (yield from _own_row(project, trace))
+        yield from _write(project, _beside(trace, row), row, now)
+        for span in spans:
+            yield _SPAN, (trace.trace_id, *[getattr(span, name) for name in _SPAN_FIELDS])
+        if known is not None and FINALIZED not in strings(known["metadata"]):
+            yield from _count_again(project, trace.trace_id)
+
+
+def _count_again(project: str, trace_id: str) -> Script[None]:
+    """The tokens of all spans that have come so far, where the client hasn't told them itself."""
+    spans = yield "SELECT span_id, parent_id, attributes FROM spans WHERE trace_id = $1", (trace_id,)
+    usage = usage_of((row["span_id"], row["parent_id"], strings(row["attributes"]).get(CHAT_USAGE)) for row in spans)
+    if usage is not None:
+        pair = {USAGE: to_json(usage)}
+        rows = yield "SELECT metadata FROM traces WHERE trace_id = $1", (trace_id,)
+        metadata = to_json(strings(rows[0]["metadata"]) | pair)
+        yield "UPDATE traces SET metadata = $2 WHERE trace_id = $1", (trace_id, metadata)
+        yield from add_labels(project, trace_id, "metadata", pair)
+
+
+def _known(project: str, trace_id: str) -> Script[Row | None]:
+    rows = yield "SELECT * FROM traces WHERE trace_id = $1", (trace_id,)
+    if rows and (rows[0]["project"] != project or rows[0]["route"] != FOREIGN):
+        raise InvalidValue("This trace ID can't be written to.")
+    return rows[0] if rows else None
+
+
+def _own_row(project: str, trace: ForeignTrace) -> Script[Row]:
+    row = yield from _known(project, trace.trace_id)
+    if row is None:
+        yield _INSERT, (trace.trace_id, project, FOREIGN, trace.experiment_id, trace.request_time)
+        row = yield from _known(project, trace.trace_id)
+    assert row is not None  # noqa: S101  it was just made
+    return row
+
+
+def _beside(trace: ForeignTrace, row: Row) -> ForeignTrace:
+    """What spans tell, beside what is there: they fill gaps only, once the client has said its word."""
+    if FINALIZED in strings(row["metadata"]):
+        there = {name: row[name] for name in _COLUMNS if row[name] not in (None, "")}
+        return msgspec.structs.replace(trace, **there, metadata=trace.metadata | strings(row["metadata"]))
+    if row["end_time"] is None:  # made a moment ago
+        return trace
+    start = min(trace.request_time, row["request_time"])
+    ends = [row["request_time"] + (row["duration_ms"] or 0), trace.request_time + (trace.duration_ms or 0)]
+    there = {name: row[name] for name in _COLUMNS if row[name] and getattr(trace, name) in (None, "", "IN_PROGRESS")}
+    return msgspec.structs.replace(trace, **there | {"request_time": start, "duration_ms": max(ends) - start})
+
+
+def _write(project: str, trace: ForeignTrace, row: Row, now: int) -> Script[None]:
+    tags, metadata = strings(row["tags"]) | trace.tags, strings(row["metadata"]) | trace.metadata
+    given = {name: getattr(trace, name) for name in _COLUMNS}
+    for name in ("name", "request_preview", "response_preview"):
+        given[name] = given[name] if given[name] is not None else row[name]
+    yield _UPDATE, (trace.trace_id, *given.values(), to_json(tags), to_json(metadata), row["end_time"] or now)
+    yield from add_labels(project, trace.trace_id, "tag", trace.tags)
+    yield from add_labels(project, trace.trace_id, "metadata", trace.metadata)
+
+
+# ------------------------------------------------------------------ out
+
+
+def get_infos(project: str, trace_ids: Sequence[str]) -> Script[list[Stored]]:
+    """Those that are there, in the order asked for."""
+    found: dict[str, Stored] = {}
+    for at in range(0, len(trace_ids), _CHUNK):
+        chunk = trace_ids[at : at + _CHUNK]
+        rows = yield f"{_INFO} WHERE project = $1 AND trace_id IN ({numbers(2, len(chunk))})", (project, *chunk)
+        found |= {stored.trace.trace_id: stored for stored in (yield from with_company(project, rows))}
+    return [found[trace_id] for trace_id in trace_ids if trace_id in found]
+
+
+def with_company(project: str, rows: Sequence[Row]) -> Script[list[Stored]]:
+    """Rows of INFO with their assessments, and the chats that were made within them."""
+    ids = [row["trace_id"] for row in rows]
+    ratings: dict[str, list[Assessment]] = {}
+    linked: dict[str, list[str]] = {}
+    for at in range(0, len(ids), _CHUNK):
+        chunk = ids[at : at + _CHUNK]
+        rated = yield (
+            f"SELECT * FROM assessments WHERE trace_id IN ({numbers(2, len(chunk))}) AND project = $1"  # noqa: S608  numbers
+            " ORDER BY create_time, assessment_id",
+            (project, *chunk),
+        )
+        for row in rated:
+            if row["retracted"] is None:
+                ratings.setdefault(row["trace_id"], []).append(to_assessment(row))
+        foreign = [row["trace_id"] for row in rows if row["route"] == FOREIGN and row["trace_id"] in set(chunk)]
+        if foreign:
+            chats = yield (
+                "SELECT trace_id, value FROM labels WHERE project = $1 AND kind = 'metadata' AND key = $2"  # noqa: S608
+                f" AND LENGTH(value) <= 250 AND value IN ({numbers(3, len(foreign))}) ORDER BY trace_id",
+                (project, PARENT, *foreign),
+            )
+            for row in chats:
+                linked.setdefault(row["value"], []).append(row["trace_id"])
+    return [
+        Stored(
+            trace=to_trace(row),
+            experiment_id=row["experiment_id"],
+            name=row["name"],
+            foreign=row["route"] == FOREIGN,
+            assessments=tuple(ratings.get(row["trace_id"], ())),
+            linked=tuple(linked.get(row["trace_id"], ())),
+        )
+        for row in rows
+    ]
+
+
+def spans_of(project: str, trace_ids: Iterable[str]) -> Script[dict[str, list[Any]]]:
+    """Spans ready for the wire, by trace; none for a trace that isn't there."""
+    found: dict[str, list[Any]] = {}
+    for trace_id in trace_ids:
+        rows = yield "SELECT * FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
+        if not rows:
+            continue
+        if rows[0]["route"] == FOREIGN:
+            spans = yield "SELECT otlp FROM spans WHERE trace_id = $1 ORDER BY start_ms, span_id", (trace_id,)
+            found[trace_id] = [msgspec.Raw(row["otlp"].encode()) for row in spans]
+        else:
+            trace = to_trace(rows[0])
+            found[trace_id] = list(chat_spans(trace, (yield from get_spans(trace_id))))
+    return found
+
+
+# ------------------------------------------------------------------ tags, deletion
+
+
+def set_tag(project: str, trace_id: str, key: str, value: str | None) -> Script[None]:
+    """Set a tag, or delete it (None). NotFound for the trace, or the tag that is to go."""
+    rows = yield "SELECT tags, name FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
+    if not rows:
+        raise NotFound(f"Trace with ID '{trace_id}' not found.")
+    tags = strings(rows[0]["tags"])
+    if key == NAME:
+        if value is None and rows[0]["name"] is None:
+            raise _no_tag(trace_id, key)
+        yield "UPDATE traces SET name = $2 WHERE trace_id = $1", (trace_id, value)
+        return
+    if value is None:
+        if key not in tags:
+            raise _no_tag(trace_id, key)
+        del tags[key]
+        yield "DELETE FROM labels WHERE trace_id = $1 AND kind = 'tag' AND key = $2", (trace_id, key)
+    else:
+        tags[key] = value
+        if len(tags) > MAX_TAGS:
+            raise InvalidValue(f"A trace has at most {MAX_TAGS} tags.")
+        yield from add_labels(project, trace_id, "tag", {key: value})
+    yield "UPDATE traces SET tags = $2 WHERE trace_id = $1", (trace_id, to_json(tags))
+
+
+def _no_tag(trace_id: str, key: str) -> NotFound:
+    return NotFound(f"No trace tag with key '{key}' for trace with ID '{trace_id}'")
+
+
+def delete_traces(
+    project: str, experiment_id: str, trace_ids: Sequence[str] | None, before: int | None, limit: int
+) -> Script[int]:
+    """Delete traces with all that hangs on them, ratings too; a running chat stays. How many."""
+    if trace_ids is not None:
+        rows = yield (
+            "SELECT trace_id FROM traces WHERE project = $1 AND experiment_id = $2 AND end_time IS NOT NULL"  # noqa: S608
+            f" AND trace_id IN ({numbers(3, len(trace_ids))})",
+            (project, experiment_id, *trace_ids),
+        )
+    else:
+        rows = yield (
+            "SELECT trace_id FROM traces WHERE project = $1 AND experiment_id = $2 AND request_time <= $3"
+            " AND end_time IS NOT NULL ORDER BY request_time, trace_id LIMIT $4",
+            (project, experiment_id, before, limit),
+        )
+    for row in rows:
+        for table in ("spans", "checkpoints", "labels", "run_traces", "trace_artifacts", "assessments", "traces"):
+            yield f"DELETE FROM {table} WHERE trace_id = $1", (row["trace_id"],)  # noqa: S608  our own names
+    return len(rows)
+
+
+# ------------------------------------------------------------------ files of older clients
+
+
+def save_artifact(project: str, trace_id: str, data: str) -> Script[None]:
+    """The spans of a trace as one file. NotFound unless the client's trace is there."""
+    row = yield from _known(project, trace_id)
+    if row is None:
+        raise NotFound(f"Trace with ID '{trace_id}' not found.")
+    yield (
+        "INSERT INTO trace_artifacts (trace_id, project, data) VALUES ($1, $2, $3)"
+        " ON CONFLICT (trace_id) DO UPDATE SET data = excluded.data",
+        (trace_id, project, data),
+    )
+
+
+def get_artifact(project: str, trace_id: str) -> Script[str | None]:
+    rows = yield "SELECT data FROM trace_artifacts WHERE trace_id = $1 AND project = $2", (trace_id, project)
+    return rows[0]["data"] if rows else None
+
+
+def get_chat(project: str, trace_id: str) -> Script[tuple[Trace, list[Any]] | None]:
+    """A chat of the gateway's own with its spans."""
+    rows = yield "SELECT * FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
+    if not rows or rows[0]["route"] == FOREIGN:
+        return None
+    return to_trace(rows[0]), (yield from get_spans(trace_id))

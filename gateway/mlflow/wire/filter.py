@@ -1,0 +1,293 @@
+"""The filter and ordering of a search: MLflow's grammar, from text to clauses.
+
+Clauses are joined by AND alone. What a clause means in SQL is the store's to know (storage/mlflow_search.py). Where
+MLflow's own parser takes a clause for another, or lets it pass and finds nothing, this one does what was meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+import re2
+
+from gateway.mlflow.wire.errors import check_length, invalid
+
+Kind = Literal["attribute", "tag", "metadata", "span", "feedback", "expectation", "issue"]
+Value = str | int | float | tuple[str, ...] | None
+
+_KINDS: dict[str, Kind] = {
+    "attribute": "attribute",
+    "attributes": "attribute",
+    "trace": "attribute",
+    "tag": "tag",
+    "tags": "tag",
+    "metadata": "metadata",
+    "request_metadata": "metadata",
+    "span": "span",
+    "feedback": "feedback",
+    "expectation": "expectation",
+    "issue": "issue",
+}
+NUMERIC = frozenset({"timestamp_ms", "execution_time_ms", "end_time_ms"})
+_ALIASES = {"timestamp": "timestamp_ms", "execution_time": "execution_time_ms", "end_time": "end_time_ms"}
+_STRINGS = frozenset({"request_id", "status", "client_request_id"})
+# what MLflow keeps among tags, metadata and spans, under names of its own
+_ELSEWHERE: dict[str, tuple[Kind, str]] = {
+    "name": ("tag", "mlflow.traceName"),
+    "prompt": ("tag", "mlflow.linkedPrompts"),
+    "run_id": ("metadata", "mlflow.sourceRun"),
+    "text": ("span", "content"),
+}
+_KEYS = NUMERIC | frozenset(_ALIASES) | _STRINGS | frozenset(_ELSEWHERE)
+_ORDER_KEYS = (NUMERIC | frozenset(_ALIASES) | {"status", "request_id", "name", "run_id", "experiment_id"}) - {"prompt"}
+
+_NULLS = {"IS NULL", "IS NOT NULL"}
+_LIKES = {"=", "!=", "LIKE", "ILIKE", "RLIKE"}
+_ORDERED = {">", ">=", "<", "<="}
+_OPS: dict[str, set[str]] = {
+    "number": {"=", "!=", *_ORDERED},
+    "string": {*_LIKES, "IN", "NOT IN"},
+    "tag": {*_LIKES, *_NULLS},
+    "metadata": {*_LIKES, *_NULLS},
+    "span": {*_LIKES, "IN", "NOT IN"},
+    "content": {"LIKE", "ILIKE"},
+    "feedback": {*_LIKES, *_ORDERED, *_NULLS},
+    "expectation": {*_LIKES, *_ORDERED, *_NULLS},
+    "issue": {"="},
+}
+_MAX_CLAUSES, _MAX_CHARS, _MAX_LISTED = 50, 10_000, 1_000
+
+_PART = r"(?:`[^`]*`|\"[^\"]*\"|[A-Za-z0-9_@/:-]+)"
+_TOKEN = re.compile(
+    rf"""\s*(?:
+    (?P<string>'(?:[^']|'')*')
+    | (?P<op>!=|<>|>=|<=|=|>|<)
+    | (?P<number>-?\d+(?:\.\d+)?(?![\w.]))
+    | (?P<name>(?:`[^`]*`|[A-Za-z_]\w*)(?:\.{_PART})*)
+    | (?P<quoted>"[^"]*")
+    | (?P<mark>[(),])
+    )""",
+    re.VERBOSE,
+)
+_WORDS = {"AND", "LIKE", "ILIKE", "RLIKE", "IN", "NOT", "IS", "NULL"}
+
+
+class Clause(msgspec.Struct, frozen=True):
+    """`key` of attributes: request_id, status, client_request_id or one of NUMERIC. `value` None: IS [NOT] NULL."""
+
+    kind: Kind
+    key: str
+    op: str
+    value: Value
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One of `order_by`."""
+
+    kind: Kind
+    key: str
+    ascending: bool
+
+
+class _Token(msgspec.Struct, frozen=True):
+    kind: str
+    text: str
+
+
+Identify = Callable[[str], tuple[Kind, str]]
+Check = Callable[[Kind, str, str], bool]
+
+
+def parse_filter(text: str) -> tuple[Clause, ...]:
+    """Clauses that must all hold. Raises InvalidValue, in MLflow's words where they are helpful."""
+    return parse_clauses(text, lambda name: _identifier(name, _KEYS), _check)
+
+
+def parse_clauses(text: str, identify: Identify, check: Check) -> tuple[Clause, ...]:
+    """The grammar over any names: `identify` reads one, `check` says whether it takes a number, or refuses."""
+    check_length("The filter", text, _MAX_CHARS)
+    tokens = _Reader(text)
+    clauses: list[Clause] = []
+    while tokens.more():
+        if clauses:
+            tokens.expect("AND", text)
+            if not tokens.more():  # a trailing AND passes in MLflow
+                break
+        clauses.append(_clause(tokens, text, identify, check))
+        if len(clauses) > _MAX_CLAUSES:
+            invalid(f"A filter has at most {_MAX_CLAUSES} clauses.")
+    return tuple(clauses)
+
+
+def parse_order(items: list[str]) -> tuple[Order, ...]:
+    """The orderings, in turn. Raises InvalidValue."""
+    if len(items) > 10:
+        invalid("At most 10 fields to order by.")
+    found: list[Order] = []
+    for item in items:
+        words = item.rsplit(None, 1)
+        ascending = True
+        if len(words) == 2 and words[1].upper() in ("ASC", "DESC"):
+            item, ascending = words[0], words[1].upper() == "ASC"
+        match = _TOKEN.fullmatch(item.strip())
+        if match is None or match["name"] is None:
+            invalid(f"Invalid order_by clause '{item}'.")
+        kind, key = _identifier(match["name"], _ORDER_KEYS)
+        if kind not in ("attribute", "tag", "metadata"):
+            invalid(f"Invalid identifier type '{kind}'")
+        if any((kind, key) == (order.kind, order.key) for order in found):
+            invalid(f"`order_by` contains duplicate fields: {items}")
+        found.append(Order(kind, key, ascending))
+    return tuple(found)
+
+
+class _Reader:
+    """The tokens of one filter, one after another."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = list(_tokens(text))
+        self._at = 0
+
+    def more(self) -> bool:
+        return self._at < len(self._tokens)
+
+    def peek(self) -> _Token:
+        return self._tokens[self._at] if self.more() else _Token("end", "")
+
+    def next(self) -> _Token:
+        token = self.peek()
+        self._at += 1
+        return token
+
+    def expect(self, word: str, text: str) -> None:
+        token = self.next()
+        if token.text.upper() != word or token.kind not in ("word", "mark"):
+            invalid(f"Invalid clause(s) in filter string: '{token.text or text}'")
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    at, end = 0, len(text.rstrip())
+    while at < end:
+        match = _TOKEN.match(text, at)
+        if match is None:
+            invalid(f"Invalid clause(s) in filter string: '{text[at : at + 50].strip()}'")
+        kind = str(match.lastgroup)
+        found = match[kind]
+        yield _Token("word" if kind == "name" and found.upper() in _WORDS else kind, found)
+        at = match.end()
+
+
+def _clause(tokens: _Reader, text: str, identify: Identify, check: Check) -> Clause:
+    name = tokens.next()
+    if name.kind != "name":
+        invalid(f"Invalid comparison clause. Expected 'Identifier' found '{name.text or text}'")
+    kind, key = identify(name.text)
+    op = _operator(tokens, text)
+    number = check(kind, key, op)
+    return Clause(kind, key, op, None if op in _NULLS else _value(tokens, f"{kind}.{key}", op, number))
+
+
+def _check(kind: Kind, key: str, op: str) -> bool:
+    family: str = kind if kind != "attribute" else "number" if key in NUMERIC else "string"
+    if kind == "span":
+        family = _span_family(key)
+    if op not in _OPS[family]:
+        invalid(f"Invalid comparator '{op}' for {kind}.{key}: not one of {sorted(_OPS[family])}")
+    if kind == "issue" and key != "id":
+        invalid(f"Invalid issue attribute '{key}'. Supported attributes: id")
+    return family == "number" or (kind in ("feedback", "expectation") and op in _ORDERED)
+
+
+def _span_family(key: str) -> str:
+    if key == "content":
+        return "content"
+    if key not in ("name", "type", "status") and not (key.startswith("attributes.") and key != "attributes."):
+        invalid(
+            f"Invalid span attribute '{key}'. Supported attributes: name, status, type, attributes.<attribute_name>."
+        )
+    return "span"
+
+
+def _operator(tokens: _Reader, text: str) -> str:
+    token = tokens.next()
+    word = token.text.upper()
+    if token.kind == "op":
+        return "!=" if word == "<>" else word
+    if token.kind == "word" and word in ("LIKE", "ILIKE", "RLIKE", "IN"):
+        return word
+    if token.kind == "word" and word == "NOT":
+        tokens.expect("IN", text)
+        return "NOT IN"
+    if token.kind == "word" and word == "IS":
+        negated = tokens.peek().text.upper() == "NOT"
+        if negated:
+            tokens.next()
+        tokens.expect("NULL", text)
+        return "IS NOT NULL" if negated else "IS NULL"
+    return invalid(f"Invalid clause(s) in filter string: '{token.text or text}'")
+
+
+def _value(tokens: _Reader, name: str, op: str, number: bool) -> Value:
+    if op in ("IN", "NOT IN"):
+        return _listed(tokens)
+    token = tokens.next()
+    if number:
+        if token.kind != "number":
+            invalid(f"Expected a numeric value for {name} when using comparator '{op}'. Got value {token.text}")
+        # what no column can hold is compared as a float
+        return float(token.text) if "." in token.text or len(token.text) > 18 else int(token.text)
+    if token.kind not in ("string", "quoted"):
+        invalid(f"Expected a quoted string value for {name} (e.g. 'my-value'). Got value {token.text}")
+    value = _unquoted(token)
+    if op == "RLIKE":
+        try:
+            re2.compile(value)
+        except re2.error:
+            invalid(f"'{value}' is no regular expression that is understood here.")
+    return value
+
+
+def _listed(tokens: _Reader) -> tuple[str, ...]:
+    tokens.expect("(", "IN")
+    found: list[str] = []
+    while True:
+        token = tokens.next()
+        if token.kind not in ("string", "quoted"):
+            invalid("While parsing a list in the query, expected a list of quoted strings, such as ('a', 'b').")
+        found.append(_unquoted(token))
+        if tokens.peek().text != ",":
+            break
+        tokens.next()
+    tokens.expect(")", "IN")
+    if len(found) > _MAX_LISTED:
+        invalid(f"A list has at most {_MAX_LISTED} values.")
+    return tuple(found)
+
+
+def _unquoted(token: _Token) -> str:
+    return token.text[1:-1].replace("''", "'") if token.kind == "string" else token.text[1:-1]
+
+
+def _identifier(text: str, known: frozenset[str]) -> tuple[Kind, str]:
+    first, dot, key = text.partition(".")
+    if not dot:
+        first, key = "attribute", _bare(text)
+    entity = _bare(first)
+    if entity not in _KINDS:
+        invalid(f"Invalid entity type '{entity}'. Valid values are {sorted(_KINDS)}")
+    kind = _KINDS[entity]
+    if kind == "span" and key.startswith("attributes."):
+        return kind, "attributes." + _bare(key.removeprefix("attributes."))
+    key = _bare(key)
+    if kind != "attribute":
+        return kind, key
+    if key not in known:
+        invalid(f"Invalid attribute key '{key}' specified. Valid keys are {sorted(known)}")
+    return _ELSEWHERE.get(key) or (kind, _ALIASES.get(key, key))
+
+
+def _bare(key: str) -> str:
+    return key[1:-1] if len(key) >= 2 and key[0] == key[-1] and key[0] in '`"' else key

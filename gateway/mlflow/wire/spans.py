@@ -1,0 +1,95 @@
+"""Spans as MLflow's clients read them: a chat's own made from what was recorded, a client's own as it sent them."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+
+from gateway.domain.trace import Span, Trace
+from gateway.mlflow.wire.body import dumps
+from gateway.mlflow.wire.otlp import any_value
+
+ROOT_TYPE, ATTEMPT_TYPE = "CHAT_MODEL", "LLM"
+
+
+def chat_spans(trace: Trace, spans: list[Span]) -> list[dict[str, Any]]:
+    """The request with what was asked and answered, and each attempt at a provider. None while it runs."""
+    return [_span(trace, span) for span in spans]
+
+
+def inputs(trace: Trace) -> Any:
+    """What was asked, in OpenAI's form; None where content isn't stored."""
+    return None if trace.request is None else {"messages": msgspec.json.decode(trace.request)}
+
+
+def outputs(trace: Trace) -> Any:
+    """What was answered, in OpenAI's form."""
+    if trace.response is None:
+        return None
+    choices = [
+        {"index": index, "message": message, "finish_reason": trace.finish_reason}
+        for index, message in enumerate(msgspec.json.decode(trace.response))
+    ]
+    return {"model": trace.answered_model or trace.model, "choices": choices}
+
+
+def _span(trace: Trace, span: Span) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
+        "mlflow.traceRequestId": trace.trace_id,
+        "mlflow.spanType": ROOT_TYPE if span.parent_id is None else ATTEMPT_TYPE,
+    }
+    if span.parent_id is None:
+        asked, answered, usage = inputs(trace), outputs(trace), trace.usage
+        attributes["mlflow.llm.model"] = trace.answered_model or trace.model
+        if asked is not None:
+            attributes["mlflow.spanInputs"] = asked
+        if answered is not None:
+            attributes["mlflow.spanOutputs"] = answered
+            attributes["mlflow.message.format"] = "openai"
+        if usage is not None:
+            attributes["mlflow.chat.tokenUsage"] = {
+                "input_tokens": usage.prompt_tokens,
+                "output_tokens": usage.completion_tokens,
+                "total_tokens": usage.total_tokens,
+            }
+    attributes |= span.attributes
+    status: dict[str, Any] = {"code": f"STATUS_CODE_{span.status}"}
+    if span.message:
+        status["message"] = span.message
+    found: dict[str, Any] = {
+        "trace_id": _bytes(trace.trace_id.removeprefix("tr-")),
+        "span_id": _bytes(span.span_id),
+        "name": span.name,
+        "start_time_unix_nano": str(span.start_ms * 1_000_000),
+        "end_time_unix_nano": str(span.end_ms * 1_000_000),
+        "attributes": [{"key": key, "value": any_value(value)} for key, value in attributes.items()],
+        "status": status,
+    }
+    if span.parent_id is not None:
+        found["parent_span_id"] = _bytes(span.parent_id)
+    return found
+
+
+def artifact(trace: Trace, spans: list[Span]) -> str:
+    """The file that older clients download instead: the same in MLflow's own form, values as JSON in JSON."""
+    whole = []
+    for span in chat_spans(trace, spans):
+        attributes = {pair["key"]: dumps(_plain(pair["value"])) for pair in span["attributes"]}
+        whole.append({**span, "attributes": attributes, "events": []})
+    return dumps({"spans": whole})
+
+
+def _bytes(hexed: str) -> str:
+    return base64.b64encode(bytes.fromhex(hexed)).decode()
+
+
+def _plain(value: dict[str, Any]) -> Any:
+    for kind, given in value.items():
+        if kind == "array_value":
+            return [_plain(each) for each in given["values"]]
+        if kind == "kvlist_value":
+            return {pair["key"]: _plain(pair["value"]) for pair in given["values"]}
+        return int(given) if kind == "int_value" else given
+    return None

@@ -1,0 +1,1 @@
+"""An HTTP/1.1 client whose replies come by plain calls."""

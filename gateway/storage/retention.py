@@ -1,0 +1,72 @@
+"""Retention: deletes what is too old or too much, in small batches. One background task, started by app.py.
+
+Each batch is a write like any other, so chats and ratings get their turn between two of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.domain import ids
+from gateway.errors import StoreUnavailable
+from gateway.storage.engine import OpsStore
+
+BATCH = 100
+PAGES = 1000  # given back to the file system at once
+# Of the cap, so that the file stays below it between two looks: deleted pages are used again.
+HIGH, LOW = 0.95, 0.85
+DAY_MS = 24 * 3600 * 1000
+_log = logging.getLogger("gateway.storage")
+
+
+class StoreConfig(Protocol):
+    """How much is kept: `[store]` of the configuration."""
+
+    @property
+    def retention_days(self) -> float: ...
+    @property
+    def max_size_mb(self) -> float: ...
+
+
+async def sweep(store: OpsStore, config: StoreConfig, now: int) -> int:
+    """Delete what is due at `now`. Returns how many traces went."""
+    before = int(now - config.retention_days * DAY_MS) if config.retention_days else 0
+    deleted = 0
+    while True:
+        some = await store.expire(before, now - DAY_MS, BATCH)
+        deleted += some
+        if some < BATCH:
+            break
+    if config.max_size_mb:
+        deleted += await _keep_below(store, config.max_size_mb * 1_000_000)
+    return deleted
+
+
+async def _keep_below(store: OpsStore, cap: int) -> int:
+    """Delete the oldest traces as long as too much is in use, and cut the file where it is too long all the same."""
+    deleted = 0
+    if await store.size_bytes() > cap * HIGH:
+        while await store.size_bytes() > cap * LOW:
+            some = await store.expire_oldest(BATCH)
+            deleted += some
+            if not some:
+                break
+    while await store.file_bytes() > cap and await store.trim(PAGES):
+        pass
+    return deleted
+
+
+async def keep_sweeping(store: OpsStore, config: Callable[[], StoreConfig], interval_s: float = 10) -> None:
+    """Sweep for ever; `config` is asked anew each time, as it may be reloaded."""
+    while True:
+        try:
+            if deleted := await sweep(store, config(), ids.now_ms()):
+                _log.info("retention deleted %d traces", deleted)
+        except StoreUnavailable:
+            _log.warning("retention waits: the store can't write")
+        except Exception:
+            _log.exception("retention failed")
+        await asyncio.sleep(interval_s)

@@ -1,0 +1,137 @@
+"""Transaction scripts that remove a person from the store, and keep the numbers. See sql.py for what a script is.
+
+A trace of theirs stays as a row of numbers: when, how long, which model, how it ended. So do ratings, without their
+words and without who gave them. gateway/erasure.py says in which order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from gateway.storage.engine import Belonging
+from gateway.storage.scripts.feedback import read_value
+from gateway.storage.scripts.ops import kept_numbers
+from gateway.storage.scripts.traces import Row, Script, to_json
+
+_IN_PROJECT = "project = COALESCE($2, project)"
+_CONTENT = "request_preview = NULL, response_preview = NULL, request = NULL, response = NULL, parts = NULL"
+_ERASED_TEXT = '"erased"'  # stands for a text value that is no declared option
+
+
+def traces_of(user_id: str, project: str | None) -> Script[list[Belonging]]:
+    """Their traces; and, as `shared`, later ones of others in the same conversations, which quote them."""
+    rows = yield (
+        f"SELECT trace_id, project, session_id, request_time FROM traces WHERE user_id = $1 AND {_IN_PROJECT}",  # noqa: S608  a constant
+        (user_id, project),
+    )
+    found = [Belonging(row["trace_id"], row["project"], row["session_id"]) for row in rows]
+    first: dict[tuple[str, str], int] = {}
+    for row in rows:
+        place = (row["project"], row["session_id"])
+        first[place] = min(first.get(place, row["request_time"]), row["request_time"])
+    for (of, session_id), time in first.items():
+        others = yield (
+            "SELECT trace_id FROM traces WHERE project = $1 AND session_id = $2 AND request_time >= $3"
+            " AND (user_id IS NULL OR user_id <> $4)",
+            (of, session_id, time, user_id),
+        )
+        found += [Belonging(row["trace_id"], of, session_id, shared=True) for row in others]
+    return found
+
+
+def erase_traces(belongings: Sequence[Belonging], options: Collection[tuple[str, str]]) -> Script[None]:
+    """Clear these traces and what others said about them. `options`: the (name, value) texts that are no content."""
+    for each in belongings:
+        # No session has the empty ID, so that the turn is in no conversation any more.
+        person = (
+            "user_id = NULL, client_request_id = NULL, session_id = '', traceparent = NULL, tags = '{}',"
+            " metadata = '{}', error_message = NULL, name = NULL, "
+        )
+        yield (
+            f"UPDATE traces SET {'' if each.shared else person}{_CONTENT} WHERE trace_id = $1",  # noqa: S608  constants
+            (each.trace_id,),
+        )
+        yield (
+            "UPDATE spans SET message = NULL, attributes = '{}' WHERE trace_id = $1 AND otlp IS NULL",
+            (each.trace_id,),
+        )
+        yield "DELETE FROM spans WHERE trace_id = $1 AND otlp IS NOT NULL", (each.trace_id,)  # a client's own, whole
+        yield "DELETE FROM trace_artifacts WHERE trace_id = $1", (each.trace_id,)
+        yield "DELETE FROM dataset_records WHERE source_id = $1", (each.trace_id,)  # copies
+        yield "DELETE FROM checkpoints WHERE trace_id = $1", (each.trace_id,)
+        if each.shared:
+            continue
+        yield "DELETE FROM labels WHERE trace_id = $1", (each.trace_id,)
+        rows = yield "SELECT * FROM assessments WHERE trace_id = $1", (each.trace_id,)
+        for row in rows:
+            yield from _erase_rating(row, row["source_id"], options)
+        yield (
+            "DELETE FROM sessions WHERE project = $1 AND session_id = $2"
+            " AND NOT EXISTS (SELECT 1 FROM traces WHERE project = $1 AND session_id = $2)",
+            (each.project, each.session_id),
+        )
+
+
+def ratings_by(user_id: str, project: str | None) -> Script[list[str]]:
+    """IDs of the ratings that they gave, whosever the trace is."""
+    rows = yield (
+        f"SELECT assessment_id FROM assessments WHERE source_id = $1 AND {_IN_PROJECT}",  # noqa: S608  a constant
+        (user_id, project),
+    )
+    return [row["assessment_id"] for row in rows]
+
+
+def erase_ratings(assessment_ids: Iterable[str], options: Collection[tuple[str, str]]) -> Script[None]:
+    """Take the rater and the words off; what is one rater's on a trace stays so, by a name that tells nothing."""
+    for assessment_id in assessment_ids:
+        rows = yield "SELECT * FROM assessments WHERE assessment_id = $1", (assessment_id,)
+        for row in rows:
+            yield from _erase_rating(row, f"erased:{row['trace_id']}", options)
+
+
+def _erase_rating(row: Row, source_id: str, options: Collection[tuple[str, str]]) -> Script[None]:
+    value = read_value(row["value"])
+    if isinstance(value, (list, dict)) or (isinstance(value, str) and (row["name"], value) not in options):
+        text = _ERASED_TEXT
+    else:
+        text = row["value"]
+    yield (
+        "UPDATE assessments SET source_id = $2, value = $3, metadata = $4, rationale = NULL, span_id = NULL,"
+        " error = NULL WHERE assessment_id = $1",
+        (row["assessment_id"], source_id, text, to_json(kept_numbers(row["metadata"]))),
+    )
+
+
+def erase_receipts(user_id: str, project: str | None, trace_ids: Collection[str]) -> Script[None]:
+    """Replies kept for retries: their own, and those about their traces. They hold comments and a hash of them."""
+    rows = yield (
+        # A receipt begins with {"trace_id":"tr-…", as record_feedback writes it.
+        "SELECT project, source_id, key, SUBSTR(receipt, 14, 35) AS trace_id FROM idempotency"
+        " WHERE project = COALESCE($1, project)",
+        (project,),
+    )
+    for row in rows:
+        if row["source_id"] == user_id or row["trace_id"] in trace_ids:
+            yield (
+                "DELETE FROM idempotency WHERE project = $1 AND source_id = $2 AND key = $3",
+                (row["project"], row["source_id"], row["key"]),
+            )
+
+
+# ------------------------------------------------------------------ notes
+
+
+def put_note(name: str, value: str) -> Script[None]:
+    yield (
+        "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
+
+
+def notes(prefix: str) -> Script[dict[str, str]]:
+    rows = yield "SELECT name, value FROM meta WHERE name >= $1 AND name < $2", (prefix, prefix + "\U0010ffff")
+    return {row["name"]: row["value"] for row in rows}
+
+
+def drop_note(name: str) -> Script[None]:
+    yield "DELETE FROM meta WHERE name = $1", (name,)

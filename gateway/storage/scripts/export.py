@@ -1,0 +1,140 @@
+"""What `gateway export` and `gateway report` read: statements a page at a time, and the columns that leave the store.
+
+Not in a transaction of its own: a page is, so that no long read keeps the log from being moved into the file. No key,
+and no hash of one, is among the columns. Used by sqlite_read.py's callers in gateway/ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from gateway.storage.engine import Row, Statement
+from gateway.storage.scripts.traces import numbers
+
+What = Literal["traces", "assessments"]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+COLUMNS: Mapping[What, tuple[str, ...]] = {
+    "traces": _names(
+        "trace_id project route state outcome request_time end_time duration_ms first_token_ms model answered_model "
+        "provider session_id user_id client_request_id finish_reason error_code error_message prompt_tokens "
+        "completion_tokens total_tokens usage_estimated traceparent key_id config_hash tags metadata request_preview "
+        "response_preview request response parts"
+    ),
+    "assessments": _names(
+        "assessment_id trace_id project model kind name value source_type source_id span_id create_time "
+        "last_update_time overrides valid retracted rationale metadata"
+    ),
+}
+# what people say → the column
+FILTERS: Mapping[What, Mapping[str, str]] = {
+    "traces": {
+        "model": "model",
+        "outcome": "outcome",
+        "session": "session_id",
+        "user": "user_id",
+        "project": "project",
+        "provider": "provider",
+        "route": "route",
+        "state": "state",
+        "trace": "trace_id",
+    },
+    "assessments": {
+        "name": "name",
+        "value": "value",
+        "user": "source_id",
+        "model": "model",
+        "project": "project",
+        "trace": "trace_id",
+        "kind": "kind",
+        "valid": "valid",
+    },
+}
+_TIME = {"traces": "request_time", "assessments": "create_time"}
+_ORDER = {"traces": ("trace_id",), "assessments": ("create_time", "assessment_id")}
+
+
+class Query(msgspec.Struct, frozen=True):
+    """`filters`: name → the values it may have; all names must hold. `since`: milliseconds, 0 for ever."""
+
+    what: What
+    since: int = 0
+    filters: Mapping[str, tuple[str, ...]] = {}
+
+
+def count(query: Query) -> Statement:
+    """How many there are, as `n`."""
+    where, params = _where(query)
+    return f"SELECT COUNT(*) AS n FROM {query.what} WHERE {where}", params  # noqa: S608  our own names
+
+
+def page(query: Query, after: Row | None, limit: int) -> Statement:
+    """The next `limit` rows after this one: traces as they began, ratings as they came."""
+    order = _ORDER[query.what]
+    # The place says more than `since` where it begins with the time; of both SQLite would start at the wrong one.
+    where, params = _where(query, timed=after is None or _TIME[query.what] not in order)
+    if after is not None:
+        where += f" AND ({', '.join(order)}) > ({numbers(len(params) + 1, len(order))})"
+        params += [after[name] for name in order]
+    columns = ", ".join(COLUMNS[query.what])
+    return (
+        f"SELECT {columns} FROM {query.what} WHERE {where} ORDER BY {', '.join(order)} LIMIT {limit:d}",  # noqa: S608
+        params,
+    )
+
+
+def _where(query: Query, *, timed: bool = True) -> tuple[str, list[object]]:
+    wheres, bound = ["1 = 1"], list[object]()
+    if timed and query.since:
+        wheres, bound = [f"{_TIME[query.what]} >= $1"], [query.since]
+    for name, texts in query.filters.items():
+        values = [value for text in texts for value in _values(name, text)]
+        wheres.append(f"{FILTERS[query.what][name]} IN ({numbers(len(bound) + 1, len(values))})")
+        bound += values
+    return " AND ".join(wheres), bound
+
+
+def _values(name: str, text: str) -> list[object]:
+    """The forms in which the store may hold what was said."""
+    if name == "valid":
+        return [int(text == "true")]
+    if name != "value":
+        return [text]
+    forms: list[object] = [text, msgspec.json.encode(text).decode()]
+    try:
+        number = float(text)
+    except ValueError:
+        return forms
+    return [*forms, msgspec.json.encode(number).decode()]
+
+
+# ------------------------------------------------------------------ report
+
+
+def chats(since: int, project: str | None) -> Statement:
+    """Chats that are over, by the model asked for: `chats`, and `rated`, those with a valid rating."""
+    rated = (
+        "EXISTS (SELECT 1 FROM assessments a WHERE a.trace_id = traces.trace_id AND a.kind = 'feedback'"
+        " AND a.source_type = 'HUMAN' AND a.valid = 1)"
+    )
+    return (
+        f"SELECT model, COUNT(*) AS chats, SUM(CASE WHEN {rated} THEN 1 ELSE 0 END) AS rated FROM traces"  # noqa: S608
+        " WHERE request_time >= $1 AND outcome IS NOT NULL AND project = COALESCE($2, project) GROUP BY model",
+        (since, project),
+    )
+
+
+def ratings(since: int, project: str | None) -> Statement:
+    """Each valid rating that a person gave: model, name, value, metadata."""
+    return (
+        "SELECT model, name, value, metadata FROM assessments WHERE create_time >= $1 AND kind = 'feedback'"
+        " AND source_type = 'HUMAN' AND valid = 1 AND project = COALESCE($2, project)",
+        (since, project),
+    )

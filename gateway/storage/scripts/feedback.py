@@ -1,0 +1,173 @@
+"""Transaction scripts over ratings: record, retract, read back. See sql.py for what a script is.
+
+One rater has at most one valid feedback of a name on a trace: a new one overrides it, and the old one stays as
+history. A retraction ends the chain, and the next rating begins another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.domain.trace import Assessment
+from gateway.errors import InvalidValue, NotFound
+from gateway.storage.engine import FeedbackReceipt, FeedbackWrite, Statement
+from gateway.storage.scripts.traces import Row, Script, find_trace, insert_into, numbers, strings, to_json
+
+IDEMPOTENCY_MS = 24 * 3600 * 1000
+_CHUNK = 500  # trace IDs a query
+
+_COLUMNS = (
+    "assessment_id",
+    "trace_id",
+    "project",
+    "name",
+    "source_id",
+    "source_type",
+    "kind",
+    "rationale",
+    "span_id",
+    "create_time",
+    "last_update_time",
+    "overrides",
+)
+_INSERT = insert_into("assessments", (*_COLUMNS, "model", "value", "metadata", "valid", "error"))
+_RECEIPT = msgspec.json.Decoder(FeedbackReceipt)
+
+# A person's: MLflow's clients may log a judge's, or a program's, under the same source_id.
+_VALID = "kind = 'feedback' AND source_type = 'HUMAN' AND valid = 1"
+_CHAIN = f"trace_id = $1 AND source_id = $2 AND name = $3 AND {_VALID}"
+
+
+def anonymous(trace_id: str) -> str:
+    """The rater nobody named."""
+    return f"anonymous:{trace_id}"
+
+
+def read_value(text: str) -> Any:
+    """A stored rating's value."""
+    return msgspec.json.decode(text)
+
+
+def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
+    if (first := (yield from replayed_feedback(write))) is not None:
+        return first
+    trace = yield from _known(write.project, write.trace_id, write.client_request_id)
+    trace_id = trace["trace_id"]
+    source_id = write.source_id or anonymous(trace_id)
+    stored = []
+    for given in write.assessments:
+        overridden = yield (
+            f"UPDATE assessments SET valid = 0, last_update_time = $4 WHERE {_CHAIN}"  # noqa: S608  a constant
+            " RETURNING assessment_id, create_time",
+            (trace_id, source_id, given.name, write.now),
+        )
+        newest = max(overridden, key=lambda row: (row["create_time"], row["assessment_id"]), default=None)
+        stored.append(
+            msgspec.structs.replace(
+                given,
+                trace_id=trace_id,
+                project=write.project,
+                source_id=source_id,
+                overrides=newest and newest["assessment_id"],
+                valid=True,
+            )
+        )
+        yield insert_assessment(stored[-1], trace["model"])
+    receipt = FeedbackReceipt(trace_id, tuple(stored))
+    if write.idempotency_key is not None:
+        yield (
+            "INSERT INTO idempotency (project, source_id, key, body_hash, receipt, created)"
+            " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (project, source_id, key) DO UPDATE"
+            " SET body_hash = excluded.body_hash, receipt = excluded.receipt, created = excluded.created",
+            (*_replay(write), write.body_hash, _json(receipt), write.now),
+        )
+    return receipt
+
+
+def insert_assessment(assessment: Assessment, model: str) -> Statement:
+    """The row of one; `model` is the trace's."""
+    return _INSERT, (
+        *[getattr(assessment, name) for name in _COLUMNS],
+        model,
+        _json(assessment.value),
+        to_json(assessment.metadata),
+        int(assessment.valid),
+        assessment.error and _json(assessment.error),
+    )
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _replay(write: FeedbackWrite) -> tuple[object, ...]:
+    """The receipt's key: of what the caller named, so that a retry finds it even where a newer trace has come."""
+    rater = write.source_id or anonymous(str(write.trace_id or write.client_request_id))
+    return write.project, rater, write.idempotency_key
+
+
+def replayed_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt | None]:
+    if write.idempotency_key is None:
+        return None
+    rows = yield (
+        "SELECT body_hash, receipt FROM idempotency"
+        " WHERE project = $1 AND source_id = $2 AND key = $3 AND created > $4",
+        (*_replay(write), write.now - IDEMPOTENCY_MS),
+    )
+    if not rows:
+        return None
+    if rows[0]["body_hash"] != write.body_hash:
+        raise InvalidValue(
+            "This Idempotency-Key was used with another body.",
+            code="idempotency_key_reused",
+            details=[("Idempotency-Key", "was used with another body")],
+        )
+    return msgspec.structs.replace(_RECEIPT.decode(rows[0]["receipt"]), replayed=True)
+
+
+def _known(project: str, trace_id: str | None, client_request_id: str | None) -> Script[Row]:
+    trace = yield from find_trace(project, trace_id, client_request_id)
+    if trace is None:
+        raise NotFound("No such trace.")
+    return trace
+
+
+def retract_feedback(
+    project: str, trace_id: str | None, client_request_id: str | None, source_id: str | None, name: str, now: int
+) -> Script[tuple[str, int]]:
+    trace = yield from _known(project, trace_id, client_request_id)
+    found: str = trace["trace_id"]
+    rows = yield (
+        f"UPDATE assessments SET valid = 0, last_update_time = $4, retracted = $4 WHERE {_CHAIN}"  # noqa: S608  a constant
+        " RETURNING assessment_id",
+        (found, source_id or anonymous(found), name, now),
+    )
+    return found, len(rows)
+
+
+def feedback_of(project: str, trace_ids: Sequence[str], source_id: str | None) -> Script[dict[str, list[Assessment]]]:
+    found: dict[str, list[Assessment]] = {}
+    for at in range(0, len(trace_ids), _CHUNK):
+        chunk = trace_ids[at : at + _CHUNK]
+        rows = yield (
+            "SELECT * FROM assessments WHERE project = $1 AND source_id = COALESCE($2, 'anonymous:' || trace_id)"  # noqa: S608  numbers only
+            f" AND {_VALID} AND trace_id IN ({numbers(3, len(chunk))})"
+            " ORDER BY create_time, assessment_id",
+            (project, source_id, *chunk),
+        )
+        for row in rows:
+            found.setdefault(row["trace_id"], []).append(to_assessment(row))
+    return found
+
+
+def to_assessment(row: Row) -> Assessment:
+    return Assessment(
+        **{name: row[name] for name in _COLUMNS},
+        value=read_value(row["value"]),
+        metadata=strings(row["metadata"]),
+        valid=bool(row["valid"]),
+        error=row["error"] and msgspec.json.decode(row["error"]),
+    )

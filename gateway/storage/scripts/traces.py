@@ -1,0 +1,256 @@
+"""Transaction scripts over traces: generators that yield SQL and receive rows, and know no engine.
+
+A script is one transaction. An engine drives it: it runs each statement and sends the rows back in. The SQL is of
+the kind that SQLite and PostgreSQL both know (`$1`, TEXT ids, BIGINT times, JSON as TEXT), so a second engine is a
+second driver. Scripts raise GatewayErrors, and raise them before their first write. An engine with several writers
+at once must run them serializable. Called by the engines alone; the other scripts are in sql_feedback and sql_ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, TypeVar
+
+import msgspec
+
+from gateway.domain.messages import Usage
+from gateway.domain.trace import Checkpoint, Outcome, Span, State, Trace, TraceEnd, TraceStart
+from gateway.errors import NotFound
+from gateway.storage.engine import Params as Params
+from gateway.storage.engine import Row as Row
+from gateway.storage.engine import Rows as Rows
+from gateway.storage.engine import Script as Script
+from gateway.storage.engine import Session
+from gateway.storage.engine import Statement as Statement
+
+T = TypeVar("T")
+FOREIGN = "mlflow"  # the route of a trace that a client made itself
+EXPERIMENT = "mlflow.experimentId"  # a tag of a chat: the experiment it is to lie in
+PARENT = "gateway.parent_trace_id"  # metadata of a chat: the caller's own trace, by its traceparent
+
+_STRINGS = msgspec.json.Decoder(dict[str, str])
+_ATTRIBUTES = msgspec.json.Decoder(dict[str, Any])
+
+
+def drive(script: Script[T], execute: Callable[[str, Params], Rows]) -> T:
+    """Run a script to its end against an engine that answers at once."""
+    try:
+        sql, params = next(script)
+        while True:
+            sql, params = script.send(execute(sql, params))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def to_json(value: object) -> str:
+    return msgspec.json.encode(value).decode() if value else "{}"
+
+
+def strings(text: str) -> dict[str, str]:
+    """The string pairs that `to_json` wrote."""
+    return _STRINGS.decode(text) if text != "{}" else {}
+
+
+def numbers(first: int, count: int) -> str:
+    """Placeholders for a list: `$2, $3, $4`."""
+    return ", ".join(f"${i}" for i in range(first, first + count))
+
+
+def insert_into(table: str, columns: Sequence[str]) -> str:
+    """An INSERT of one row, its values in the order of the columns."""
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({numbers(1, len(columns))})"  # noqa: S608  our own names
+
+
+_STARTED = (
+    "trace_id",
+    "root_span_id",
+    "project",
+    "route",
+    "request_time",
+    "model",
+    "session_id",
+    "user_id",
+    "client_request_id",
+    "request_preview",
+    "request",
+    "traceparent",
+    "key_id",
+    "config_hash",
+)
+_BEGIN = insert_into("traces", (*_STARTED, "tags", "metadata", "state"))
+
+_FINISH = """UPDATE traces SET state = $1, outcome = $2, end_time = $3, duration_ms = $4, first_token_ms = $5,
+finish_reason = $6, error_code = $7, error_message = $8, answered_model = $9, provider = $10, prompt_tokens = $11,
+completion_tokens = $12, total_tokens = $13, usage_estimated = $14, response_preview = $15, response = $16, parts = $17
+WHERE trace_id = $18"""
+
+_SPAN_COLUMNS = ("span_id", "parent_id", "name", "kind", "start_ms", "end_ms", "status", "message")
+_SPAN = insert_into("spans", ("trace_id", *_SPAN_COLUMNS, "attributes"))
+
+_OWNER = "SELECT user_id FROM sessions WHERE project = $1 AND session_id = $2"
+
+
+def begin_trace(start: TraceStart) -> Script[None]:
+    owners = yield _OWNER, (start.project, start.session_id)
+    if not owners:
+        yield (
+            "INSERT INTO sessions (project, session_id, user_id, created) VALUES ($1, $2, $3, $4)",
+            (start.project, start.session_id, start.user_id, start.request_time),
+        )
+    elif owners[0]["user_id"] not in (None, start.user_id):
+        raise NotFound("No such session.")
+    plain = [getattr(start, name) for name in _STARTED]
+    yield _BEGIN, (*plain, to_json(start.tags), to_json(start.metadata), State.IN_PROGRESS.value)
+    if start.tags or start.metadata or start.traceparent:
+        yield from _label(start)
+
+
+def _label(start: TraceStart) -> Script[None]:
+    """What the search knows of tags and metadata; and the experiment, where a tag names one of this project."""
+    metadata = start.metadata
+    if start.traceparent:
+        metadata = metadata | {PARENT: parent_trace(start.traceparent)}
+    for kind, pairs in (("tag", start.tags), ("metadata", metadata)):
+        yield from add_labels(start.project, start.trace_id, kind, pairs)
+    if EXPERIMENT in start.tags:
+        yield (
+            "UPDATE traces SET experiment_id = $2 WHERE trace_id = $1"
+            " AND EXISTS (SELECT 1 FROM experiments WHERE project = $3 AND experiment_id = $2)",
+            (start.trace_id, start.tags[EXPERIMENT], start.project),
+        )
+
+
+def add_labels(project: str, trace_id: str, kind: str, pairs: Mapping[str, str]) -> Script[None]:
+    """Tags or metadata of a trace, as the search looks them up; those it has are replaced."""
+    for key, value in pairs.items():
+        yield (
+            "INSERT INTO labels (trace_id, kind, key, value, project) VALUES ($1, $2, $3, $4, $5)"
+            " ON CONFLICT (trace_id, kind, key) DO UPDATE SET value = excluded.value",
+            (trace_id, kind, key, value, project),
+        )
+
+
+def parent_trace(traceparent: str) -> str:
+    """The caller's own trace."""
+    return f"tr-{traceparent[3:35]}"
+
+
+def checkpoint(deltas: Iterable[Checkpoint], now: int) -> Script[None]:
+    for delta in deltas:
+        # a batch that was taken for lost may be sent again
+        yield (
+            "INSERT INTO checkpoints (trace_id, seq, time, parts) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            (delta.trace_id, delta.seq, now, delta.parts),
+        )
+
+
+def finish_trace(end: TraceEnd) -> Script[None]:
+    # looking first is twice as fast in SQLite as an UPDATE with RETURNING
+    running = yield "SELECT 1 FROM traces WHERE trace_id = $1 AND end_time IS NULL", (end.trace_id,)
+    if not running:  # ended by an earlier call, or never begun
+        return
+    usage = end.usage
+    yield (
+        _FINISH,
+        (
+            end.outcome.state.value,
+            end.outcome.value,
+            end.end_time,
+            end.duration_ms,
+            end.first_token_ms,
+            end.finish_reason,
+            end.error_code,
+            end.error_message,
+            end.model,
+            end.provider,
+            usage and usage.prompt_tokens,
+            usage and usage.completion_tokens,
+            usage and usage.total_tokens,
+            int(end.usage_estimated),
+            end.response_preview,
+            end.response,
+            end.parts,
+            end.trace_id,
+        ),
+    )
+    for span in end.spans:
+        plain = [getattr(span, name) for name in _SPAN_COLUMNS]
+        yield _SPAN, (end.trace_id, *plain, to_json(span.attributes))
+    yield "DELETE FROM checkpoints WHERE trace_id = $1", (end.trace_id,)
+
+
+_PLAIN = tuple(
+    name
+    for name in Trace.__struct_fields__
+    if name not in {"state", "outcome", "usage", "usage_estimated", "tags", "metadata"}
+)
+
+
+def to_trace(row: Row) -> Trace:
+    usage = None
+    if row["total_tokens"] is not None:
+        usage = Usage(row["prompt_tokens"], row["completion_tokens"], row["total_tokens"])
+    return Trace(
+        **{name: row[name] for name in _PLAIN},
+        state=State(row["state"]),
+        outcome=row["outcome"] and Outcome(row["outcome"]),
+        usage=usage,
+        usage_estimated=bool(row["usage_estimated"]),
+        tags=strings(row["tags"]),
+        metadata=strings(row["metadata"]),
+    )
+
+
+def get_trace(project: str, trace_id: str) -> Script[Trace | None]:
+    rows = yield "SELECT * FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
+    return to_trace(rows[0]) if rows else None
+
+
+def get_spans(trace_id: str) -> Script[list[Span]]:
+    """The request first, then its attempts as they followed each other, also within a millisecond."""
+    rows = yield "SELECT * FROM spans WHERE trace_id = $1 ORDER BY parent_id IS NOT NULL, start_ms, end_ms", (trace_id,)
+    return [
+        Span(**{name: row[name] for name in _SPAN_COLUMNS}, attributes=_ATTRIBUTES.decode(row["attributes"]))
+        for row in rows
+    ]
+
+
+def get_session(project: str, session_id: str) -> Script[Session | None]:
+    rows = yield _OWNER, (project, session_id)
+    return Session(session_id, project, rows[0]["user_id"]) if rows else None
+
+
+_NEWEST_FIRST = "ORDER BY request_time DESC, trace_id DESC"
+_SIZES = f"""SELECT trace_id, COALESCE(LENGTH(request), 0) + COALESCE(LENGTH(response), 0) + COALESCE(LENGTH(parts), 0)
+AS size FROM traces WHERE project = $1 AND session_id = $2 AND route <> '{FOREIGN}' {_NEWEST_FIRST} LIMIT $3"""  # noqa: S608  a constant
+MOST_CHARS = 32_000_000  # of a conversation: each of its turns may be as long as a body, and be read by who asked it
+
+
+def session_traces(project: str, session_id: str, limit: int) -> Script[list[Trace]]:
+    found = yield _SIZES, (project, session_id, limit)
+    totals = accumulate(row["size"] for row in found)
+    ids = [row["trace_id"] for row, total in zip(found, totals, strict=True) if total <= max(MOST_CHARS, row["size"])]
+    if not ids:
+        return []
+    rows = yield f"SELECT * FROM traces WHERE trace_id IN ({numbers(1, len(ids))}) {_NEWEST_FIRST}", ids  # noqa: S608
+    return [to_trace(row) for row in reversed(rows)]
+
+
+def find_trace(project: str, trace_id: str | None, client_request_id: str | None) -> Script[Row | None]:
+    """Its trace_id and model: by its own ID, or the newest with that client request ID."""
+    if trace_id is not None:
+        rows = yield "SELECT trace_id, model FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
+    else:
+        rows = yield (
+            "SELECT trace_id, model FROM traces WHERE project = $1 AND client_request_id = $2"
+            " ORDER BY request_time DESC, trace_id DESC LIMIT 1",
+            (project, client_request_id),
+        )
+    return rows[0] if rows else None
+
+
+def resolve_trace(project: str, trace_id: str | None, client_request_id: str | None) -> Script[str | None]:
+    row = yield from find_trace(project, trace_id, client_request_id)
+    return row["trace_id"] if row else None

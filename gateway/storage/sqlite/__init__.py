@@ -1,0 +1,1 @@
+"""The SQLite engine: all that only SQLite knows."""

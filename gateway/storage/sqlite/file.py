@@ -1,0 +1,196 @@
+"""The store's file: its URL, its owner's lock, opening it for writing, and whether it is still there.
+
+Called by SQLiteStore when it opens. Every problem is a StoreUnavailable of one line that names the file, or a
+Conflict where another process owns it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+from gateway.domain import ids
+from gateway.errors import Conflict, StoreUnavailable
+from gateway.storage.sqlite.migrate import migrate
+
+_BUSY_MS = 2000
+_SCRUB_MS = 200
+_PREFIX = "sqlite:///"
+_PROBLEMS = {
+    "SQLITE_NOTADB": "it is not a SQLite database.",
+    "SQLITE_CORRUPT": "the file is damaged.",
+    "SQLITE_BUSY": "another program has locked it.",
+    "SQLITE_READONLY": "it is read-only.",
+    "SQLITE_FULL": "the disk is full.",
+    "SQLITE_CANTOPEN": "it can't be opened or made there.",
+}
+
+
+def parse_url(url: str) -> Path:
+    """`sqlite:///relative.db` or `sqlite:////absolute.db`."""
+    name = url.removeprefix(_PREFIX)
+    if name == url or not name or name.endswith("/") or name.startswith(":memory:") or "?" in name or "\0" in name:
+        raise StoreUnavailable(f"The store URL {url!r} must look like sqlite:///gateway.db or sqlite:////var/lib/g.db.")
+    return Path(name)
+
+
+def problem(path: Path, why: str) -> StoreUnavailable:
+    return StoreUnavailable(f"The store {path} can't be used: {why}")
+
+
+def locate(path: Path) -> Path:
+    """The file itself, whatever link leads to it: one file, one lock."""
+    path = path.resolve()
+    if not path.parent.is_dir():
+        raise problem(path, "its directory does not exist.")
+    return path
+
+
+def connect(path: Path, *, create: bool) -> sqlite3.Connection:
+    """A connection for writing, durable and of the newest schema. It may be used in another thread."""
+    if path.is_dir():
+        raise problem(path, "it is a directory.")
+    if not create and not path.exists():
+        raise problem(path, "there is no such file.")
+    if create:
+        # It has the signing key in it, so it is nobody's but its owner's and group's; SQLite makes its other files the
+        # same. A file that is there is left alone: to close it would drop the locks of this process's connections.
+        with suppress(OSError):  # SQLite says what is wrong
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640))
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(
+            path,
+            timeout=_BUSY_MS / 1000,
+            isolation_level=None,  # transactions are begun and ended by hand
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA cache_size = -8000")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; it can shrink without a rewrite
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise problem(path, "its file system or its mode allows no write-ahead log.")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_size_limit = 67108864")  # a burst doesn't leave a huge WAL behind
+        migrate(connection)
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise problem(path, why(error)) from error
+        if isinstance(error, StoreUnavailable) and not error.message.startswith("The store"):
+            raise problem(path, error.message) from error
+        raise
+    return connection
+
+
+def why(error: Exception) -> str:
+    name: str = getattr(error, "sqlite_errorname", "")
+    for prefix, why in _PROBLEMS.items():
+        if name.startswith(prefix):
+            return why
+    return f"{error}."
+
+
+def read_only_uri(path: Path) -> str:
+    return f"file:{quote(str(path))}?mode=ro"
+
+
+def still_in_place(path: Path) -> Callable[[], bool]:
+    """A check whether the path still leads to the files that it leads to now. Costs two stat calls.
+
+    SQLite goes on writing into files that were unlinked or replaced, and reports success.
+    """
+
+    def identity() -> list[tuple[int, int]]:
+        found = [os.stat(name) for name in (path, f"{path}-wal")]
+        return [(stat.st_dev, stat.st_ino) for stat in found]
+
+    opened = identity()
+
+    def check() -> bool:
+        try:
+            return identity() == opened
+        except OSError:
+            return False
+
+    return check
+
+
+class OwnerLock:
+    """Held by the one `serve` that owns the store, until it closes or its process dies.
+
+    It is on a file of its own: closing any descriptor of the database itself would drop SQLite's own locks on it.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, path: Path) -> Self:
+        """Conflict if another process has it."""
+        lock = f"{path}.lock"
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise problem(path, f"{lock} can't be written ({error.strerror}).") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
+            os.close(descriptor)
+            raise Conflict(f"The store {path} is in use by {holder}.") from error
+        started = datetime.fromtimestamp(ids.now_ms() / 1000, UTC).isoformat(timespec="seconds")
+        with suppress(OSError):  # a full disk: the lock holds all the same
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} (started {started})\n".encode(), 0)
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """The file stays, empty: unlinking it would let two owners lock two files of one name."""
+        if self._descriptor >= 0:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def check_unowned(path: Path) -> None:
+    """Conflict if another process owns the store; nothing is made where there is none."""
+    path = locate(path)
+    if Path(f"{path}.lock").exists():
+        OwnerLock.take(path).release()
+
+
+def trim(connection: sqlite3.Connection, pages: int) -> bool:
+    """Cut up to `pages` free pages off the file. Whether it got shorter: a file of before could not."""
+    before = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    return bool(connection.execute("PRAGMA page_count").fetchone()[0] < before)
+
+
+def scrub(connection: sqlite3.Connection, rewrite: bool) -> bool:
+    """Leave nothing of what was deleted in the file, or in its log. False: somebody reads an old state of it.
+
+    Deleted rows are overwritten as they go; what SQLite may leave behind is a copy of a row that it moved within a
+    page. A file that is written anew has none of these.
+    """
+    if rewrite:
+        connection.execute("VACUUM")
+    connection.execute(f"PRAGMA busy_timeout = {_SCRUB_MS}")  # writes wait behind this one
+    try:
+        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    return not busy

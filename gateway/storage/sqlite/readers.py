@@ -1,0 +1,54 @@
+"""The server's reading connections to a SQLite file, each with a thread of its own. Called by SQLiteStore."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+import re2
+
+from gateway.errors import InvalidValue, StoreUnavailable
+from gateway.storage.engine import Params, Rows, Script
+from gateway.storage.sqlite.file import read_only_uri
+from gateway.storage.sqlite.writer import bind
+
+T = TypeVar("T")
+
+
+async def open_reader(path: Path) -> aiosqlite.Connection:
+    """A connection that only reads, with what SQLite lacks: LIKE that knows case, and REGEXP."""
+    reader = aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=2)
+    reader._thread.daemon = True  # or a process that fails before close() would never end
+    await reader
+    reader.row_factory = sqlite3.Row
+    await reader.execute_fetchall("PRAGMA query_only = 1")
+    await reader.execute_fetchall("PRAGMA case_sensitive_like = 1")  # as every other engine has it
+    await reader.create_function("regexp", 2, _matches, deterministic=True)
+    return reader
+
+
+def _matches(pattern: str, text: Any) -> bool:
+    """SQL's `text REGEXP pattern`, in linear time: no pattern of a caller's can stop the server."""
+    return text is not None and re2.search(pattern, str(text)) is not None
+
+
+async def run_on(reader: aiosqlite.Connection, script: Script[T]) -> T:
+    """A script that only reads. Raises StoreUnavailable, InvalidValue, and what the script raises."""
+    try:
+        statement, params = next(script)
+        while True:
+            statement, params = script.send(await _fetch(reader, statement, params))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+async def _fetch(reader: aiosqlite.Connection, statement: str, params: Params) -> Rows:
+    try:
+        return list(await reader.execute_fetchall(*bind(statement, params)))
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise InvalidValue("A value can't be stored.") from error
+    except (sqlite3.Error, ValueError) as error:  # ValueError: it is closed
+        raise StoreUnavailable("The store can't be read right now.", retry_after=1) from error

@@ -1,0 +1,251 @@
+"""The one writer: a thread with a plain SQLite connection that commits whatever waits, in one transaction.
+
+Not a scheduler: there is no timer, so a write that comes alone is committed at once, and those that come while a
+commit runs share the next one. Called by SQLiteStore from the event loop; awaiting what `submit` returns waits for
+the commit of the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import logging
+import os
+import queue
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import msgspec
+
+from gateway.errors import Conflict, GatewayError, InvalidValue, StoreUnavailable
+from gateway.storage.scripts.traces import Params, Script, drive
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_log = logging.getLogger("gateway.storage")
+_PLACE = re.compile(r"\$(\d+)")
+
+
+@functools.lru_cache(maxsize=1024)
+def _in_order(sql: str) -> str | None:
+    """The statement with `?` for `$1, $2, …`, where each stands once and in this order; else None."""
+    places = _PLACE.findall(sql)
+    return _PLACE.sub("?", sql) if places == [str(i + 1) for i in range(len(places))] else None
+
+
+def bind(sql: str, params: Params) -> tuple[str, Params | dict[str, object]]:
+    """A statement as SQLite takes it. Parameters by place cost half of those by name: to it `$1` is named "1"."""
+    plain = _in_order(sql)
+    return (plain, params) if plain is not None else (sql, {str(i): value for i, value in enumerate(params, 1)})
+
+
+class WriterStats(msgspec.Struct):
+    """For metrics. `queued` counts the writes that aren't committed yet."""
+
+    queued: int = 0
+    batches: int = 0
+    writes: int = 0
+    rows: int = 0
+    failed_batches: int = 0
+
+
+class _Job(Generic[T]):
+    """`script` is one of a transaction; `work` stands alone. One of the two is None."""
+
+    __slots__ = ("error", "future", "result", "script", "work")
+
+    def __init__(
+        self,
+        script: Callable[[], Script[T]] | None,
+        future: asyncio.Future[T],
+        work: Callable[[sqlite3.Connection], T] | None = None,
+    ) -> None:
+        self.script = script
+        self.work = work
+        self.future = future
+        self.result: T
+        self.error: Exception | None = None
+
+    def settle(self) -> None:
+        if self.future.done():  # the caller was cancelled
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Writer:
+    """Owns `connection` from here on. `in_place` says whether the file is still the one that was opened."""
+
+    def __init__(self, connection: sqlite3.Connection, in_place: Callable[[], bool], max_queue: int) -> None:
+        self.stats = WriterStats()
+        self._connection = connection
+        self._in_place = in_place
+        self._max_queue = max_queue
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lost = False  # the file isn't ours any more: nothing is acknowledged until a restart
+        self._failing = False
+        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Put a script into the queue. The future fails with StoreUnavailable, or with the script's own error."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        if self._closed or self.stats.queued >= self._max_queue:
+            future.set_exception(_unavailable())
+            return future
+        self.stats.queued += 1
+        self._queue.put(_Job(partial(script, *args, **kwargs), future))
+        return future
+
+    def alone(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Put in the queue what can't be in a transaction. It fails with StoreUnavailable, as `submit` does."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        if self._closed or self.stats.queued >= self._max_queue:
+            future.set_exception(_unavailable())
+            return future
+        self.stats.queued += 1
+        self._queue.put(_Job(None, future, work))
+        return future
+
+    async def close(self) -> None:
+        """Commit what waits, end the thread, and close the connection."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # -------------------------------------------------------------- in the thread
+
+    def _work(self) -> None:
+        _step_back()
+        closing = False
+        while not closing:
+            jobs = [self._queue.get()]
+            with suppress(queue.Empty):
+                while True:
+                    jobs.append(self._queue.get_nowait())
+            closing = jobs[-1] is None  # nothing is queued after it
+            batch = [job for job in jobs if job is not None]
+            for work, some in itertools.groupby(batch, lambda job: job.work):
+                together = list(some)
+                if work is None:
+                    self._commit(together)
+                else:
+                    self._work_alone(together)
+                with suppress(RuntimeError):  # a loop that was closed first has nobody waiting
+                    self._loop.call_soon_threadsafe(self._settle, together)
+        self._connection.close()  # the last one to close checkpoints the WAL and removes it
+
+    def _settle(self, batch: Sequence[_Job[Any]]) -> None:
+        """Back on the event loop, once a batch."""
+        self.stats.queued -= len(batch)
+        for job in batch:
+            job.settle()
+
+    def _commit(self, batch: Sequence[_Job[Any]]) -> None:
+        before = self._connection.total_changes
+        try:
+            if not self._lost:
+                self._transact(batch)
+                if not self._in_place():
+                    # the commit went to a file that has no name any more
+                    self._lost = True
+                    _log.critical("the store's file was removed or replaced: no write is taken until a restart")
+        except Exception as error:
+            self._roll_back()
+            self._failed(batch)
+            if not self._failing:
+                _log.error("the store can't write: %s", error)
+            self._failing = True
+            return
+        if self._lost:
+            self._failed(batch)
+            return
+        if self._failing:
+            _log.warning("the store can write again")
+        self._failing = False
+        self.stats.batches += 1
+        self.stats.writes += len(batch)
+        self.stats.rows += self._connection.total_changes - before
+
+    def _work_alone(self, jobs: Sequence[_Job[Any]]) -> None:
+        for job in jobs:
+            try:
+                if self._lost:
+                    raise _unavailable()
+                job.result = job.work(self._connection)  # type: ignore[misc]
+            except Exception as error:
+                if not isinstance(error, GatewayError):
+                    _log.error("the store can't be tidied up: %s", error)
+                job.error = _unavailable()
+
+    def _failed(self, batch: Sequence[_Job[Any]]) -> None:
+        self.stats.failed_batches += 1
+        for job in batch:
+            job.error = _unavailable()
+
+    def _transact(self, batch: Sequence[_Job[Any]]) -> None:
+        """Commit all scripts but those that fail by themselves. sqlite3.Error: nothing is committed.
+
+        No savepoints: scripts look before they write, so one that fails has nearly always written nothing. For the
+        rest the batch is run once more without it.
+        """
+        again = True
+        while again:
+            again = False
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job in batch:
+                if job.error is not None:
+                    continue
+                before = self._connection.total_changes
+                try:
+                    job.result = drive(job.script(), self._execute)  # type: ignore[misc]
+                except Exception as error:
+                    job.error = _own_fault(error)
+                    if self._connection.total_changes != before:
+                        again = True
+                        break
+            self._connection.execute("ROLLBACK" if again else "COMMIT")
+
+    def _execute(self, sql: str, params: Params) -> list[sqlite3.Row]:
+        return self._connection.execute(*bind(sql, params)).fetchall()
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:  # some errors have rolled back already
+                self._connection.execute("ROLLBACK")
+
+
+def _own_fault(error: Exception) -> Exception:
+    """What the script's caller gets. Raises what is the store's fault, not the script's."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return Conflict("It exists already.")
+    if isinstance(error, (sqlite3.DataError, ValueError, OverflowError)) and not isinstance(error, GatewayError):
+        return InvalidValue("A value can't be stored.")
+    if isinstance(error, sqlite3.Error) and not isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
+        raise error
+    return error
+
+
+def _unavailable() -> StoreUnavailable:
+    return StoreUnavailable("The store can't take this right now.", retry_after=1)
+
+
+def _step_back() -> None:
+    """The event loop goes first: streams mustn't wait for a commit.
+
+    Not SCHED_IDLE: beside other busy processes such a thread is preempted while it holds the interpreter's lock, and
+    the streams wait for it instead (measured: half a second).
+    """
+    with suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)  # of this thread only, on Linux

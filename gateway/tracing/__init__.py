@@ -1,1 +1,0 @@
-"""From what happened in a run to the trace that is stored."""

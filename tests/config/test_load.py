@@ -1,0 +1,239 @@
+"""How a configuration comes about: file, environment, defaults, checks and text."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import config_hash, find_config, load, masked
+from gateway.config.schema import Config, ConfigError, Secret, Target
+
+ENV = {"UNRELATED": "1", "GATEWAY_KEY": "gw-sk-x", "GATEWAY_PORT_8000_TCP": "tcp://10.0.0.1"}
+
+
+def loaded(tmp_path: Path, text: str, env: dict[str, str] | None = None) -> Config:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    return load(path, env or {})
+
+
+def refused(tmp_path: Path, text: str, env: dict[str, str] | None = None) -> tuple[str, str]:
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, text, env)
+    return caught.value.path, caught.value.problem
+
+
+def test_without_a_file_the_demo_model_answers() -> None:
+    """Nothing set: `default` is demo/echo, dimensions are the three of 1 to 5."""
+    config = load(None, ENV)
+    assert config.models["default"].targets == ("demo/echo",)
+    assert config.providers["demo"].kind == "demo"
+    assert list(config.feedback.dimensions) == ["accuracy", "helpfulness", "relevance"]
+    assert config.server.port == 8000
+
+
+def test_openai_serves_when_its_key_is_set() -> None:
+    """OPENAI_API_KEY alone makes the provider and the default model."""
+    config = load(None, {"OPENAI_API_KEY": "sk-1"})
+    assert config.models["default"].targets == ("openai/gpt-4o-mini",)
+    assert config.providers["openai"].api_key == "sk-1"
+
+
+def test_a_declared_openai_keeps_its_own_key(tmp_path: Path) -> None:
+    """The variable's key never goes to an address that the file names without it."""
+    config = loaded(tmp_path, '[providers.openai]\nbase_url = "http://10.0.0.1/v1"', {"OPENAI_API_KEY": "sk-1"})
+    assert config.providers["openai"].api_key == ""
+
+
+def test_a_file_is_read_with_its_secrets(tmp_path: Path) -> None:
+    """`env:NAME` is resolved, in lists as well, and a weighted target is a table."""
+    text = """
+        [providers.a]
+        base_url = "https://a.example/v1"
+        api_key = "env:KEY_A"
+        [models.m]
+        targets = ["a/x", {target = "a/b/c", weight = 3}]
+        strategy = "weighted"
+        [auth]
+        signing_keys = ["env:KEY_A", "plain"]
+    """
+    config = loaded(tmp_path, text, {"KEY_A": "s3cret"})
+    assert config.providers["a"].api_key == "s3cret"
+    assert config.auth.signing_keys == ("s3cret", "plain")
+    assert config.models["m"].targets == ("a/x", Target(target="a/b/c", weight=3))
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "word"),
+    [
+        ("[server]\nprot = 1", "$.server.prot", "unknown key"),
+        ("[sever]\nport = 1", "$.sever", "unknown key"),
+        ("server = 3", "$.server", "table"),
+        ('[server]\nport = "9000"', "$.server.port", "expected `int`"),
+        ("[server]\nport = 70000", "$.server.port", "65535"),
+        ('[server]\nhost = ""', "$.server.host", "empty"),
+        ('[server]\ncors_origins = ["https://a/"]', "$.server.cors_origins", "exact origin"),
+        ('[server]\ncors_origins = ["*"]', "$.server.cors_origins", "exact origin"),
+        ('[server]\ncors_origins = ["https://App.example"]', "$.server.cors_origins", "exact origin"),
+        ('[server]\ncors_origins = ["https://a:443"]', "$.server.cors_origins", "exact origin"),
+        ('[server]\ntrusted_proxies = ["me"]', "$.server.trusted_proxies", "IP address"),
+        ("[streaming]\nheartbeat_s = nan", "$.streaming.heartbeat_s", "float"),
+        ('[store]\nurl = "postgres://h/d"', "$.store.url", "sqlite:///"),
+        ('[providers.a]\nbase_url = "ftp://a"', "$.providers.a.base_url", "http"),
+        ('[providers.a]\nbase_url = "http://a:99999"', "$.providers.a.base_url", "http"),
+        ('[providers.a]\nbase_url = "http://u:p@a"', "$.providers.a.base_url", "credentials"),
+        ('[providers.a]\nbase_url = "http://a?k=1"', "$.providers.a.base_url", "query"),
+        ('[providers.a]\nkey = ""', "$.providers.a.key", "unknown key"),
+        ('[providers.a]\napi_key = "env:NOPE"', "$.providers.a.api_key", "NOPE"),
+        ('[providers."a/b"]', "$.providers.a/b", "slash"),
+        ("[providers.demo]", "$.providers.demo", "built in"),
+        ("[models.m]", "$.models.m.targets", "required"),
+        ("[models.m]\ntargets = []", "$.models.m.targets", "length >= 1"),
+        ('[models.m]\ntargets = ["x"]', "$.models.m.targets[0]", "provider/model"),
+        ('[models.m]\ntargets = ["demo/echo", "b/x"]', "$.models.m.targets[1]", "no provider 'b'"),
+        ('[models.m]\ntargets = [{target = "demo/echo", wight = 1}]', "$.models.m.targets[0].wight", "unknown key"),
+        ('[models.""]\ntargets = ["demo/echo"]', "$.models.", "250"),
+        ("[feedback.dimensions.a]", "$.feedback.dimensions.a", "needs min and max"),
+        ("[feedback.dimensions.a]\nmin = 1", "$.feedback.dimensions.a", "needs min and max"),
+        ("[feedback.dimensions.a]\nmin = 5\nmax = 5", "$.feedback.dimensions.a", "below"),
+        ("[feedback.dimensions.a]\nmin = -5\nmax = 0", "$.feedback.dimensions.a", "above 0"),
+        ('[feedback.dimensions.a]\nmin = 1\noptions = ["x"]', "$.feedback.dimensions.a", "not both"),
+        ("[feedback.dimensions.a]\noptions = []", "$.feedback.dimensions.a", "none empty"),
+        ('[feedback.dimensions.a]\noptions = ["x", "x"]', "$.feedback.dimensions.a", "differ"),
+        ("[feedback.dimensions.comment]\nmin = 1\nmax = 5", "$.feedback.dimensions.comment", "itself"),
+        ('[feedback.dimensions.""]\nmin = 1\nmax = 5', "$.feedback.dimensions.", "245"),
+        ('[auth]\nsigning_keys = ["env:NOPE"]', "$.auth.signing_keys[0]", "NOPE"),
+        ('[auth]\nsigning_keys = [""]', "$.auth.signing_keys[0]", "length >= 1"),
+        ('[auth]\nrequire_keys = "perhaps"', "$.auth.require_keys", "'perhaps' is none of: auto, always, never"),
+        ("[server", "$", "not TOML"),
+    ],
+)
+def test_a_bad_file_is_refused_with_the_path(tmp_path: Path, text: str, path: str, word: str) -> None:
+    """The error names the key and says what is wrong with it."""
+    at, problem = refused(tmp_path, text)
+    assert at == path
+    assert word in problem
+
+
+def test_good_values_pass_the_checks(tmp_path: Path) -> None:
+    """Origins, networks, choices and a demo of one's own."""
+    text = """
+        [server]
+        cors_origins = ["https://app.example.com:8443"]
+        trusted_proxies = ["10.0.0.0/8", "::1"]
+        [providers.demo]
+        kind = "demo"
+        [feedback.dimensions.tone]
+        options = ["right", "wrong"]
+    """
+    assert loaded(tmp_path, text).feedback.dimensions["tone"].options == ("right", "wrong")
+
+
+def test_an_error_is_one_line_with_its_source(tmp_path: Path) -> None:
+    """File, path and problem, as the CLI prints them."""
+    path = tmp_path / "c.toml"
+    path.write_text("[server]\nprot = 1")
+    with pytest.raises(ConfigError, match=rf"^{path}: \$\.server\.prot: unknown key; did you mean port\?$"):
+        load(path, {})
+
+
+@pytest.mark.parametrize(("content", "word"), [(None, "cannot be read"), (b"\xff", "UTF-8")])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None, word: str) -> None:
+    """Missing or not text."""
+    path = tmp_path / "c.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=word):
+        load(path, {})
+
+
+def test_the_environment_beats_the_file(tmp_path: Path) -> None:
+    """Typed by the structs, nested, lists in both forms, and the spelling of the file's names is found."""
+    text = '[server]\nport = 1\n[models.My-Model]\ntargets = ["demo/echo"]'
+    env = {
+        "GATEWAY_SERVER__PORT": "9000",
+        "GATEWAY_SERVER__CORS_ORIGINS": "https://a.example, https://b.example",
+        "GATEWAY_SERVER__TRUSTED_PROXIES": '["10.0.0.1"]',
+        "GATEWAY_PROVIDERS__OPENAI__API_KEY": "env:K",
+        "GATEWAY_MODELS__MY_MODEL__RETRIES": "3",
+        "GATEWAY_FEEDBACK__DIMENSIONS__FUN__MIN": "1",
+        "GATEWAY_FEEDBACK__DIMENSIONS__FUN__MAX": "3",
+        "K": "sk-2",
+    }
+    config = loaded(tmp_path, text, env)
+    assert config.server.port == 9000
+    assert config.server.cors_origins == ("https://a.example", "https://b.example")
+    assert config.server.trusted_proxies == ("10.0.0.1",)
+    assert config.providers["openai"].api_key == "sk-2"
+    assert config.models["My-Model"].retries == 3
+    assert config.feedback.dimensions["fun"].max == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "path", "word"),
+    [
+        ("GATEWAY_SERVER__PROT", "1", "$.server.prot", "unknown key"),
+        ("GATEWAY_SERVER__PORT__X", "1", "$.server.port.x", "unknown key"),
+        ("GATEWAY_SERVER__PORT", "many", "$.server.port", "int"),
+        ("GATEWAY_SERVER__CORS_ORIGINS", "[1", "$.server.cors_origins", ""),
+        ("GATEWAY_MODELS__DEFAULT", "x", "$.models.default", "is a table"),
+        ("GATEWAY_PROVIDERS__A__BASE_URL", "x", "$.providers.a.base_url", "http"),
+    ],
+)
+def test_a_bad_variable_is_refused_by_its_name(name: str, value: str, path: str, word: str) -> None:
+    """The source of the error is the variable, not the file."""
+    with pytest.raises(ConfigError) as caught:
+        load(None, {name: value})
+    assert (caught.value.source, caught.value.path) == (name, path)
+    assert word in caught.value.problem
+
+
+def test_a_variable_does_not_make_a_table_of_a_value(tmp_path: Path) -> None:
+    """The file says `server = 3`; the variable can't go into it."""
+    assert refused(tmp_path, "server = 3", {"GATEWAY_SERVER__PORT": "1"}) == ("$.server", "is a value, not a table")
+
+
+def test_find_config_looks_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file named, else ./config.toml, else none."""
+    monkeypatch.chdir(tmp_path)
+    assert find_config(None) is None
+    (tmp_path / "config.toml").touch()
+    assert find_config(None) == Path("config.toml")
+    assert find_config("other.toml") == Path("other.toml")
+
+
+def test_masked_text_is_toml_that_means_the_same(tmp_path: Path) -> None:
+    """Secrets show where they come from; names that need quotes have them; it loads again."""
+    text = """
+        [providers.a]
+        api_key = "env:K"
+        [providers.b]
+        api_key = "literal-secret"
+        [models."gpt 4.1"]
+        targets = ["a/x", {target = "b/y", weight = 2.5}]
+    """
+    config = loaded(tmp_path, text, {"K": "the-secret"})
+    shown = masked(config)
+    assert "the-secret" not in shown
+    assert "literal-secret" not in shown
+    assert tomllib.loads(shown)["providers"]["a"]["api_key"] == "env:K"
+    again = loaded(tmp_path, shown.replace("***", "literal-secret"), {"K": "the-secret"})
+    assert again == config
+
+
+def test_the_hash_leaves_secrets_out(tmp_path: Path) -> None:
+    """12 hex, the same for another secret, another for another timeout."""
+    one = loaded(tmp_path, '[providers.a]\napi_key = "x"')
+    same = loaded(tmp_path, '[providers.a]\napi_key = "y"')
+    other = loaded(tmp_path, '[providers.a]\napi_key = "x"\n[streaming]\nheartbeat_s = 9')
+    assert config_hash(one) == config_hash(same) != config_hash(other)
+    assert len(config_hash(one)) == 12
+
+
+def test_a_secret_is_not_shown_by_repr() -> None:
+    """A config in a log line or a traceback gives nothing away."""
+    config = load(None, {"OPENAI_API_KEY": "sk-secret"})
+    assert "sk-secret" not in repr(config)
+    assert repr(Secret("x")) == "'***'"

@@ -1,0 +1,237 @@
+"""MLflow's wire: times, values, spans and errors, to and fro."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from contextlib import nullcontext
+from typing import Any
+
+import msgspec
+import pytest
+from google.protobuf.json_format import ParseDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+
+from gateway.domain.messages import Usage
+from gateway.domain.trace import Outcome, Span, State, Trace
+from gateway.errors import BadRequest, GatewayError, InvalidValue, MethodNotAllowed, NotFound, TooLarge
+from gateway.mlflow.wire import assessments, body, conventions, errors, otlp, spans, traces
+
+ID = "tr-" + "ab" * 16
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("2026-01-31T10:00:00Z", 1_769_853_600_000),
+        ("2026-01-31T10:00:00.250Z", 1_769_853_600_250),
+        ("2026-01-31T11:00:00.250+01:00", 1_769_853_600_250),
+        ("2026-01-31T10:00:00", 1_769_853_600_000),
+        ("1960-01-01T00:00:00Z", 0),
+    ],
+)
+def test_times(text: str, ms: int) -> None:
+    """Milliseconds since 1970, and back."""
+    assert body.read_time(text, "t") == ms
+    assert body.read_time(body.write_time(ms), "t") == ms
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"), [("0s", 0), ("1.5s", 1_500), ("0.048s", 48), ("3s", 3_000), ("1.0009s", 1_000)]
+)
+def test_durations(text: str, ms: int) -> None:
+    """Protobuf's seconds."""
+    assert body.read_duration(text) == ms
+    assert body.read_duration(body.write_duration(ms)) == ms
+
+
+def test_what_is_missing() -> None:
+    """None stays None; an offset begins at 0."""
+    assert body.read_time(None, "t") is None
+    assert body.read_duration(None) is None
+    assert body.read_offset(None) == 0
+    assert body.read_offset("12") == 12
+    for token in ("x", "-1", "9" * 16):
+        with pytest.raises(InvalidValue):
+            body.read_offset(token)
+
+
+@pytest.mark.parametrize("value", [None, True, 7, -0.5, "text", [], [1, None, [True]], {"a": {"b": ["c"]}}])
+def test_attribute_values(value: Any) -> None:
+    """As protobuf's JSON, which protobuf reads back."""
+    assert otlp.plain(ParseDict(otlp.any_value(value), AnyValue())) == value
+
+
+def test_deep_values() -> None:
+    """Become text, where clients would fail to read them; bytes become base64."""
+    value: Any = "end"
+    for _ in range(300):
+        value = [value]
+    assert ParseDict(otlp.any_value(value), AnyValue())
+    assert otlp.plain(AnyValue(bytes_value=b"ab")) == base64.b64encode(b"ab").decode()
+
+
+def test_quoted_values() -> None:
+    """JSON in JSON is opened; what only looks like it stays."""
+    assert conventions.unquoted('"TOOL"') == "TOOL"
+    assert conventions.unquoted("{no json") == "{no json"
+    assert conventions.unquoted(5) == 5
+
+
+def test_tokens_of_a_tree() -> None:
+    """A parent's count stands for its children's, however far; a circle of parents ends; what isn't a count isn't."""
+    count = {"total_tokens": 5, "input_tokens": float("nan")}
+    assert otlp.usage_of([("a", None, count), ("b", "a", None), ("c", "b", count)]) == {"total_tokens": 5}
+    assert otlp.usage_of([("a", "b", count), ("b", "a", None), ("c", None, count)]) == {"total_tokens": 10}
+    assert otlp.usage_of([("a", None, "x"), ("b", None, {})]) is None
+
+
+def test_too_many_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one request."""
+    monkeypatch.setattr(otlp, "MAX_SPANS", 1)
+    request = ExportTraceServiceRequest()
+    scope = request.resource_spans.add().scope_spans.add()
+    for _ in range(2):
+        scope.spans.add(trace_id=b"\1" * 16, span_id=b"\1" * 8)
+    with pytest.raises(TooLarge):
+        otlp.decode(request.SerializeToString(), is_json=False)
+
+
+def test_inflating() -> None:
+    """What isn't packed stays; an unknown packing is refused by name."""
+    assert otlp.inflate(b"x", None, 5) == b"x"
+    with pytest.raises(GatewayError, match="br"):
+        otlp.inflate(b"x", "br", 5)
+    packed = gzip.compress(b"hello")
+    assert otlp.inflate(packed, "gzip", 5) == b"hello"
+    for data, limit, error in ((packed, 4, TooLarge), (packed[:-4], 5, BadRequest), (b"no gzip", 5, BadRequest)):
+        with pytest.raises(error):
+            otlp.inflate(data, "gzip", limit)
+
+
+def a_trace(**over: Any) -> Trace:
+    fields: dict[str, Any] = dict.fromkeys(Trace.__struct_fields__)
+    fields |= {
+        "trace_id": ID,
+        "root_span_id": "1" * 16,
+        "project": "p",
+        "route": "/chat",
+        "state": State.OK,
+        "outcome": Outcome.COMPLETE,
+        "request_time": 1_000,
+        "duration_ms": 5,
+        "model": "m",
+        "session_id": "s",
+        "usage": Usage(1, 2, 3),
+        "usage_estimated": True,
+        "tags": {},
+        "metadata": {},
+        "config_hash": "",
+    }
+    return Trace(**(fields | over))
+
+
+def a_span(**over: Any) -> Span:
+    fields: dict[str, Any] = {
+        "span_id": "1" * 16,
+        "parent_id": None,
+        "name": "chat m",
+        "kind": "SERVER",
+        "start_ms": 1_000,
+        "end_ms": 1_005,
+        "status": "OK",
+        "attributes": {"count": 3, "list": ["a"]},
+    }
+    return Span(**(fields | over))
+
+
+def test_a_chat_without_content() -> None:
+    """What isn't stored isn't shown; nor is usage that nobody counted."""
+    (root,) = spans.chat_spans(a_trace(usage=None), [a_span(status="ERROR", message="no")])
+    keys = {pair["key"] for pair in root["attributes"]}
+    assert not keys & {"mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage"}
+    assert root["status"] == {"code": "STATUS_CODE_ERROR", "message": "no"}
+
+
+def test_the_file_for_older_clients() -> None:
+    """Attributes are JSON in JSON there."""
+    trace = a_trace(request='[{"role":"user","content":"hi"}]', response='[{"role":"assistant","content":"ho"}]')
+    whole = json.loads(spans.artifact(trace, [a_span(attributes={"n": 3, "l": ["a"], "none": None})]))
+    attributes = {key: json.loads(value) for key, value in whole["spans"][0]["attributes"].items()}
+    assert attributes["mlflow.spanInputs"] == {"messages": [{"role": "user", "content": "hi"}]}
+    assert attributes["mlflow.spanOutputs"]["choices"][0]["message"]["content"] == "ho"
+    assert (attributes["n"], attributes["l"], attributes["none"]) == (3, ["a"], None)
+
+
+def test_infos() -> None:
+    """A client's own keeps its metadata, and lists the chats made within it; a name that was given stays."""
+    foreign = traces.Stored(
+        trace=a_trace(route="mlflow", duration_ms=None), experiment_id="1", name=None, foreign=True, linked=("tr-1",)
+    )
+    info = traces.write_info(foreign)
+    assert info["trace_metadata"] == {"gateway.trace_ids": "tr-1"}
+    assert "execution_duration" not in info
+    assert "mlflow.traceName" not in info["tags"]
+    own = traces.Stored(trace=a_trace(), experiment_id="0", name="renamed", foreign=False)
+    assert traces.write_info(own)["tags"]["mlflow.traceName"] == "renamed"
+    assert traces.write_info(own)["trace_metadata"]["gateway.usage_estimated"] == "true"
+
+
+def test_no_valid_unicode() -> None:
+    """In JSON within JSON."""
+    with pytest.raises(InvalidValue):
+        body.decode_text('"\\ud800"', str, "it")
+    with pytest.raises(BadRequest):
+        body.decode(b"\xff", dict)
+
+
+@pytest.mark.parametrize(("value", "taken"), [("é" * 5_000, True), ("é" * 5_000 + "e", False)])
+def test_the_size_of_a_value(value: str, taken: bool) -> None:
+    """10,000 bytes of UTF-8, as in a rating."""
+    message = assessments.Message(assessment_name="x", feedback=assessments.FeedbackValue(value=value))
+    update = assessments.Update(assessment=message, update_mask="feedback")
+    with nullcontext() if taken else pytest.raises(GatewayError, match="more than 10000 bytes"):
+        assessments.read_change(update)
+
+
+def test_deep_assessments() -> None:
+    """Refused, not crashed on."""
+    value: Any = 1
+    for _ in range(2_000):
+        value = [value]
+    message = assessments.Message(assessment_name="x", feedback=assessments.FeedbackValue(value=value))
+    update = assessments.Update(assessment=message, update_mask="feedback,rationale,,metadata")
+    with pytest.raises(InvalidValue, match="deep"):
+        assessments.read_change(update)
+
+
+def test_errors() -> None:
+    """Each status in MLflow's words; an unknown one is its own fault."""
+    assert errors.error_body(NotFound("x"))["error_code"] == "RESOURCE_DOES_NOT_EXIST"
+    assert errors.error_body(NotFound("x", code="unknown_path"))["error_code"] == "ENDPOINT_NOT_FOUND"
+    assert errors.error_status(MethodNotAllowed("x")) == 404
+    assert errors.error_body(GatewayError("x"))["error_code"] == "INTERNAL_ERROR"
+    assert errors.otlp_body(InvalidValue("x")) == {"detail": "x"}
+    with pytest.raises(NotFound):
+        errors.missing("x")
+
+
+def test_defaults() -> None:
+    """A trace that says little is in progress, in the experiment it names, now."""
+    start = msgspec.json.decode(
+        json.dumps({"trace": {"trace_info": {"trace_id": ID, "trace_location": {"mlflow_experiment": {}}}}}),
+        type=traces.Start,
+    )
+    read = traces.read_info(start.trace.trace_info, 77)
+    assert (read.experiment_id, read.request_time, read.state, read.duration_ms) == ("0", 77, "IN_PROGRESS", None)
+
+
+@pytest.mark.parametrize("bad", ["[" * 300 + "]" * 300, "[1e999]"])
+def test_what_could_not_be_read_again_is_refused(bad: str) -> None:
+    """As a body, and as JSON in a string."""
+    with pytest.raises(InvalidValue, match=r"levels|too large"):
+        body.decode(bad.encode(), list)
+    with pytest.raises(InvalidValue, match=r"levels|too large"):
+        body.decode_text(bad, list, "value")

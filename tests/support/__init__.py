@@ -1,0 +1,1 @@
+"""Every double and fixture that tests share."""

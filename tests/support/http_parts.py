@@ -1,0 +1,60 @@
+"""What the tests of the HTTP client share: a body that is kept, and a client of a server written by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from gateway.providers.http.client import Client
+from tests.support.upstream import Raw, whole
+
+OK = whole(200, b"ok")
+
+
+class Taker:
+    """Keeps a body; `full` makes it crowded until it is cleared; `enough` says what is the last of it."""
+
+    def __init__(self, enough: bytes = b"\0", refuse: Exception | None = None) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.data = b""
+        self.pieces = 0
+        self.free = asyncio.Event()
+        self.free.set()
+        self.came = asyncio.Event()
+        self._enough, self._refuse = enough, refuse
+
+    def answered(self, status: int, headers: Mapping[str, str]) -> Taker:
+        self.status, self.headers = status, dict(headers)
+        return self
+
+    @property
+    def done(self) -> bool:
+        return self.data.endswith(self._enough)
+
+    def feed(self, data: bytes) -> bool:
+        self.data += data
+        self.pieces += 1
+        self.came.set()
+        if self._refuse is not None:
+            raise self._refuse
+        return self.done or not self.free.is_set()
+
+    async def room(self) -> None:
+        await self.free.wait()
+
+
+async def post(client: Client, taker: Taker | None = None, *, body: bytes = b"{}") -> Taker:
+    taker = taker or Taker()
+    await client.post("", "text/plain", body, taker.answered, 2)
+    return taker
+
+
+async def served(raw: Raw, client: Client) -> list[int]:
+    """One more request: the connections of all so far."""
+    await post(client)
+    return [number for number, _, _ in raw.seen]
+
+
+def head(*lines: bytes, status: bytes = b"200 OK") -> bytes:
+    return b"\r\n".join([b"HTTP/1.1 " + status, *lines, b"", b""])

@@ -1,0 +1,147 @@
+"""A store and an owner for runs: doubles at the edge, everything between them real."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from gateway.config.schema import Streaming
+from gateway.domain.events import Delta, Finished, Started, TextDelta
+from gateway.domain.trace import Attempt, Checkpoint, Span, Trace, TraceEnd, TraceStart
+from gateway.storage.engine import Session
+from gateway.streaming.recorder import Recorder
+from gateway.streaming.run import Owner, Run
+from gateway.streaming.runs import Runs
+from tests.support.rows import a_start
+
+OWNER = Owner("default", None)
+
+
+class FakeStore:
+    """Keeps what it is given. `fail` holds the errors of the next writes; a closed `gate` holds writes back."""
+
+    def __init__(self) -> None:
+        self.begun: list[TraceStart] = []
+        self.ended: list[TraceEnd] = []
+        self.checkpoints: list[Checkpoint] = []
+        self.traces: dict[str, Trace] = {}
+        self.sessions: dict[str, Session] = {}
+        self.fail: list[Exception] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def _write(self) -> None:
+        await self.gate.wait()
+        if self.fail:
+            raise self.fail.pop(0)
+
+    async def begin_trace(self, start: TraceStart) -> None:
+        await self._write()
+        self.begun.append(start)
+
+    async def checkpoint(self, deltas: Sequence[Checkpoint]) -> None:
+        await self._write()
+        self.checkpoints += deltas
+
+    async def finish_trace(self, end: TraceEnd) -> None:
+        await self._write()
+        self.ended.append(end)
+
+    async def get_trace(self, project: str, trace_id: str) -> Trace | None:
+        return self.traces.get(trace_id)
+
+    async def get_spans(self, trace_id: str) -> list[Span]:
+        return []
+
+    async def get_session(self, project: str, session_id: str) -> Session | None:
+        return self.sessions.get(session_id)
+
+    async def session_traces(self, project: str, session_id: str, limit: int = 200) -> list[Trace]:
+        return [trace for trace in self.traces.values() if trace.session_id == session_id]
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [end.outcome.value for end in self.ended]
+
+
+def text(said: str, count: int = 1) -> TextDelta:
+    return TextDelta(json.dumps(said, ensure_ascii=False)[1:-1].encode(), len(said), count)
+
+
+def finished(reason: str = "stop") -> Finished:
+    return Finished(0, reason)
+
+
+class Rig:
+    """Runs over a fake store, and how often the sweep did what."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.store = FakeStore()
+        self.limits = Streaming(**limits)
+        self.counts: list[str] = []
+        self.runs = Runs(self.store, self.limits, self.counts.append)
+        self.settled: list[Run] = []
+
+    def run(
+        self,
+        answer: Callable[[Run], Awaitable[None]],
+        *,
+        grace_s: float = 0,
+        replayable: bool = True,
+        content: Any = "full",
+        begin: bool = True,
+    ) -> Run:
+        start = a_start()
+        attempts: list[Attempt] = []
+        run = Run(
+            Started(start.trace_id, start.session_id, start.model),
+            OWNER,
+            Recorder(start, attempts, content),
+            self.store,
+            self.limits,
+            grace_s=grace_s,
+            replayable=replayable,
+        )
+        self.runs.add(run)
+
+        def settled(run: Run) -> None:
+            self.runs.settled(run)
+            self.settled.append(run)
+
+        if begin:
+            run.start(self.store.begin_trace(start), lambda: answer(run), settled)
+        return run
+
+
+class Says:
+    """An answer in steps: texts are emitted, errors raised; `hold` waits for `go`."""
+
+    hold = object()
+
+    def __init__(self, *steps: Any) -> None:
+        self.steps = steps
+        self.go = asyncio.Event()
+        self.reached = asyncio.Event()
+        self.cancelled = False
+
+    async def __call__(self, run: Run) -> None:
+        try:
+            for step in self.steps:
+                if step is self.hold:
+                    self.reached.set()
+                    await self.go.wait()
+                elif isinstance(step, BaseException):
+                    raise step
+                else:
+                    event: Delta = text(step) if isinstance(step, str) else step
+                    run.emit([event])
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+
+
+def answer_of(run: Run) -> str:
+    """All text in the log."""
+    return "".join(value for kind, value in run.log.parts() if kind == "text")
