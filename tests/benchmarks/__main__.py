@@ -20,7 +20,7 @@ from .growth_svg import draw
 from .machine import BenchError, Steal, facts, freeze, need
 from .peers import PEERS, Peer, install, node_version, run_peer
 from .phases import Bench
-from .report import summary, table
+from .report import BESIDE, ratios, summary, table
 from .systems import System, Yard
 
 PHASES: dict[str, Callable[[Bench], None]] = {
@@ -72,6 +72,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures as JSON")
     parser.add_argument("--markdown", action="store_true", help="print the table as docs/benchmarks.md has it")
     parser.add_argument("--gateway", type=Path, default=Path(".venv/bin/gateway"), help="the command to measure")
+    parser.add_argument(
+        "--beside", type=Path, metavar="GATEWAY", help="an older gateway's command: measured by turns, with the ratios"
+    )
+    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="medians of so many repetitions (3)")
     parser.add_argument("--tools", type=Path, required=True, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -111,12 +115,15 @@ def _run(arguments: argparse.Namespace, work: Path) -> int:
             System(V1, gateway),
             System(NATIVE, gateway, native=True),
         ]
+        if arguments.beside:
+            older = stack.enter_context(yard.serve(mock, command=arguments.beside.absolute()))
+            systems += [System(f"{BESIDE}{V1}", older), System(f"{BESIDE}{NATIVE}", older, native=True)]
         for peer in peers:
             say(f"start {peer.name}")
             server = stack.enter_context(run_peer(peer, yard, mock))
             freeze(server.process.pid, frozen=True)
             systems.append(System(peer.name, server, peer=True, paced=peer.paced, most=peer.most))
-        bench = Bench(yard, mock, systems, arguments.quick)
+        bench = Bench(yard, mock, systems, arguments.quick, arguments.repeat)
         for phase in _phases(arguments):
             say(phase)
             bench.alone(None)
@@ -169,7 +176,10 @@ def _print(arguments: argparse.Namespace, machine: dict[str, str], bench: Bench)
     print()
     print(table(data, [system.name for system in bench.systems], arguments.markdown))
     print()
-    print(goal_table(found, arguments.markdown))
+    if arguments.beside:
+        print(ratios(data, (V1, NATIVE), arguments.markdown))
+    else:
+        print(goal_table(found, arguments.markdown))
     for remark, times in Counter(bench.remarks).items():
         print(f"remark: {remark}{f' ({times} times)' if times > 1 else ''}")
     if arguments.json:

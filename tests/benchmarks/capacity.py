@@ -23,11 +23,13 @@ def start(bench: Bench) -> None:
         if system.peer:
             bench.note("start_ms", system, system.server.start_s * 1e3)
             bench.note("start_rss_mb", system, resident_kb(system.pid) / 1024)
-    system = bench.gateways[0]
-    for _ in range(bench.reps):
-        with bench.yard.serve(bench.mock) as server:
+
+    def measure(system: System) -> None:
+        with bench.yard.serve(bench.mock, command=system.server.command) as server:
             bench.note("start_ms", system, server.start_s * 1e3)
             bench.note("start_rss_mb", system, resident_kb(server.process.pid) / 1024)
+
+    bench.round([system for system in bench.gateways if not system.native], measure)
 
 
 def idle(bench: Bench) -> None:
@@ -57,7 +59,9 @@ def idle(bench: Bench) -> None:
 
 
 def _fresh(bench: Bench, system: System) -> AbstractContextManager[Server]:
-    return bench.yard.serve(bench.mock) if system in bench.gateways else bench.yard.nginx(bench.mock)
+    if system in bench.gateways:
+        return bench.yard.serve(bench.mock, command=system.server.command)
+    return bench.yard.nginx(bench.mock)
 
 
 def ratings(bench: Bench) -> None:
@@ -66,29 +70,36 @@ def ratings(bench: Bench) -> None:
     A connection asks again when it has its answer, so the mean time of an answer is connections ÷ rate, and the bound
     on its 99th percentile bounds the connections too: 32 are the load of the goal. 128 show what waits in line cost.
     """
-    system = bench.gateways[-1]
     number = 0
 
-    def rate(connections: int, requests: int) -> Report:
+    def rate(system: System, connections: int, requests: int) -> Report:
         nonlocal number
         number += 1
-        path = f"/feedback?trace_id={trace_id}&user_id=rater-{number}-{{n}}"
+        path = f"/feedback?trace_id={traces[system.name]}&user_id=rater-{number}-{{n}}"
         request = Request(path, '{"is_correct":true,"comment":"To the point."}', "assessment_id")
         return bench.checked("ratings", system, request, connections, requests, "-t", "20")
 
-    bench.alone(system)
-    trace_id = _chat(system)
-    warm = rate(32, 400)
-    requests = max(400, int(warm["requests"] / warm["seconds"] * (0.5 if bench.quick else 1)))
-    for _ in range(bench.reps):
+    traces: dict[str, str] = {}
+    asked: dict[str, int] = {}
+    systems = [system for system in bench.gateways if system.native]
+    for system in systems:
+        bench.alone(system)
+        traces[system.name] = _chat(system)
+        warm = rate(system, 32, 400)
+        asked[system.name] = max(400, int(warm["requests"] / warm["seconds"] * (0.5 if bench.quick else 1)))
+
+    def measure(system: System) -> None:
+        requests = asked[system.name]
         for connections in (32, 128):
             before = bench.settled(system)
-            report = rate(connections, requests)
+            report = rate(system, connections, requests)
             if connections == 32:
                 bench.note("ratings_us", system, (bench.settled(system) - before) * 1e6 / requests)
             bench.note(f"ratings_{connections}_per_s", system, report["requests"] / report["seconds"])
             if "total" in report:
                 bench.note(f"ratings_{connections}_p99_ms", system, report["total"]["p99"] / 1e3)
+
+    bench.round(systems, measure)
 
 
 def _chat(system: System) -> str:
@@ -144,11 +155,14 @@ def decided(load: Callable[[], float], in_time: Callable[[], bool]) -> bool:
 
 def memory(bench: Bench) -> None:
     """Resident memory after 20,000 and after 100,000 short requests, half on each wire, resumable for 1 s."""
-    with bench.yard.serve(bench.mock, "resume_window_s = 1") as server:
-        wires = [System(system.name, server, system.native) for system in bench.gateways]
-        for total, requests in ((20_000, 10_000), (100_000, 40_000)):
-            for wire in wires:
-                bench.checked("memory", wire, wire.stream("mock-4-0ms"), 16, requests, "-t", "300")
-            time.sleep(3)  # the resume window and a sweep
-            settled_cpu_seconds(server.process.pid)
-            bench.note(f"rss_{total // 1000}k_mb", bench.gateways[0], resident_kb(server.process.pid) / 1024)
+    for first in bench.gateways:
+        if first.native:
+            continue
+        with bench.yard.serve(bench.mock, "resume_window_s = 1", command=first.server.command) as server:
+            wires = [System(first.name, server), System(first.name, server, native=True)]
+            for total, requests in ((20_000, 10_000), (100_000, 40_000)):
+                for wire in wires:
+                    bench.checked("memory", wire, wire.stream("mock-4-0ms"), 16, requests, "-t", "300")
+                time.sleep(3)  # the resume window and a sweep
+                settled_cpu_seconds(server.process.pid)
+                bench.note(f"rss_{total // 1000}k_mb", first, resident_kb(server.process.pid) / 1024)

@@ -30,13 +30,14 @@ class Bench:
     mock: Server
     systems: list[System]
     quick: bool = False
+    repeat: int = 3
     figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     @property
     def reps(self) -> int:
-        return 1 if self.quick else 3
+        return 1 if self.quick else self.repeat
 
     @property
     def gateways(self) -> list[System]:

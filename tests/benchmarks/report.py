@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 
 Figures = dict[str, dict[str, list[float]]]
 Summary = dict[str, dict[str, dict[str, float]]]
+BESIDE = "older "  # before the name of a column: the same wire of the gateway that `--beside` names
 
 # metric, label, decimals, ratio to nginx
 _ROWS = (
@@ -60,6 +62,19 @@ def table(data: Summary, systems: list[str], markdown: bool) -> str:
     for metric, label, decimals, ratio in _ROWS:
         if metric in data:
             rows.append([label, *(_cell(data[metric], system, decimals, ratio) for system in systems)])
+    return aligned(rows, "-" + "r" * len(systems), markdown)
+
+
+def ratios(data: Summary, systems: Sequence[str], markdown: bool) -> str:
+    """Each figure of these columns by that of the older gateway beside it."""
+    rows = [["this gateway ÷ the older one", *systems]]
+    for metric, label, _, _ in _ROWS:
+        cells = []
+        for system in systems:
+            both = [data.get(metric, {}).get(name, {}).get("median", 0) for name in (system, f"{BESIDE}{system}")]
+            cells.append(f"{both[0] / both[1]:.2f}" if all(value > 0 for value in both) else "—")
+        if cells != ["—"] * len(cells):
+            rows.append([label, *cells])
     return aligned(rows, "-" + "r" * len(systems), markdown)
 
 

@@ -44,6 +44,7 @@ class Server:
     path: str = "/v1/chat/completions"
     prefix: str = ""  # of the names of models
     mark: str = "[DONE]"  # what ends its streams
+    command: Path | None = None  # of this gateway: what started it
 
 
 @dataclass(frozen=True)
@@ -120,13 +121,23 @@ class Yard:
             stop(process, 1)
 
     @contextmanager
-    def serve(self, mock: Server, streaming: str = "", fill: Callable[[Path], None] | None = None) -> Iterator[Server]:
-        """This gateway with its default settings, a key on each request, and a store of its own, perhaps filled."""
+    def serve(
+        self,
+        mock: Server,
+        streaming: str = "",
+        fill: Callable[[Path], None] | None = None,
+        command: Path | None = None,
+    ) -> Iterator[Server]:
+        """This gateway with its default settings, a key on each request, and a store of its own, perhaps filled.
+
+        `command` names another one than the yard's.
+        """
+        gateway = str(command or self.gateway)
         port, home = free_port(), self.directory("gateway")
         config = home / "config.toml"
         config.write_text(_gateway_config(home, port, mock.port, streaming))
         env = {"BENCH_PROVIDER_KEY": "sk-bench"}
-        create = [str(self.gateway), "keys", "create", "--role", "chat", "--json", "--config", str(config)]
+        create = [gateway, "keys", "create", "--role", "chat", "--json", "--config", str(config)]
         made = subprocess.run(create, capture_output=True, text=True, env={**os.environ, **env}, cwd=home, check=False)
         if made.returncode:
             raise BenchError(f"gateway keys create: {made.stderr.strip() or made.stdout.strip()}")
@@ -134,10 +145,10 @@ class Yard:
         if fill is not None:
             fill(home / "gateway.db")
         began = time.monotonic()
-        process = spawn(GATEWAY_CORE, [str(self.gateway), "serve", "--config", str(config)], home / "log", env)
+        process = spawn(GATEWAY_CORE, [gateway, "serve", "--config", str(config)], home / "log", env)
         try:
             _wait_until_ready(port, process, home / "log")
-            yield Server(process, port, time.monotonic() - began, headers)
+            yield Server(process, port, time.monotonic() - began, headers, command=Path(gateway))
         finally:
             stop(process, 0)  # its store goes with it, so there is nothing to drain for
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .goals import GOALS, NATIVE, V1, Goal, goal_table, goals_as_data, judge, verdicts
-from .report import Summary, aligned, summary, table
+from .report import BESIDE, Summary, aligned, ratios, summary, table
 
 
 def measured(**figures: dict[str, float]) -> Summary:
@@ -106,3 +106,12 @@ def test_columns_are_aligned() -> None:
         "bbb  10",
         "c",
     ]
+
+
+def test_an_older_gateway_beside_this_one() -> None:
+    """Each figure is divided by the older gateway's; what only one of them has is left open."""
+    data = measured(paced_us={V1: 21, f"{BESIDE}{V1}": 20, NATIVE: 3}, idle_kb={NATIVE: 1, f"{BESIDE}{NATIVE}": 2})
+    head, tokens, memory = ratios(data, (V1, NATIVE), markdown=False).splitlines()
+    assert head.split()[-3:] == ["/v1", "gateway", "/chat/stream"]
+    assert tokens.split()[-2:] == ["1.05", "—"]
+    assert memory.split()[-2:] == ["—", "0.50"]
