@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.access.keys import Role
 from gateway.erasure import Erased
-from gateway.web import ai_sdk, chat, feedback, ops, pages
+from gateway.web import ai_sdk, chat, feedback, models, ops, pages, sessions, tickets
 from gateway.web.exchange import Exchange
 from gateway.wire import ai_sdk as ai_sdk_wire
 from gateway.wire import feedback as feedback_wire
@@ -113,7 +113,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="POST",
         path="/chat/ws-ticket",
-        handler=chat.ws_ticket,
+        handler=tickets.ws_ticket,
         roles=ASK,
         summary="A ticket for one WebSocket: connect to /chat/ws?ticket=… within 30 seconds",
         body=(native.TicketRequest,),
@@ -166,7 +166,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path="/sessions/{session_id}",
-        handler=chat.session,
+        handler=sessions.session,
         roles=RATE,
         summary="The turns of a conversation, with this rater's ratings",
         query={"user_id": "Whose session"},
@@ -210,11 +210,11 @@ ROUTES: tuple[Route, ...] = (
         query={"user_id": "Whose chat"},
         errors=(404, 422),
     ),
-    Route(method="GET", path="/v1/models", handler=chat.models, roles=CHAT, summary="The declared models"),
+    Route(method="GET", path="/v1/models", handler=models.models, roles=CHAT, summary="The declared models"),
     Route(
         method="POST",
         path="/v1/embeddings",
-        handler=chat.embeddings,
+        handler=models.embeddings,
         roles=CHAT,
         summary="OpenAI-compatible embeddings",
         errors=_CHAT_ERRORS,
