@@ -37,18 +37,29 @@ def find_config(given: str | None) -> Path | None:
     return here if here.exists() else None
 
 
-def load(path: Path | None, env: Mapping[str, str], *, secrets: bool = True) -> Config:
-    """The whole configuration, checked, its secrets resolved and its defaults filled in. Raises ConfigError.
-    Without `secrets`, for commands that use none, one whose variable isn't set stays `env:NAME`."""
+def load(
+    path: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any] | None = None, *, secrets: bool = True
+) -> Config:
+    """Return the whole configuration, checked, its secrets resolved and its defaults filled in. Raises ConfigError.
+
+    `env` beats the file at `path`, and `overrides` beats both: values by their keys' paths, such as `$.server.port`.
+    Without `secrets`, for commands that use none, one whose variable isn't set stays `env:NAME`.
+    """
     look: Look = env.get if secrets else lambda name: env.get(name, f"env:{name}")
+    overrides = overrides or {}
     data = _read(path) if path else {}
     _override(data, env)
+    for key, value in overrides.items():
+        _, section, name = key.split(".")
+        if isinstance(table := data.setdefault(section, {}), dict):  # else `_build` says that it is none
+            table[name] = value
     try:
         config = _fill(_build(Config, data, "$", look), look)
         _check(config)
     except ConfigError as error:
         variable = next((name for name in env if _dotted(name) == error.path), None)
-        raise ConfigError(error.path, error.problem, variable or str(path or "environment")) from None
+        source = "command line" if error.path in overrides else variable or str(path or "environment")
+        raise ConfigError(error.path, error.problem, source) from None
     return config
 
 
