@@ -14,8 +14,8 @@ import msgspec
 from gateway.access.keys import Principal
 from gateway.access.limits import Limits
 from gateway.config.current import Current
-from gateway.config.load import config_hash
 from gateway.config.schema import Config
+from gateway.config.show import config_hash
 from gateway.domain import ids
 from gateway.domain.answer import Part, answer_text
 from gateway.domain.events import Done, Failed, Started, Terminal

@@ -171,7 +171,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     config, path = _config(args)
-    from gateway.config.load import masked
+    from gateway.config.show import masked
 
     sys.stdout.write(f"# resolved from {path or 'the defaults: there is no config.toml here'}\n{masked(config)}")
     sys.stdout.flush()

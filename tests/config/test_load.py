@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.load import config_hash, find_config, load, masked
+from gateway.config.load import find_config, load
 from gateway.config.schema import Config, ConfigError, Secret, Target
+from gateway.config.show import config_hash, masked
 
 ENV = {"UNRELATED": "1", "GATEWAY_KEY": "gw-sk-x", "GATEWAY_PORT_8000_TCP": "tcp://10.0.0.1"}
 
