@@ -11,8 +11,8 @@ import re
 from gateway.access.keys import require
 from gateway.domain import ids
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound
-from gateway.web.exchange import ClientGone, Exchange
 from gateway.web.mlflow import MLFLOW_ROUTES
+from gateway.web.request import ClientGone, Request
 from gateway.web.routes import ROUTES, Route
 from gateway.web.socket import Socket
 from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
@@ -57,62 +57,64 @@ class Edge:
                 await send({"type": "websocket.accept"})
                 await send({"type": "websocket.close", "code": 1008, "reason": "There is no such path."})
             return
-        x = Exchange(scope, receive, send, self._services, request_id)
+        request = Request(scope, receive, send, self._services, request_id)
         self._services.metrics.opened("http")
         try:
-            await self._handle(x)
+            await self._handle(request)
         except ClientGone:
             pass
         except GatewayError as error:
-            await self._refuse(x, error)
+            await self._refuse(request, error)
         except Exception:
             _log.exception("request %s failed", request_id)
-            await self._refuse(x, GatewayError("Something went wrong in the gateway."))
+            await self._refuse(request, GatewayError("Something went wrong in the gateway."))
         finally:
             self._services.metrics.closed("http")
 
-    async def _handle(self, x: Exchange) -> None:
-        method = x.scope["method"]
-        x.common = self._cors(x)
-        if method == "OPTIONS" and x.header(b"access-control-request-method"):
-            await x.no_content()
+    async def _handle(self, request: Request) -> None:
+        method = request.scope["method"]
+        request.extra_headers = self._cors(request)
+        if method == "OPTIONS" and request.header(b"access-control-request-method"):
+            await request.no_content()
             return
-        route = self._find(x, "GET" if method == "HEAD" else method)
+        route = self._find(request, "GET" if method == "HEAD" else method)
         if route is None or route.roles:
             services = self._services
-            x.address = services.limits.arrive(x.headers, x.client_host)
-            x.principal = services.door.admit(x.headers, x.client_host, route.roles if route else ())
+            request.address = services.limits.arrive(request.raw_headers, request.client_host)
+            request.principal = services.door.admit(
+                request.raw_headers, request.client_host, route.roles if route else ()
+            )
             # Whoever rates by a token has a limit by address: a key's is for its own requests.
-            key_id = None if x.principal.token else x.principal.key_id
-            services.limits.request(key_id, x.address, x.principal.requests_per_minute)
+            key_id = None if request.principal.token else request.principal.key_id
+            services.limits.request(key_id, request.address, request.principal.requests_per_minute)
             if route is not None:
-                require(x.principal, *route.roles)
+                require(request.principal, *route.roles)
         if route is None:
-            raise self._unknown(x)
-        await route.handler(x)
+            raise self._unknown(request)
+        await route.handler(request)
 
-    def _find(self, x: Exchange, method: str) -> Route | None:
-        route = self._routes.get((method, x.path))
+    def _find(self, request: Request, method: str) -> Route | None:
+        route = self._routes.get((method, request.path))
         if route is not None:
             return route
         for pattern, route in self._patterns:
-            if route.method == method and (found := pattern.fullmatch(x.path)):
-                x.path_params = found.groupdict()
+            if route.method == method and (found := pattern.fullmatch(request.path)):
+                request.scope["path_params"] = found.groupdict()
                 return route
         return None
 
-    def _unknown(self, x: Exchange) -> GatewayError:
-        methods = list(self._paths.get(x.path, ()))
-        methods += [route.method for pattern, route in self._patterns if pattern.fullmatch(x.path)]
+    def _unknown(self, request: Request) -> GatewayError:
+        methods = list(self._paths.get(request.path, ()))
+        methods += [route.method for pattern, route in self._patterns if pattern.fullmatch(request.path)]
         if methods:
             names = sorted(set(methods))
-            x.common.append((b"allow", ", ".join(names).encode()))
+            request.extra_headers.append((b"allow", ", ".join(names).encode()))
             return MethodNotAllowed(f"Here is only {' and '.join(names)}.")
         return NotFound("There is no such path.", code="unknown_path")
 
-    def _cors(self, x: Exchange) -> RawHeaders:
+    def _cors(self, request: Request) -> RawHeaders:
         """Headers for a page of an allowed origin; none for others, which is how browsers are told no."""
-        origin = x.header(b"origin")
+        origin = request.header(b"origin")
         if origin is None:
             return []
         headers: RawHeaders = [(b"vary", b"Origin")]
@@ -121,21 +123,21 @@ class Edge:
                 (b"access-control-allow-origin", origin.encode("latin-1")),
                 (b"access-control-expose-headers", b"X-Trace-Id, X-Request-Id, Retry-After"),
             ]
-            if x.scope["method"] == "OPTIONS":
+            if request.scope["method"] == "OPTIONS":
                 headers += [
                     (b"access-control-allow-methods", b"GET, POST, DELETE"),
-                    (b"access-control-allow-headers", _allowed(x.header(b"access-control-request-headers"))),
+                    (b"access-control-allow-headers", _allowed(request.header(b"access-control-request-headers"))),
                     (b"access-control-max-age", b"600"),
                 ]
         return headers
 
-    async def _refuse(self, x: Exchange, error: GatewayError) -> None:
-        if x.trace_id is None:
+    async def _refuse(self, request: Request, error: GatewayError) -> None:
+        if request.trace_id is None:
             self._services.metrics.refused(error.status)
-        if x.started:  # too late for a status: a broken connection says at least that it is not whole
-            x.abort()
+        if request.started:  # too late for a status: a broken connection says at least that it is not whole
+            request.abort()
             return
-        await x.fail(error)
+        await request.fail(error)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -6,34 +6,34 @@ from gateway.domain import ids
 from gateway.mlflow.call import Call, Plain
 from gateway.mlflow.routes import ENDPOINTS, Endpoint
 from gateway.mlflow.wire.errors import OTLP_PATH
-from gateway.web.exchange import Exchange
+from gateway.web.request import Request
 from gateway.web.routes import Handler, Route
 
 _ANY_BODY = ("PUT",)
 
 
 def _handler(endpoint: Endpoint) -> Handler:
-    async def handle(x: Exchange) -> None:
-        body = await x.body()
+    async def handle(request: Request) -> None:
+        body = await request.body()
         # a web page can't send JSON, nor PUT, unasked; the OTLP route looks at its content type itself
         if body and endpoint.method not in _ANY_BODY and endpoint.path != OTLP_PATH:
-            x.require_json()
+            request.require_json()
         call = Call(
-            store=x.services.store,
-            project=x.principal.project,
+            store=request.services.store,
+            project=request.principal.project,
             now=ids.now_ms(),
-            params=x.path_params,
-            query=x.query(),
-            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in x.headers},
+            params=request.path_params,
+            query=request.query(),
+            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.raw_headers},
             body=body,
-            max_bytes=x.services.config.server.max_body_bytes,
-            announce=x.services.feedback.announce,
+            max_bytes=request.services.config.server.max_body_bytes,
+            announce=request.services.feedback.announce,
         )
         reply = await endpoint.handler(call)
         if isinstance(reply, Plain):
-            await x.reply(reply.body, content_type=reply.content_type)
+            await request.reply(reply.body, content_type=reply.content_type)
         else:
-            await x.reply(reply)
+            await request.reply(reply)
 
     return handle
 

@@ -13,46 +13,46 @@ from gateway.erasure import Wanted
 from gateway.errors import Forbidden, StoreUnavailable, Unauthorized, Unavailable
 from gateway.observability.feed import Lost
 from gateway.observability.metrics import CONTENT_TYPE
-from gateway.web.exchange import Exchange
+from gateway.web.request import Request
 
 
-async def healthz(x: Exchange) -> None:
+async def healthz(request: Request) -> None:
     """GET /healthz: the process answers."""
-    await x.reply({"status": "ok"})
+    await request.reply({"status": "ok"})
 
 
-async def readyz(x: Exchange) -> None:
+async def readyz(request: Request) -> None:
     """GET /readyz: a write commits, and the server is not draining."""
-    if x.services.chat.runs.draining:
+    if request.services.chat.runs.draining:
         raise Unavailable("The server is shutting down.")
     try:
         async with asyncio.timeout(5):
-            await x.services.store.ping()
+            await request.services.store.ping()
     except TimeoutError:
         raise StoreUnavailable("The store takes too long.") from None
-    await x.reply({"status": "ready"})
+    await request.reply({"status": "ready"})
 
 
-async def metrics(x: Exchange) -> None:
+async def metrics(request: Request) -> None:
     """GET /metrics, in Prometheus' text format."""
-    await x.reply(x.services.metrics.render(), content_type=CONTENT_TYPE.encode())
+    await request.reply(request.services.metrics.render(), content_type=CONTENT_TYPE.encode())
 
 
-async def config(x: Exchange) -> None:
+async def config(request: Request) -> None:
     """GET /config: models, dimensions with their scales, whether this caller needs a key."""
-    settings = x.services.config
+    settings = request.services.config
     dimensions = {
         name: {"options": d.options} if d.options is not None else {"min": d.min, "max": d.max}
         for name, d in settings.feedback.dimensions.items()
     }
-    default, _ = x.services.chat.settings.router.model(None)
-    keyless = [header for header in x.headers if header[0] != b"authorization"]
+    default, _ = request.services.chat.settings.router.model(None)
+    keyless = [header for header in request.raw_headers if header[0] != b"authorization"]
     try:
-        x.services.door.admit(keyless, x.client_host)
+        request.services.door.admit(keyless, request.client_host)
         key_required = False
     except (Unauthorized, Forbidden):
         key_required = True
-    await x.reply(
+    await request.reply(
         {
             "models": list(settings.models),
             "default_model": default,
@@ -63,35 +63,35 @@ async def config(x: Exchange) -> None:
     )
 
 
-async def events(x: Exchange) -> None:
+async def events(request: Request) -> None:
     """GET /events: finished chats and ratings of the key's project as they happen, until the key ends."""
 
     async def feed() -> AsyncIterator[ServerSentEvent]:
-        async for record in x.services.feed.subscribe():
-            if not x.services.door.keys.active(x.principal.key_id):
+        async for record in request.services.feed.subscribe():
+            if not request.services.door.keys.active(request.principal.key_id):
                 return
-            if not isinstance(record, Lost) and record.project != x.principal.project:
+            if not isinstance(record, Lost) and record.project != request.principal.project:
                 continue
             name = msgspec.to_builtins(record)["event"]
             yield ServerSentEvent(msgspec.json.encode(record).decode(), event=name, sep="\n")
 
-    x.started = True
+    request.started = True
     response = EventSourceResponse(
         feed(),
-        ping=max(1, round(x.services.config.streaming.heartbeat_s)),
-        send_timeout=x.services.config.streaming.send_timeout_s,
+        ping=max(1, round(request.services.config.streaming.heartbeat_s)),
+        send_timeout=request.services.config.streaming.send_timeout_s,
         sep="\n",
-        headers={name.decode(): value.decode() for name, value in x.response_headers(None)},
+        headers={name.decode(): value.decode() for name, value in request.response_headers(None)},
     )
-    await response(x.scope, x.receive, x.send)
+    await response(request.scope, request.receive, request.send)
 
 
-async def erase_user(x: Exchange) -> None:
+async def erase_user(request: Request) -> None:
     """DELETE /users/{user_id}: in the key's project. The reply follows the scrubbing of the file."""
-    wanted = Wanted(x.path_params["user_id"], x.principal.project)
-    await x.reply(await x.services.erasure.erase(wanted))
+    wanted = Wanted(request.path_params["user_id"], request.principal.project)
+    await request.reply(await request.services.erasure.erase(wanted))
 
 
-async def openapi(x: Exchange) -> None:
+async def openapi(request: Request) -> None:
     """GET /openapi.json."""
-    await x.reply(x.services.openapi)
+    await request.reply(request.services.openapi)

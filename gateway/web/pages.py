@@ -7,8 +7,8 @@ upgrade shows at once.
 from __future__ import annotations
 
 from gateway.errors import NotFound
-from gateway.web.exchange import Exchange
 from gateway.web.files import HTML, File
+from gateway.web.request import Request
 from gateway.web.types import RawHeaders
 
 # What a model says ends up on this page: nothing runs, and nothing is loaded, but the app's own files.
@@ -33,29 +33,29 @@ again, or run <code>npm ci &amp;&amp; npm run build:app</code> in <code>frontend
 """
 
 
-async def app(x: Exchange) -> None:
+async def app(request: Request) -> None:
     """GET /: the web app."""
-    file = x.services.pages.find("index.html")
+    file = request.services.pages.find("index.html")
     if file is None:
-        await x.reply(_NOT_BUILT, content_type=HTML, extra=[*_SAFE, (b"cache-control", b"no-store")])
+        await request.reply(_NOT_BUILT, content_type=HTML, extra=[*_SAFE, (b"cache-control", b"no-store")])
     else:
-        await _send(x, file)
+        await _send(request, file)
 
 
-async def asset(x: Exchange) -> None:
+async def asset(request: Request) -> None:
     """GET /assets/{name}: one of its files."""
-    file = x.services.pages.find(x.path_params["name"])
+    file = request.services.pages.find(request.path_params["name"])
     if file is None or file.kind == HTML:
         raise NotFound("There is no such file.")
-    await _send(x, file)
+    await _send(request, file)
 
 
-async def _send(x: Exchange, file: File) -> None:
+async def _send(request: Request, file: File) -> None:
     headers: RawHeaders = [*_SAFE, (b"cache-control", file.cache), (b"etag", file.etag), (b"vary", b"Accept-Encoding")]
-    if file.etag.decode() in (x.header(b"if-none-match") or ""):
-        await x.head(304, None, headers)
-        await x.send({"type": "http.response.body", "body": b""})
-    elif file.packed is not None and "gzip" in (x.header(b"accept-encoding") or ""):
-        await x.reply(file.packed, content_type=file.kind, extra=[*headers, (b"content-encoding", b"gzip")])
+    if file.etag.decode() in (request.header(b"if-none-match") or ""):
+        await request.head(304, None, headers)
+        await request.send({"type": "http.response.body", "body": b""})
+    elif file.packed is not None and "gzip" in (request.header(b"accept-encoding") or ""):
+        await request.reply(file.packed, content_type=file.kind, extra=[*headers, (b"content-encoding", b"gzip")])
     else:
-        await x.reply(file.body, content_type=file.kind, extra=headers)
+        await request.reply(file.body, content_type=file.kind, extra=headers)

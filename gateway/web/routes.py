@@ -13,12 +13,12 @@ import msgspec
 from gateway.access.keys import Role
 from gateway.erasure import Erased
 from gateway.web import ai_sdk, chat, feedback, models, ops, pages, sessions, tickets
-from gateway.web.exchange import Exchange
+from gateway.web.request import Request
 from gateway.wire import ai_sdk as ai_sdk_wire
 from gateway.wire import feedback as feedback_wire
 from gateway.wire import native
 
-Handler = Callable[[Exchange], Awaitable[None]]
+Handler = Callable[[Request], Awaitable[None]]
 Stream = Literal["text/event-stream"]
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from gateway.access.authenticator import TICKET_S
-from gateway.web.exchange import Exchange
+from gateway.web.request import Request
 from gateway.wire import native
 
 
-async def ws_ticket(x: Exchange) -> None:
+async def ws_ticket(request: Request) -> None:
     """POST /chat/ws-ticket: for a browser, which can't send a key when it opens a WebSocket."""
-    body = await x.body()
+    body = await request.body()
     if body:
-        x.require_json()
+        request.require_json()
     wanted = native.decode_ticket(body) if body else native.TicketRequest()
-    ticket = x.services.door.issue_ticket(x.principal, x.headers, wanted.user_id)
-    await x.reply(native.TicketReply(ticket, TICKET_S))
+    ticket = request.services.door.issue_ticket(request.principal, request.raw_headers, wanted.user_id)
+    await request.reply(native.TicketReply(ticket, TICKET_S))

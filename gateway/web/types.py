@@ -27,7 +27,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 
 class Services(msgspec.Struct, frozen=True):
-    """What the composition root made; a handler gets it with each exchange."""
+    """What the composition root made; a handler gets it with each request."""
 
     current: Current
     limits: Limits

@@ -17,20 +17,20 @@ from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.observability.metrics import Metrics
 from gateway.web.edge import Edge
-from gateway.web.exchange import Exchange
 from gateway.web.files import Pages
+from gateway.web.request import Request
 from gateway.web.routes import ROUTES, Handler
 from gateway.web.types import Services
 
 SECRET = "SELECT * FROM keys -- /srv/gateway.db"
 
 
-async def raises(x: Exchange) -> None:
+async def raises(request: Request) -> None:
     raise RuntimeError(SECRET)
 
 
-async def raises_late(x: Exchange) -> None:
-    await x.head(200, b"text/plain")
+async def raises_late(request: Request) -> None:
+    await request.head(200, b"text/plain")
     raise RuntimeError(SECRET)
 
 

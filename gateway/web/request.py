@@ -9,6 +9,7 @@ from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import msgspec
+import starlette.requests
 
 from gateway.access.keys import KEYLESS, Principal
 from gateway.errors import GatewayError, InvalidValue, TooLarge, Unavailable, UnsupportedType
@@ -26,37 +27,43 @@ class ClientGone(Exception):
     """The client left before its request was whole, or before it got an answer."""
 
 
-class Exchange:
-    """`trace_id` is set as soon as the chat's row is committed: from then on every response carries it."""
+class Request(starlette.requests.Request):
+    """Starlette's request, with what the gateway's handlers share.
+
+    `trace_id` is set as soon as the chat's row is committed: from then on every response carries it.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, services: Services, request_id: str) -> None:
-        self.scope, self.receive, self.send = scope, receive, send
+        super().__init__(scope, receive, send)
+        self.send = send
         self.services = services
         self.request_id = request_id
         self.principal: Principal = KEYLESS
         self.address = ""  # the caller's, where a limit asks for it
         self.trace_id: str | None = None
-        self.path_params: dict[str, str] = {}
         self.started = False  # the response's head went out
-        self.common: RawHeaders = []  # what every response of this request carries, such as CORS
+        self.extra_headers: RawHeaders = []  # what every response of this request carries, such as CORS
         self._unread = False  # the body was refused before its end
 
     @property
     def path(self) -> str:
+        """The path, decoded."""
         return cast(str, self.scope["path"])
 
     @property
     def client_host(self) -> str | None:
+        """The address of the connection's other end, where it has one."""
         client = self.scope.get("client")
         return client[0] if client else None
 
     @property
-    def headers(self) -> RawHeaders:
+    def raw_headers(self) -> RawHeaders:
+        """The headers as they came, names in lower case."""
         return cast(RawHeaders, self.scope["headers"])
 
     def header(self, name: bytes) -> str | None:
         """One header's value; None where it isn't there."""
-        for key, value in self.headers:
+        for key, value in self.raw_headers:
             if key == name:
                 return value.decode("latin-1")
         return None
@@ -127,7 +134,7 @@ class Exchange:
             headers.append((b"content-type", content_type))
         if self.trace_id is not None:
             headers.append((b"x-trace-id", self.trace_id.encode()))
-        return headers + self.common
+        return headers + self.extra_headers
 
     async def head(self, status: int, content_type: bytes | None, extra: RawHeaders | None = None) -> None:
         """The status line and headers."""
