@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,6 +11,9 @@ import pytest
 
 from gateway.access.authenticator import Door
 from gateway.access.keys import KeyRing
+from gateway.access.limits import Limits
+from gateway.access.tokens import Tokens
+from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.observability.metrics import Metrics
 from gateway.web.edge import Edge
@@ -34,10 +36,12 @@ async def raises_late(request: Request) -> None:
 
 async def ask(handler: Handler, aborted: list[str]) -> list[Any]:
     """What the edge sends for a GET /healthz that this handler answers."""
-    settings: Any = SimpleNamespace(settings=SimpleNamespace(config=Config()))
+    current = Current(Config())
     nothing: Any = None
-    door = Door(KeyRing(), Config, "127.0.0.1", "k")
-    services = Services(settings, nothing, nothing, door, Metrics(), nothing, b"{}", nothing, Pages())
+    door = Door(KeyRing(), Tokens(("k",), 60), current)
+    services = Services(
+        current, Limits(current), nothing, nothing, nothing, door, Metrics(), nothing, b"{}", nothing, Pages()
+    )
     edge = Edge(services)
     route = next(route for route in ROUTES if route.path == "/healthz")
     edge._routes["GET", "/healthz"] = msgspec.structs.replace(route, handler=handler)
