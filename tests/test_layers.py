@@ -74,6 +74,16 @@ def test_imports_go_down(file: Path) -> None:
         )
 
 
+SCRIPTS = ("gateway.storage.", "gateway.mlflow.scripts.")
+WIRES = ("gateway.wire", "gateway.mlflow.wire")
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if module_of(file).startswith(SCRIPTS)], ids=module_of)
+def test_the_store_knows_no_wire(file: Path) -> None:
+    """Transaction scripts and engines take and return values; what goes over a wire is made of them above."""
+    assert not {name for name in imports_of(file) if name.startswith(WIRES)}
+
+
 @pytest.mark.parametrize("file", FILES, ids=module_of)
 def test_a_file_is_short_and_says_what_it_is(file: Path) -> None:
     """At most 300 lines, with a docstring."""

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from gateway.domain import ids
-from gateway.mlflow.call import Call, Plain
+from gateway.mlflow import request as mlflow
 from gateway.mlflow.routes import ENDPOINTS, Endpoint
-from gateway.mlflow.wire.errors import OTLP_PATH
 from gateway.web.request import Request
 from gateway.web.routes import Handler, Route
-
-_ANY_BODY = ("PUT",)
 
 
 def _handler(endpoint: Endpoint) -> Handler:
     async def handle(request: Request) -> None:
         body = await request.body()
-        # a web page can't send JSON, nor PUT, unasked; the OTLP route looks at its content type itself
-        if body and endpoint.method not in _ANY_BODY and endpoint.path != OTLP_PATH:
+        if body and not endpoint.any_type:  # a web page can't send JSON, nor PUT, without a preflight request
             request.require_json()
-        call = Call(
+        asked = mlflow.Request(
             store=request.services.store,
             project=request.principal.project,
             now=ids.now_ms(),
@@ -29,11 +25,9 @@ def _handler(endpoint: Endpoint) -> Handler:
             max_bytes=request.services.config.server.max_body_bytes,
             announce=request.services.feedback.announce,
         )
-        reply = await endpoint.handler(call)
-        if isinstance(reply, Plain):
-            await request.reply(reply.body, content_type=reply.content_type)
-        else:
-            await request.reply(reply)
+        reply = await endpoint.handler(asked)
+        media = endpoint.media if isinstance(reply, bytes) else "application/json"
+        await request.reply(reply, content_type=media.encode())
 
     return handle
 
