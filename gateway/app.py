@@ -33,6 +33,7 @@ from gateway.domain.trace import Attempt, ChatRecord, RatingRecord, TraceEnd
 from gateway.erasure import Erasure
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.feedback.service import Feedback
+from gateway.mlflow.wire.errors import MLFLOW
 from gateway.observability.feed import Feed
 from gateway.observability.logs import Logs, local_url, program, startup_lines
 from gateway.observability.metrics import Metrics
@@ -44,12 +45,14 @@ from gateway.storage.retention import keep_sweeping
 from gateway.storage.sqlite.engine import SQLiteStore
 from gateway.storage.sqlite.file import check_unowned, parse_url
 from gateway.streaming.runs import Runs
-from gateway.web.edge import Edge
+from gateway.web.application import Application
 from gateway.web.files import Pages
+from gateway.web.mlflow import MLFLOW_ROUTES
 from gateway.web.openapi import document
 from gateway.web.routes import ROUTES
 from gateway.web.server import Server, listen, server
 from gateway.web.types import Services
+from gateway.wire.errors import AI_SDK, OPENAI
 
 _KEYS_EVERY_S = 1.0
 _log = logging.getLogger("gateway.app")
@@ -79,10 +82,11 @@ class Gateway:
             store, lambda: self.chat.settings.config.feedback.dimensions, self._rated, self.chat.limits.rating
         )
         self.erasure = Erasure(store, self.runs, lambda: self.chat.settings.config)
-        openapi = document(ROUTES)
-        self.app = Edge(
-            Services(self.chat, feedback, store, self.door, self.metrics, self.feed, openapi, self.erasure, Pages())
+        openapi = document()
+        services = Services(
+            self.chat, feedback, store, self.door, self.metrics, self.feed, openapi, self.erasure, Pages()
         )
+        self.app = Application(services, (*ROUTES, *MLFLOW_ROUTES), (MLFLOW, OPENAI, AI_SDK))
         self._watch_values()
 
     def reload(self, config: Config) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from gateway.domain import ids
 from gateway.mlflow.call import Call, Plain
 from gateway.mlflow.routes import ENDPOINTS, Endpoint
-from gateway.mlflow.wire.errors import OTLP_PATH
+from gateway.mlflow.wire.errors import MLFLOW, OTLP, OTLP_PATH
 from gateway.web.request import Request
-from gateway.web.routes import Handler, Route
+from gateway.web.responses import JSONResponse, Response
+from gateway.web.route import Handler, Route
 
 _ANY_BODY = ("PUT",)
 
 
 def _handler(endpoint: Endpoint) -> Handler:
-    async def handle(request: Request) -> None:
+    async def handle(request: Request) -> Response:
         body = await request.body()
         # a web page can't send JSON, nor PUT, unasked; the OTLP route looks at its content type itself
         if body and endpoint.method not in _ANY_BODY and endpoint.path != OTLP_PATH:
@@ -31,9 +32,8 @@ def _handler(endpoint: Endpoint) -> Handler:
         )
         reply = await endpoint.handler(call)
         if isinstance(reply, Plain):
-            await request.reply(reply.body, content_type=reply.content_type)
-        else:
-            await request.reply(reply)
+            return Response(reply.body, media_type=reply.content_type.decode())
+        return JSONResponse(reply)
 
     return handle
 
@@ -44,7 +44,7 @@ MLFLOW_ROUTES: tuple[Route, ...] = tuple(
         path=endpoint.path,
         handler=_handler(endpoint),
         roles=() if endpoint.open else ("review",),
-        summary=endpoint.summary,
+        wire=OTLP if endpoint.path == OTLP_PATH else MLFLOW,
     )
     for endpoint in ENDPOINTS
 )

@@ -12,7 +12,8 @@ from websockets.asyncio.client import connect
 
 from gateway.access.tokens import Tokens
 from gateway.web.mlflow import MLFLOW_ROUTES
-from gateway.web.routes import ROUTES, Route
+from gateway.web.route import Route
+from gateway.web.routes import ROUTES
 from tests.support.http_client import ask, call, close_code, hear, say, socket_url
 from tests.web.conftest import Locked, make_key, until, works
 
