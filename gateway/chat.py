@@ -13,7 +13,9 @@ import msgspec
 
 from gateway.access.keys import Principal
 from gateway.access.limits import Limits
+from gateway.config.current import Current
 from gateway.config.schema import Config
+from gateway.config.show import config_hash
 from gateway.domain import ids
 from gateway.domain.answer import Part, answer_text
 from gateway.domain.events import Done, Failed, Started, Terminal
@@ -47,23 +49,29 @@ class FeedbackTokens(Protocol):
 
 
 class Chat:
-    """`finished` is told of every chat once its final record is committed; `tokens` gives the ones of the moment."""
+    """`router` makes one for a configuration. `finished` is told of every chat once its final record is committed."""
 
     def __init__(
         self,
-        settings: Settings,
+        current: Current,
+        router: Callable[[Config], Router],
         store: Store,
         runs: Runs,
         finished: Callable[[ChatRecord, TraceEnd], None],
-        tokens: Callable[[], FeedbackTokens],
-        limits: Limits | None = None,
+        tokens: FeedbackTokens,
+        limits: Limits,
     ) -> None:
-        self.settings = settings
+        self.settings: Settings
         self.runs = runs
-        self.limits = limits or Limits(settings.config)
+        self.limits = limits
         self._store = store
         self._finished = finished
         self._tokens = tokens
+        self._router = router
+        current.subscribe(self._configure)
+
+    def _configure(self, config: Config) -> None:
+        self.settings = Settings(config, config_hash(config), self._router(config))
 
     async def start(self, principal: Principal, request: ChatRequest, *, resumable: bool, address: str = "") -> Run:
         """Begin. Await `run.begun` before anything goes to the client. `address`: the caller's, for its limits.
@@ -158,7 +166,7 @@ class Chat:
         """
         rater = rater or f"anonymous:{trace_id}"
         names = names or (principal.token.names if principal.token else ())
-        return self._tokens().issue(principal.project, trace_id, rater, principal.key_id, names)
+        return self._tokens.issue(principal.project, trace_id, rater, principal.key_id, names)
 
     def resumed_token(self, principal: Principal, trace_id: str) -> str | None:
         """What the events of a resumed stream bear where a feedback token resumes it: its own rater's, not that of

@@ -7,7 +7,7 @@
     ticket ────────────────────────────────────────────▶ a WebSocket, as whoever asked for the ticket
     nothing ───────────────────────────────────────────▶ a caller on this machine, unless a foreign page sent it
 
-Made by app.py; asked once a request by web/edge.py, and once a connection by web/socket.py.
+Made by app.py; asked once a request by web/middleware.py, and once a connection by web/socket.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -24,7 +24,7 @@ from gateway.access import keys as auth
 from gateway.access.keys import KEYLESS, Headers, KeyRing, Principal
 from gateway.access.tokens import PREFIX as TOKEN_PREFIX
 from gateway.access.tokens import Tokens, asserted_user
-from gateway.config.schema import Config
+from gateway.config.current import Current
 from gateway.errors import Forbidden, Unauthorized, Unavailable
 
 TICKET_S = 30
@@ -33,20 +33,13 @@ _TICKET_PREFIX = "gw-wt-"
 
 
 class Door:
-    """`config` gives the configuration in force; `stored_key` signs where none is configured."""
+    """Every caller passes it. It remembers nothing but the tickets that wait for their sockets."""
 
-    def __init__(self, keys: KeyRing, config: Callable[[], Config], server_host: str, stored_key: str) -> None:
+    def __init__(self, keys: KeyRing, tokens: Tokens, current: Current) -> None:
         self.keys = keys
-        self._config = config
-        self._host = server_host
-        self._stored_key = stored_key
+        self.tokens = tokens
+        self._current = current
         self._tickets: OrderedDict[bytes, tuple[Principal, str | None, float]] = OrderedDict()
-        self.tokens: Tokens
-        self.configure(config())
-
-    def configure(self, config: Config) -> None:
-        """Take the signing keys of another configuration."""
-        self.tokens = Tokens(config.auth.signing_keys or (self._stored_key,), config.auth.feedback_token_ttl_s)
 
     def admit(self, headers: Headers, client_host: str | None, roles: Sequence[str] = ()) -> Principal:
         """The caller of one request to a route for these roles. Raises Unauthorized or Forbidden."""
@@ -56,7 +49,7 @@ class Door:
         given = _headers(headers, b"origin", b"x-feedback-token", b"x-user-assertion")
         if bearer.startswith("gw-"):
             principal = self.keys.find(bearer)
-        elif auth.keyless(self._config().auth, self._host, headers, client_host):
+        elif auth.keyless(self._current.value, headers, client_host):
             principal = KEYLESS
         elif (token := given.get(b"x-feedback-token")) is not None and "token" in roles:
             return self.by_token(token)
@@ -70,7 +63,7 @@ class Door:
         if principal.role == "publishable":
             if given.get(b"origin") not in principal.origins:
                 raise Forbidden("This key does not serve this page's origin.", code="origin_not_allowed")
-        elif principal is KEYLESS and self._config().auth.require_keys == "auto":
+        elif principal is KEYLESS and self._current.value.auth.require_keys == "auto":
             self._check_origin(headers)
         if "publishable" in roles:
             return self._speaking(principal, given)
@@ -118,7 +111,7 @@ class Door:
         """The caller as the user it is known to speak for; whoever comes by a publishable key is always somebody."""
         user_id = None
         if (assertion := given.get(b"x-user-assertion")) is not None:
-            user_id = asserted_user(assertion, self._config().auth.user_assertion_key)
+            user_id = asserted_user(assertion, self._current.value.auth.user_assertion_key)
         elif principal.role == "publishable":
             earlier = given.get(b"x-feedback-token")
             user_id = _visitor() if earlier is None else self.by_token(earlier, principal).user_id
@@ -135,7 +128,7 @@ class Door:
         return principal
 
     def _check_origin(self, headers: Headers, others: frozenset[str] = frozenset()) -> None:
-        if not auth.origin_allowed(headers, others.union(self._config().server.cors_origins)):
+        if not auth.origin_allowed(headers, others.union(self._current.value.server.cors_origins)):
             known = "the configuration's cors_origins names those that are"
             raise Forbidden(f"This page's origin is not allowed here; {known}.", code="origin_not_allowed")
 

@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from gateway.access.tokens import FeedbackToken
-from gateway.config.schema import ORIGIN, Auth
+from gateway.config.schema import ORIGIN, Config
 from gateway.domain.ids import now_ms
 from gateway.errors import Forbidden, InvalidValue, Unauthorized
 from gateway.storage.engine import KeyRecord
@@ -181,10 +181,10 @@ def bearer_of(headers: Headers) -> str:
     return token
 
 
-def keyless(auth: Auth, server_host: str, headers: Headers, client_host: str | None) -> bool:
+def keyless(config: Config, headers: Headers, client_host: str | None) -> bool:
     """Whether this caller needs no key: anybody's under "never", one on this machine under "auto"."""
-    if auth.require_keys != "auto":
-        return auth.require_keys == "never"
+    if config.auth.require_keys != "auto":
+        return config.auth.require_keys == "never"
     hosts = []
     for name, value in headers:
         if name == b"host":
@@ -192,16 +192,17 @@ def keyless(auth: Auth, server_host: str, headers: Headers, client_host: str | N
         elif name in FORWARDING or name.startswith(b"x-forwarded-"):
             return False
     return (
-        is_loopback(server_host)
+        is_loopback(config.server.host)
         and (client_host is None or is_loopback(client_host))
         and len(hosts) == 1
         and _is_local(hosts[0])
     )
 
 
-def keys_required(auth: Auth, server_host: str) -> bool:
+def keys_required(config: Config) -> bool:
     """Whether even the nearest caller needs a key: then a start without any makes no sense."""
-    return auth.require_keys == "always" or (auth.require_keys == "auto" and not is_loopback(server_host))
+    require = config.auth.require_keys
+    return require == "always" or (require == "auto" and not is_loopback(config.server.host))
 
 
 def require(principal: Principal, *roles: Role) -> None:

@@ -1,7 +1,7 @@
 """How much one caller, and all of them together, may ask for: requests a minute, open streams, frames, ratings.
 
-It is not who the caller is (auth.py), nor the bounds of one connection (web/pace.py). The edge, the WebSocket and the
-spine ask it; what it remembers of callers is bounded, since addresses are the attacker's to choose.
+It is not who the caller is (auth.py), nor the bounds of one connection (web/pace.py). Requests, WebSockets
+and the spine ask it; what it remembers of callers is bounded, since addresses are the attacker's to choose.
 
 A bucket is one number, the time at which it will be full again (the generic cell rate algorithm). So a limit of N in a
 period allows N at once, and then one more each time that a share of the period has passed.
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.errors import InvalidValue, TooManyRequests, Unavailable
 
@@ -54,9 +55,9 @@ class Buckets:
 
 
 class Limits:
-    """Made by app.py, which hands it each new configuration. Without limits a request costs it two comparisons."""
+    """Made by app.py. Without limits a request costs it two comparisons."""
 
-    def __init__(self, config: Config | None = None, clock: Clock = time.monotonic) -> None:
+    def __init__(self, current: Current, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._by_key, self._by_caller = Buckets(clock), Buckets(clock)
         self._by_address, self._by_token = Buckets(clock), Buckets(clock)
@@ -65,9 +66,9 @@ class Limits:
         self.open = 0
         self.bodies = 0  # bytes of bodies that are still coming
         self.resident_mb = 0.0  # of this process, as the server last saw it
-        self.configure(config or Config())
+        current.subscribe(self._configure)
 
-    def configure(self, config: Config) -> None:
+    def _configure(self, config: Config) -> None:
         """Take another configuration. What was used so far counts on, but for streams that began without a limit."""
         self.config, self.server = config.limits, config.server
         self._trusted = tuple(ipaddress.ip_network(proxy, strict=False) for proxy in config.server.trusted_proxies)

@@ -47,6 +47,10 @@ class Tokens:
     """Signs with the first key, and takes what any of them has signed (HMAC-SHA256)."""
 
     def __init__(self, keys: Sequence[str], ttl_s: float) -> None:
+        self.configure(keys, ttl_s)
+
+    def configure(self, keys: Sequence[str], ttl_s: float) -> None:
+        """Sign and verify with other keys from now on, and give tokens another lifetime in seconds, 0 for no end."""
         self._ttl_ms = round(ttl_s * 1000)
         self._signer = Signer(
             [hashlib.sha256(b"feedback-token:" + key.encode()).digest() for key in reversed(keys)],

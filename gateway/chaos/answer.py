@@ -8,16 +8,16 @@ from typing import Any
 
 import msgspec
 
-from gateway.chaos.case import Ask, Step, whole_json
+from gateway.chaos.case import ChaosRequest, Step, whole_json
 from gateway.chaos.cases import CASES, case_for
 from gateway.chaos.http import error
-from gateway.chaos.stats import KEPT_BODY, Seen, Stats
+from gateway.chaos.stats import KEPT_BODY, ReceivedRequest, Stats
 from gateway.providers.demo import Reply, embeddings
 
 CREATED = 1_700_000_000  # fixed, so that replies are the same to the byte
 
 
-class Request:
+class HTTPRequest:
     """One HTTP request as it comes in."""
 
     def __init__(self) -> None:
@@ -28,13 +28,15 @@ class Request:
         self.keep_alive = True
 
 
-def reply_to(request: Request, stats: Stats) -> tuple[str, Iterable[Step]]:
+def reply_to(request: HTTPRequest, stats: Stats) -> tuple[str, Iterable[Step]]:
     """The model asked for (empty where there is none) and the steps of its reply."""
     path = request.path.partition("?")[0]
     if (request.method, path) == ("GET", "/stats"):
         return "", [whole_json(stats.as_json())]
     stats.requests += 1
-    stats.last.append(Seen(request.method, path, request.headers, bytes(request.body[:KEPT_BODY]), time.monotonic()))
+    stats.last.append(
+        ReceivedRequest(request.method, path, request.headers, bytes(request.body[:KEPT_BODY]), time.monotonic())
+    )
     if (request.method, path) == ("GET", "/v1/models"):
         models = [{"id": name, "object": "model", "created": CREATED, "owned_by": "chaos"} for name in CASES]
         return "", [whole_json(msgspec.json.encode({"object": "list", "data": models}))]
@@ -56,15 +58,15 @@ def _model_reply(fields: dict[str, Any], stats: Stats, *, chat: bool) -> tuple[s
         return model, [error(404, "unknown chaos model; GET /v1/models lists them", "model_not_found")]
     stats.by_model[model] += 1
     options = fields.get("stream_options")
-    ask = Ask(
+    request = ChaosRequest(
         model=model,
         attempt=stats.by_model[model],
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         reply=Reply(model, reply_id="chatcmpl-chaos", created=CREATED),
         embeddings=None if chat else _embeddings(model, fields),
     )
-    half = case.stream if chat and fields.get("stream") is True else case.plain
-    return model, half.script(ask)
+    mode = case.stream if chat and fields.get("stream") is True else case.plain
+    return model, mode.script(request)
 
 
 def _embeddings(model: str, fields: dict[str, Any]) -> bytes:

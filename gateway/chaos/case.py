@@ -35,7 +35,7 @@ class Act(Enum):
 Step = bytes | float | Act
 
 
-class Ask(msgspec.Struct, frozen=True):
+class ChaosRequest(msgspec.Struct, frozen=True):
     """The request, as far as a script cares. `attempt` counts this model's requests, from 1."""
 
     model: str
@@ -45,7 +45,7 @@ class Ask(msgspec.Struct, frozen=True):
     embeddings: bytes | None = None  # the good reply, where embeddings were asked for
 
 
-Script = Callable[[Ask], Iterable[Step]]
+Script = Callable[[ChaosRequest], Iterable[Step]]
 
 
 class Expect(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True):
         return f"{short} or {self.alt}" if self.alt else short
 
 
-class Half(msgspec.Struct, frozen=True):
+class Mode(msgspec.Struct, frozen=True):
     """One of a model's two forms."""
 
     script: Script
@@ -84,8 +84,8 @@ class Case(msgspec.Struct, frozen=True):
     name: str
     family: str
     what: str
-    stream: Half
-    plain: Half
+    stream: Mode
+    plain: Mode
 
 
 class Family(msgspec.Struct, frozen=True):
@@ -94,7 +94,7 @@ class Family(msgspec.Struct, frozen=True):
     pattern: str
     what: str
     examples: tuple[str, ...]
-    make: Callable[..., tuple[Half, Half]]
+    make: Callable[..., tuple[Mode, Mode]]
 
     def case(self, name: str) -> Case | None:
         """The case of that name, if it is of this family."""
@@ -106,7 +106,7 @@ class Family(msgspec.Struct, frozen=True):
         return Case(name, self.pattern, self.what, stream, plain)
 
 
-def family(pattern: str, what: str, *examples: str) -> Callable[[Callable[..., tuple[Half, Half]]], Family]:
+def family(pattern: str, what: str, *examples: str) -> Callable[[Callable[..., tuple[Mode, Mode]]], Family]:
     """Makes a function of the pattern's parameters into a family."""
     return lambda make: Family(pattern, what, examples or (pattern,), make)
 
@@ -135,30 +135,35 @@ def chunked(data: bytes) -> bytes:
 
 
 def documents(
-    ask: Ask, tokens: Iterable[str] = TOKENS, *, finish: str = "stop", usage: bool = True, done: bool = True
+    request: ChaosRequest,
+    tokens: Iterable[str] = TOKENS,
+    *,
+    finish: str = "stop",
+    usage: bool = True,
+    done: bool = True,
 ) -> Iterator[bytes]:
     """The `data:` of a good stream."""
-    yield ask.reply.role()
+    yield request.reply.role()
     count = 0
     for token in tokens:
         count += 1
-        yield ask.reply.chunk({"content": token})
+        yield request.reply.chunk({"content": token})
     if finish:
-        yield ask.reply.chunk({}, finish=finish)
-    if usage and ask.include_usage:
-        yield ask.reply.usage((PROMPT_TOKENS, count))
+        yield request.reply.chunk({}, finish=finish)
+    if usage and request.include_usage:
+        yield request.reply.usage((PROMPT_TOKENS, count))
     if done:
         yield EVERYTHING_DONE
 
 
-def begun(ask: Ask, tokens: Iterable[str] = TOKENS) -> Iterator[bytes]:
+def begun(request: ChaosRequest, tokens: Iterable[str] = TOKENS) -> Iterator[bytes]:
     """The frames of a stream that isn't finished."""
-    return map(frame, documents(ask, tokens, finish="", usage=False, done=False))
+    return map(frame, documents(request, tokens, finish="", usage=False, done=False))
 
 
-def whole(ask: Ask, tokens: Iterable[str] = TOKENS) -> bytes:
+def whole(request: ChaosRequest, tokens: Iterable[str] = TOKENS) -> bytes:
     """The frames of a good stream, as one piece."""
-    return b"".join(map(frame, documents(ask, tokens)))
+    return b"".join(map(frame, documents(request, tokens)))
 
 
 def sse(frames: Iterable[bytes], *, last: bool = True) -> Iterator[Step]:
@@ -170,12 +175,12 @@ def sse(frames: Iterable[bytes], *, last: bool = True) -> Iterator[Step]:
         yield LAST_CHUNK
 
 
-def body(ask: Ask, text: str = TEXT, **extra: Any) -> bytes:
+def body(request: ChaosRequest, text: str = TEXT, **extra: Any) -> bytes:
     """The JSON of a good plain reply, of embeddings where those were asked for."""
-    if ask.embeddings is not None:
-        return ask.embeddings
+    if request.embeddings is not None:
+        return request.embeddings
     usage = counted((PROMPT_TOKENS, len(text.split())))
-    return ask.reply.completion({"content": text}, **{"usage": usage, **extra})
+    return request.reply.completion({"content": text}, **{"usage": usage, **extra})
 
 
 def whole_json(data: bytes, status: int = 200, **headers: str) -> bytes:
@@ -183,22 +188,22 @@ def whole_json(data: bytes, status: int = 200, **headers: str) -> bytes:
     return head(status, "application/json", length=len(data), **headers) + data
 
 
-def plain(text: str = TEXT) -> Half:
+def plain(text: str = TEXT) -> Mode:
     """A good plain reply."""
-    return Half(lambda ask: [whole_json(body(ask, text))], Expect(text=text))
+    return Mode(lambda request: [whole_json(body(request, text))], Expect(text=text))
 
 
-def streamed(script: Callable[[Ask], Iterable[bytes]], expect: Expect | None = None) -> Half:
+def streamed(script: Callable[[ChaosRequest], Iterable[bytes]], expect: Expect | None = None) -> Mode:
     """A stream of these frames."""
-    return Half(lambda ask: sse(script(ask)), expect or Expect())
+    return Mode(lambda request: sse(script(request)), expect or Expect())
 
 
-def cut_body(end: Act, expect: Expect) -> Half:
+def cut_body(end: Act, expect: Expect) -> Mode:
     """A plain reply that ends that way in its middle."""
 
-    def script(ask: Ask) -> Iterator[Step]:
-        data = whole_json(body(ask))
+    def script(request: ChaosRequest) -> Iterator[Step]:
+        data = whole_json(body(request))
         yield data[:-20]
         yield end
 
-    return Half(script, expect)
+    return Mode(script, expect)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from gateway.chaos import content, http, wire
-from gateway.chaos import formats as shapes
+from gateway.chaos import content, formats, http, wire
 from gateway.chaos.case import Case, Family
 
 FAMILIES: tuple[Family, ...] = tuple(
-    value for module in (content, shapes, http, wire) for value in vars(module).values() if isinstance(value, Family)
+    value for module in (content, formats, http, wire) for value in vars(module).values() if isinstance(value, Family)
 )
 
 

@@ -14,9 +14,9 @@ from typing import cast
 
 import httptools
 
-from gateway.chaos.answer import Request, reply_to
+from gateway.chaos.answer import HTTPRequest, reply_to
 from gateway.chaos.case import Act, Step
-from gateway.chaos.stats import Left, Stats
+from gateway.chaos.stats import ClientClose, Stats
 
 LINGER = 0.02  # before an abrupt end: what was sent must have been read, or the client's kernel may drop it
 MAX_BODY = 64 * 1024 * 1024
@@ -29,10 +29,10 @@ class Connection(asyncio.Protocol):
         self._stats = stats
         self._all = open_connections
         self._parser = httptools.HttpRequestParser(self)
-        self._waiting: asyncio.Queue[Request | None] = asyncio.Queue()  # None: the bytes are no HTTP
+        self._waiting: asyncio.Queue[HTTPRequest | None] = asyncio.Queue()  # None: the bytes are no HTTP
         self._writable = asyncio.Event()
         self._writable.set()
-        self._request = Request()
+        self._request = HTTPRequest()
         self._sent = 0
         self._playing = ""  # the model whose reply is under way
         self._ours = False  # the end of the connection was our doing
@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._all.discard(self)
         self._stats.open -= 1
         if not self._ours:
-            self._stats.closed_by_client.append(Left(self._playing, time.monotonic(), self._sent))
+            self._stats.closed_by_client.append(ClientClose(self._playing, time.monotonic(), self._sent))
         self._writable.set()
         self.task.cancel()
 
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
     # httptools' callbacks
 
     def on_message_begin(self) -> None:
-        self._request = Request()
+        self._request = HTTPRequest()
 
     def on_url(self, url: bytes) -> None:
         self._request.path += url.decode("latin-1")

@@ -11,7 +11,7 @@ KEPT = 32
 KEPT_BODY = 1_000_000
 
 
-class Left(msgspec.Struct, frozen=True):
+class ClientClose(msgspec.Struct, frozen=True):
     """A connection that the client closed. `at` is time.monotonic()."""
 
     model: str  # of the reply that was under way; empty between replies
@@ -19,7 +19,7 @@ class Left(msgspec.Struct, frozen=True):
     sent: int  # bytes of that reply
 
 
-class Seen(msgspec.Struct, frozen=True):
+class ReceivedRequest(msgspec.Struct, frozen=True):
     """A request. Header names are in lower case; the body is cut at a megabyte."""
 
     method: str
@@ -46,8 +46,8 @@ class Stats:
         self.requests = 0
         self.by_model: Counter[str] = Counter()
         self.running: Counter[str] = Counter()
-        self.closed_by_client: deque[Left] = deque(maxlen=10_000)
-        self.last: deque[Seen] = deque(maxlen=KEPT)
+        self.closed_by_client: deque[ClientClose] = deque(maxlen=10_000)
+        self.last: deque[ReceivedRequest] = deque(maxlen=KEPT)
 
     def as_json(self) -> bytes:
         """The reply to GET /stats."""

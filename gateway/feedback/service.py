@@ -7,13 +7,13 @@ Not a wire (wire/feedback.py decodes) and not a door: the routes, which call it,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import msgspec
 
 from gateway.access.keys import Principal
-from gateway.config.schema import Dimension
+from gateway.config.current import Current
 from gateway.domain import ids
 from gateway.domain.trace import Assessment, RatingRecord, score_of
 from gateway.errors import Forbidden, NotFound
@@ -25,7 +25,7 @@ S = TypeVar("S", bound=Subject)
 
 
 class Feedback:
-    """`dimensions` gives the declared ones of the moment; `recorded` hears of each change once it is committed.
+    """`recorded` hears of each change once it is committed.
 
     `limit` is asked, by a name for its trace and rater, before a feedback token rates, or a page on its socket; it
     raises TooManyRequests.
@@ -34,13 +34,13 @@ class Feedback:
     def __init__(
         self,
         store: FeedbackStore,
-        dimensions: Callable[[], Mapping[str, Dimension]],
+        current: Current,
         recorded: Callable[[RatingRecord], None],
         limit: Callable[[str], None],
     ) -> None:
         self._store = store
         self._limit = limit
-        self._dimensions = dimensions
+        self._current = current
         self._recorded = recorded
 
     async def rate(self, principal: Principal, query: Query, body: bytes, idempotency_key: str | None) -> Rated:
@@ -62,7 +62,8 @@ class Feedback:
     ) -> RatedDetailed:
         """A rating by dimensions: all of them or none."""
         wire.check_idempotency_key(idempotency_key)
-        subject, ratings, given = wire.decode_detailed(query, body, self._dimensions(), known=principal.trace_id)
+        dimensions = self._current.value.feedback.dimensions
+        subject, ratings, given = wire.decode_detailed(query, body, dimensions, known=principal.trace_id)
         # The scores as given: a scale that was changed meanwhile makes no other request of a retry.
         request = ("detailed-feedback", list(given.items()), ratings[0].rationale)
         receipt = await self._record(principal, subject, ratings, idempotency_key, request)

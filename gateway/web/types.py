@@ -7,6 +7,7 @@ import msgspec
 from gateway.access.authenticator import Door
 from gateway.access.limits import Limits
 from gateway.chat import Chat
+from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.erasure import Erasure
 from gateway.feedback.service import Feedback
@@ -21,6 +22,8 @@ RawHeaders = list[tuple[bytes, bytes]]
 class Services(msgspec.Struct, frozen=True):
     """What the composition root made; a handler gets it with each request."""
 
+    current: Current
+    limits: Limits
     chat: Chat
     feedback: Feedback
     store: Store
@@ -34,9 +37,4 @@ class Services(msgspec.Struct, frozen=True):
     @property
     def config(self) -> Config:
         """The configuration in force, as last reloaded."""
-        return self.chat.settings.config
-
-    @property
-    def limits(self) -> Limits:
-        """What callers may ask for."""
-        return self.chat.limits
+        return self.current.value

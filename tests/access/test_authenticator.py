@@ -6,6 +6,8 @@ import pytest
 
 from gateway.access.authenticator import MOST_TICKETS, TICKET_S, Door
 from gateway.access.keys import KEYLESS, KeyRing, Principal, new_key
+from gateway.access.tokens import Tokens
+from gateway.config.current import Current
 from gateway.config.schema import Auth, Config
 from gateway.domain import ids
 from gateway.errors import Forbidden, InvalidValue, Unauthorized, Unavailable
@@ -15,7 +17,7 @@ PAGE = (b"origin", b"https://shop.example")
 
 
 def make(*records: object, auth: Auth | None = None) -> Door:
-    return Door(KeyRing(records), lambda: Config(auth=auth or Auth()), "127.0.0.1", "stored")  # type: ignore[arg-type]
+    return Door(KeyRing(records), Tokens(("stored",), 60), Current(Config(auth=auth or Auth())))  # type: ignore[arg-type]
 
 
 def bearer(key: str) -> tuple[bytes, bytes]:

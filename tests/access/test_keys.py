@@ -18,7 +18,9 @@ from gateway.access.keys import (
     origin_allowed,
     require,
 )
-from gateway.config.schema import Auth, Config
+from gateway.access.tokens import Tokens
+from gateway.config.current import Current
+from gateway.config.schema import Auth, Config, Server
 from gateway.errors import Forbidden, InvalidValue, Unauthorized
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound here
@@ -33,7 +35,8 @@ def door(
     bound: str = "127.0.0.1",
     client: str | None = "127.0.0.1",
 ) -> Principal:
-    return Door(ring or KeyRing(), lambda: Config(auth=auth or Auth()), bound, "k").admit(headers, client)
+    config = Config(auth=auth or Auth(), server=Server(host=bound))
+    return Door(ring or KeyRing(), Tokens(("k",), 60), Current(config)).admit(headers, client)
 
 
 def bearer(token: str) -> tuple[bytes, bytes]:
@@ -185,7 +188,7 @@ def test_two_keys_are_refused() -> None:
 def test_whether_keys_are_required_at_all(setting: str, bound: str, required: bool) -> None:
     """What the start needs to know."""
     auth = Auth(require_keys=setting)  # type: ignore[arg-type]
-    assert keys_required(auth, bound) is required
+    assert keys_required(Config(auth=auth, server=Server(host=bound))) is required
 
 
 def test_roles() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gateway.access.authenticator import Door
 from gateway.access.keys import KeyRing
+from gateway.access.limits import Limits
+from gateway.access.tokens import Tokens
+from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.observability.metrics import Metrics
 from gateway.web.application import Application
@@ -33,10 +35,12 @@ async def raises_late(request: Request) -> None:
 
 async def ask(handler: Handler, aborted: list[str], *, direct: bool) -> list[Any]:
     """Return what the application sends for a GET /healthz that this handler answers."""
-    settings: Any = SimpleNamespace(settings=SimpleNamespace(config=Config()))
+    current = Current(Config())
     nothing: Any = None
-    door = Door(KeyRing(), Config, "127.0.0.1", "k")
-    services = Services(settings, nothing, nothing, door, Metrics(), nothing, b"{}", nothing, Pages())
+    door = Door(KeyRing(), Tokens(("k",), 60), current)
+    services = Services(
+        current, Limits(current), nothing, nothing, nothing, door, Metrics(), nothing, b"{}", nothing, Pages()
+    )
     app = Application(services, [Route("GET", "/healthz", handler, (), direct=direct)])
     sent: list[Any] = []
 

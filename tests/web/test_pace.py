@@ -13,6 +13,7 @@ import pytest
 from uvicorn.server import ServerState
 
 from gateway.access.limits import Limits
+from gateway.config.current import Current
 from gateway.config.schema import Config, Server
 from gateway.web.pace import KEEP_ALIVE_S, MAX_PIPELINED, most_connections, sweep
 from gateway.web.server import HttpProtocol, server
@@ -182,7 +183,7 @@ class Client:
 
     def __init__(self, **settings: Any) -> None:
         self.answer = asyncio.Event()
-        self.limits = Limits(Config(server=Server(**settings)))
+        self.limits = Limits(Current(Config(server=Server(**settings))))
         self.refused: list[int] = []
         self.http = server(self, Config(), self.limits, self.refused.append)
         self.http.config.load()
