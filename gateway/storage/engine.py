@@ -182,7 +182,7 @@ class OpsStore(Protocol):
 
 
 class ScriptStore(Protocol):
-    """Runs scripts of its callers' choice: for subjects that only one package knows, such as MLflow's."""
+    """Runs scripts of its callers' choice: for subjects that only one package knows."""
 
     def write(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """As one transaction in the write queue."""

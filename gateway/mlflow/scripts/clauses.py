@@ -9,12 +9,12 @@ import msgspec
 
 from gateway.mlflow.names import LINKED_PROMPTS, NAME, SESSION, SOURCE_RUN, USER
 from gateway.mlflow.values import Clause, Order
-from gateway.storage.scripts.traces import FOREIGN
+from gateway.storage.scripts.traces import CLIENT_ROUTE
 
 _INDEXED = 250  # characters of a value that an index holds
 Add = Callable[[object], str]  # takes a parameter of the statement and returns its placeholder
 
-_NAME = f"COALESCE(t.name, CASE WHEN t.route <> '{FOREIGN}' THEN 'chat ' || t.model END)"
+_NAME = f"COALESCE(t.name, CASE WHEN t.route <> '{CLIENT_ROUTE}' THEN 'chat ' || t.model END)"
 _COLUMNS = {
     ("attribute", "timestamp_ms"): "t.request_time",
     ("attribute", "execution_time_ms"): "t.duration_ms",
@@ -27,7 +27,7 @@ _COLUMNS = {
     ("metadata", SESSION): "NULLIF(t.session_id, '')",
     ("metadata", USER): "t.user_id",
     ("metadata", "gateway.outcome"): "t.outcome",
-    ("metadata", "gateway.route"): f"NULLIF(t.route, '{FOREIGN}')",
+    ("metadata", "gateway.route"): f"NULLIF(t.route, '{CLIENT_ROUTE}')",
     ("metadata", "gateway.model"): "NULLIF(t.model, '')",
     ("metadata", "gateway.answered_model"): "t.answered_model",
     ("metadata", "gateway.provider"): "t.provider",

@@ -20,8 +20,8 @@ from gateway.mlflow.usage import total_usage
 from gateway.mlflow.values import ChatSpans, ClientSpan, ClientSpans, ClientTrace, StoredSpans, StoredTrace
 from gateway.storage.scripts.feedback import insert_assessment, to_assessment
 from gateway.storage.scripts.traces import (
-    FOREIGN,
-    PARENT,
+    CLIENT_ROUTE,
+    PARENT_LABEL,
     Row,
     Script,
     add_labels,
@@ -114,7 +114,7 @@ def _count_tokens(project: str, trace_id: str) -> Script[None]:
 def _writable_row(project: str, trace_id: str) -> Script[Row | None]:
     """Return the row of a trace, if any. Raise InvalidValue unless it is a client's of this project."""
     rows = yield "SELECT * FROM traces WHERE trace_id = $1", (trace_id,)
-    if rows and (rows[0]["project"] != project or rows[0]["route"] != FOREIGN):
+    if rows and (rows[0]["project"] != project or rows[0]["route"] != CLIENT_ROUTE):
         raise InvalidValue("This trace ID can't be written to.")
     return rows[0] if rows else None
 
@@ -123,7 +123,7 @@ def _row_or_new(project: str, trace: ClientTrace) -> Script[Row]:
     """Return the row of a client's trace, inserted if need be."""
     row = yield from _writable_row(project, trace.trace_id)
     if row is None:
-        yield _INSERT, (trace.trace_id, project, FOREIGN, trace.experiment_id, trace.request_time)
+        yield _INSERT, (trace.trace_id, project, CLIENT_ROUTE, trace.experiment_id, trace.request_time)
         row = yield from _writable_row(project, trace.trace_id)
     assert row is not None  # noqa: S101  it was just inserted
     return row
@@ -166,35 +166,33 @@ def get_infos(project: str, trace_ids: Sequence[str]) -> Script[list[StoredTrace
 
 
 def with_assessments(project: str, rows: Sequence[Row]) -> Script[list[StoredTrace]]:
-    """Return rows of SELECT_INFO as traces, with their assessments and the chats that were made within them."""
+    """Return up to 500 rows of SELECT_INFO as traces, with their assessments and the chats made within them."""
     ids = [row["trace_id"] for row in rows]
+    client_made = [row["trace_id"] for row in rows if row["route"] == CLIENT_ROUTE]
     ratings: dict[str, list[Assessment]] = {}
     linked: dict[str, list[str]] = {}
-    for at in range(0, len(ids), _CHUNK):
-        chunk = ids[at : at + _CHUNK]
+    if ids:
         rated = yield (
-            f"SELECT * FROM assessments WHERE trace_id IN ({numbers(2, len(chunk))}) AND project = $1"  # noqa: S608  numbers
-            " ORDER BY create_time, assessment_id",
-            (project, *chunk),
+            f"SELECT * FROM assessments WHERE trace_id IN ({numbers(2, len(ids))}) AND project = $1"  # noqa: S608  numbers
+            " AND retracted IS NULL ORDER BY create_time, assessment_id",
+            (project, *ids),
         )
         for row in rated:
-            if row["retracted"] is None:
-                ratings.setdefault(row["trace_id"], []).append(to_assessment(row))
-        client_made = [row["trace_id"] for row in rows if row["route"] == FOREIGN and row["trace_id"] in set(chunk)]
-        if client_made:
-            chats = yield (
-                "SELECT trace_id, value FROM labels WHERE project = $1 AND kind = 'metadata' AND key = $2"  # noqa: S608
-                f" AND LENGTH(value) <= 250 AND value IN ({numbers(3, len(client_made))}) ORDER BY trace_id",
-                (project, PARENT, *client_made),
-            )
-            for row in chats:
-                linked.setdefault(row["value"], []).append(row["trace_id"])
+            ratings.setdefault(row["trace_id"], []).append(to_assessment(row))
+    if client_made:
+        chats = yield (
+            "SELECT trace_id, value FROM labels WHERE project = $1 AND kind = 'metadata' AND key = $2"  # noqa: S608
+            f" AND LENGTH(value) <= 250 AND value IN ({numbers(3, len(client_made))}) ORDER BY trace_id",
+            (project, PARENT_LABEL, *client_made),
+        )
+        for row in chats:
+            linked.setdefault(row["value"], []).append(row["trace_id"])
     return [
         StoredTrace(
             trace=to_trace(row),
             experiment_id=row["experiment_id"],
             name=row["name"],
-            client_made=row["route"] == FOREIGN,
+            client_made=row["route"] == CLIENT_ROUTE,
             assessments=tuple(ratings.get(row["trace_id"], ())),
             linked=tuple(linked.get(row["trace_id"], ())),
         )
@@ -207,7 +205,7 @@ def get_spans_of(project: str, trace_ids: Iterable[str]) -> Script[dict[str, Sto
     found: dict[str, StoredSpans] = {}
     for trace_id in trace_ids:
         rows = yield "SELECT * FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
-        if rows and rows[0]["route"] == FOREIGN:
+        if rows and rows[0]["route"] == CLIENT_ROUTE:
             spans = yield "SELECT otlp FROM spans WHERE trace_id = $1 ORDER BY start_ms, span_id", (trace_id,)
             found[trace_id] = ClientSpans(tuple(row["otlp"] for row in spans))
         elif rows:

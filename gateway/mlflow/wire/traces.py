@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.ids import TRACE_ID
+from gateway.domain.ids import TRACE_ID, parent_trace_id
 from gateway.domain.trace import State, Trace
 from gateway.mlflow.names import (
     ARTIFACT_LOCATION,
@@ -253,6 +253,6 @@ def chat_metadata(trace: Trace) -> dict[str, str]:
         "gateway.error_code": trace.error_code,
         "gateway.error_message": trace.error_message,
         "gateway.usage_estimated": "true" if trace.usage_estimated else None,
-        "gateway.parent_trace_id": trace.traceparent and f"tr-{trace.traceparent[3:35]}",
+        "gateway.parent_trace_id": trace.traceparent and parent_trace_id(trace.traceparent),
     }
     return {key: value for key, value in pairs.items() if value is not None}
