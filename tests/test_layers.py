@@ -23,7 +23,7 @@ LAYERS = {
     "gateway.chat": 4,
     "gateway.feedback": 5,
     "gateway.erasure": 5,
-    "gateway.mlflow": 5,
+    "gateway.mlflow": 6,
     "gateway.web": 6,
     "gateway.chaos": 6,
     "gateway.app": 7,

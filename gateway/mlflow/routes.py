@@ -13,6 +13,8 @@ import msgspec
 
 from gateway.mlflow.handlers import assessments, datasets, experiments, otlp, runs, traces
 from gateway.mlflow.request import Request
+from gateway.mlflow.wire.errors import MLFLOW, OTLP
+from gateway.wire.errors import Wire
 
 # The release whose API this is. Clients ask before they send spans, and treat older servers otherwise.
 MLFLOW_VERSION = "3.17.2"
@@ -35,6 +37,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     open: bool = False  # for everybody, without a key
     media: str = "application/json"
     any_type: bool = False  # the body needn't be JSON: a file, or a type that the handler checks itself
+    wire: Wire = MLFLOW  # writes its errors
 
 
 async def version(request: Request) -> bytes:
@@ -44,7 +47,9 @@ async def version(request: Request) -> bytes:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/version", version, "The MLflow release whose API this is", open=True, media=_TEXT),
-    Endpoint("POST", "/v1/traces", otlp.export, "Store spans sent by OTLP", media=otlp.PROTOBUF, any_type=True),
+    Endpoint(
+        "POST", "/v1/traces", otlp.export, "Store spans sent by OTLP", media=otlp.PROTOBUF, any_type=True, wire=OTLP
+    ),
     Endpoint("GET", f"{_V2}/experiments/get-by-name", experiments.get_by_name, "Get an experiment by its name"),
     Endpoint("GET", f"{_V2}/experiments/get", experiments.get, "Get an experiment"),
     Endpoint("POST", f"{_V2}/experiments/create", experiments.create, "Create an experiment"),

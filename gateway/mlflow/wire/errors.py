@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import NoReturn
 
+import msgspec
+
 from gateway.errors import GatewayError, InvalidValue, NotFound
+from gateway.wire.errors import Wire
 
 PREFIXES = ("/api/2.0/mlflow", "/api/3.0/mlflow")
 OTLP_PATH = "/v1/traces"
@@ -30,11 +33,6 @@ _CODES = {
 _STATUS = {405: 404, 409: 400, 415: 400, 422: 400}
 
 
-def is_mlflow(path: str) -> bool:
-    """Tell whether errors of that path have MLflow's shape."""
-    return path.startswith(PREFIXES)
-
-
 def error_body(error: GatewayError) -> dict[str, str]:
     """Return MLflow's JSON of an error."""
     code = _CODES.get(error.status, "INTERNAL_ERROR")
@@ -51,6 +49,18 @@ def otlp_body(error: GatewayError) -> dict[str, object]:
     if error.details:
         return {"detail": [{"loc": ["header", field], "msg": problem} for field, problem in error.details]}
     return {"detail": error.message}
+
+
+def _write(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
+    return error_status(error), msgspec.json.encode(error_body(error))
+
+
+def _write_otlp(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
+    return error.status, msgspec.json.encode(otlp_body(error))
+
+
+MLFLOW = Wire("mlflow", _write, prefixes=PREFIXES)
+OTLP = Wire("otlp", _write_otlp)
 
 
 def invalid(message: str) -> NoReturn:
