@@ -28,7 +28,8 @@ from gateway.config.current import Current
 from gateway.config.schema import Config, Target
 from gateway.config.watch import watch
 from gateway.domain import ids
-from gateway.domain.trace import Attempt, ChatRecord, RatingRecord, TraceEnd
+from gateway.domain.activity import ChatActivity, RatingActivity
+from gateway.domain.trace import Attempt, TraceEnd
 from gateway.erasure import Erasure
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.feedback.service import Feedback
@@ -129,14 +130,14 @@ class Gateway:
             await self.store.touch_keys(self.keys.take_used())
         await self.store.close()
 
-    def _finished(self, record: ChatRecord, end: TraceEnd) -> None:
+    def _finished(self, record: ChatActivity, end: TraceEnd) -> None:
         self.metrics.chat(record, end.usage)
-        self.logs.record(record)
+        self.logs.write_activity(record)
         self.feed.publish(record)
 
-    def _rated(self, record: RatingRecord) -> None:
+    def _rated(self, record: RatingActivity) -> None:
         self.metrics.rating(record)
-        self.logs.record(record)
+        self.logs.write_activity(record)
         self.feed.publish(record)
 
     def _attempted(self, target: str, attempt: Attempt) -> None:

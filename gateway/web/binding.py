@@ -1,4 +1,4 @@
-"""Binds a table of endpoints that another package keeps to HTTP, such as MLflow's. app.py brings the two together.
+"""Binds a table of endpoints that another package keeps to HTTP. app.py brings the two together.
 
 Such endpoints know nothing of this package: they take values and return values. They are not in /openapi.json.
 """

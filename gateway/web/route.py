@@ -1,4 +1,4 @@
-"""One line of the table of routes, and what handlers look like. The table itself is routes.py; MLflow's is its own."""
+"""One line of the table of routes, and what handlers look like. The table itself is routes.py."""
 
 from __future__ import annotations
 
