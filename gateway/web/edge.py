@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 
-from gateway.access.keys import require
+from gateway.access.principal import require
 from gateway.domain import ids
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound
 from gateway.web.mlflow import MLFLOW_ROUTES
@@ -81,7 +81,7 @@ class Edge:
         if route is None or route.roles:
             services = self._services
             request.address = services.limits.arrive(request.raw_headers, request.client_host)
-            request.principal = services.door.admit(
+            request.principal = services.authenticator.authenticate(
                 request.raw_headers, request.client_host, route.roles if route else ()
             )
             # Whoever rates by a token has a limit by address: a key's is for its own requests.
@@ -118,7 +118,7 @@ class Edge:
         if origin is None:
             return []
         headers: RawHeaders = [(b"vary", b"Origin")]
-        if origin in self._services.config.server.cors_origins or origin in self._services.door.keys.origins:
+        if origin in self._services.config.server.cors_origins or origin in self._services.authenticator.keys.origins:
             headers += [
                 (b"access-control-allow-origin", origin.encode("latin-1")),
                 (b"access-control-expose-headers", b"X-Trace-Id, X-Request-Id, Retry-After"),

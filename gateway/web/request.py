@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 import msgspec
 import starlette.requests
 
-from gateway.access.keys import KEYLESS, Principal
-from gateway.errors import GatewayError, InvalidValue, TooLarge, Unavailable, UnsupportedType
+from gateway.access.principal import KEYLESS, Principal
+from gateway.errors import GatewayError, InvalidValue, TooLarge, UnsupportedType
 from gateway.mlflow.wire import errors as mlflow
 from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
 from gateway.wire import native, openai
@@ -107,25 +107,23 @@ class Request(starlette.requests.Request):
                 return data
         chunks: list[bytes] = []
         size = 0
-        limits = self.services.limits
+        memory = self.services.limits.memory
         try:
             while True:
                 if message["type"] == "http.disconnect":
                     raise ClientGone
                 chunk = message.get("body", b"")
-                size += len(chunk)
-                limits.bodies += len(chunk)
                 self._unread = bool(message.get("more_body"))
-                if size > limit:
+                if size + len(chunk) > limit:
                     raise TooLarge(f"The body is larger than {limit} bytes.")
-                if 0 < limits.config.max_bodies_bytes < limits.bodies:
-                    raise Unavailable("The server is busy. Please try again.", code="too_busy", retry_after=1)
+                memory.take(len(chunk))
+                size += len(chunk)
                 chunks.append(chunk)
                 if not self._unread:
                     return b"".join(chunks)
                 message = await self.receive()
         finally:
-            limits.bodies -= size
+            memory.give_back(size)
 
     def response_headers(self, content_type: bytes | None) -> RawHeaders:
         """What every response carries."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.access.keys import Role
+from gateway.access.principal import Role
 from gateway.erasure import Erased
 from gateway.web import ai_sdk, chat, feedback, models, ops, pages, sessions, tickets
 from gateway.web.request import Request

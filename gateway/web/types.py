@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.access.authenticator import Door
+from gateway.access.authenticator import Authenticator
 from gateway.access.limits import Limits
 from gateway.chat import Chat
 from gateway.config.current import Current
@@ -34,7 +34,7 @@ class Services(msgspec.Struct, frozen=True):
     chat: Chat
     feedback: Feedback
     store: Store
-    door: Door
+    authenticator: Authenticator
     metrics: Metrics
     feed: Feed
     openapi: bytes

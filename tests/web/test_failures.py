@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.access.authenticator import Door
+from gateway.access.authenticator import Authenticator
 from gateway.access.keys import KeyRing
 from gateway.access.limits import Limits
 from gateway.access.tokens import Tokens
@@ -38,9 +38,9 @@ async def ask(handler: Handler, aborted: list[str]) -> list[Any]:
     """What the edge sends for a GET /healthz that this handler answers."""
     current = Current(Config())
     nothing: Any = None
-    door = Door(KeyRing(), Tokens(("k",), 60), current)
+    authenticator = Authenticator(KeyRing(), Tokens(("k",), 60), current)
     services = Services(
-        current, Limits(current), nothing, nothing, nothing, door, Metrics(), nothing, b"{}", nothing, Pages()
+        current, Limits(current), nothing, nothing, nothing, authenticator, Metrics(), nothing, b"{}", nothing, Pages()
     )
     edge = Edge(services)
     route = next(route for route in ROUTES if route.path == "/healthz")
