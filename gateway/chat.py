@@ -18,10 +18,11 @@ from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.config.show import config_hash
 from gateway.domain import ids
+from gateway.domain.activity import ChatActivity
 from gateway.domain.answer import Part, answer_text
 from gateway.domain.events import Done, Failed, Started, Terminal
 from gateway.domain.messages import ChatRequest
-from gateway.domain.trace import Attempt, ChatRecord, Outcome, State, Trace, TraceEnd, TraceStart
+from gateway.domain.trace import Attempt, Outcome, State, Trace, TraceEnd, TraceStart
 from gateway.errors import AnswerTooLong, GatewayError, InvalidValue, NotFound, ProviderRefused, TooLarge
 from gateway.providers.router import Router
 from gateway.storage.engine import Store
@@ -52,7 +53,7 @@ class Chat:
         router: Callable[[Config], Router],
         store: Store,
         runs: Runs,
-        finished: Callable[[ChatRecord, TraceEnd], None],
+        finished: Callable[[ChatActivity, TraceEnd], None],
         tokens: Tokens,
         limits: Limits,
     ) -> None:
@@ -246,8 +247,8 @@ def _terminal(trace: Trace, token: str) -> Terminal:
     return Done(trace.trace_id, reason, trace.usage, trace.first_token_ms, trace.duration_ms or 0, token)
 
 
-def _record(start: TraceStart, end: TraceEnd, attempts: int) -> ChatRecord:
-    return ChatRecord(
+def _record(start: TraceStart, end: TraceEnd, attempts: int) -> ChatActivity:
+    return ChatActivity(
         time=end.end_time,
         trace_id=end.trace_id,
         route=start.route,

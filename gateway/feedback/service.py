@@ -15,7 +15,8 @@ import msgspec
 from gateway.access.principal import Principal
 from gateway.config.current import Current
 from gateway.domain import ids
-from gateway.domain.trace import Assessment, RatingRecord, score_of
+from gateway.domain.activity import RatingActivity, score_of
+from gateway.domain.trace import Assessment
 from gateway.errors import Forbidden, NotFound
 from gateway.storage.engine import FeedbackReceipt, FeedbackStore, FeedbackWrite
 from gateway.wire import feedback as wire
@@ -35,7 +36,7 @@ class Feedback:
         self,
         store: FeedbackStore,
         current: Current,
-        recorded: Callable[[RatingRecord], None],
+        recorded: Callable[[RatingActivity], None],
         limit: Callable[[str], None],
     ) -> None:
         self._store = store
@@ -78,7 +79,7 @@ class Feedback:
         )
         if count:
             self._recorded(
-                RatingRecord(
+                RatingActivity(
                     time=now,
                     trace_id=trace_id,
                     name=subject.name,
@@ -171,8 +172,8 @@ def _assessment(assessment_id: str, rating: Rating, project: str, now: int) -> A
     )
 
 
-def _news(stored: Assessment) -> RatingRecord:
-    return RatingRecord(
+def _news(stored: Assessment) -> RatingActivity:
+    return RatingActivity(
         time=stored.create_time,
         trace_id=stored.trace_id,
         name=stored.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.access.tokens import MAX_CHARS
 from gateway.errors import InvalidValue, NotFound
 from gateway.web.request import Request
+from gateway.web.responses import JSONResponse, Response
 from gateway.wire import feedback as feedback_wire
 
 
@@ -28,7 +29,7 @@ async def rate_detailed(request: Request) -> None:
     await request.reply(reply)
 
 
-async def make_token(request: Request) -> None:
+async def make_token(request: Request) -> Response:
     """POST /feedback/token, by query parameters or the same as JSON: with a secret key, for a tab opened again."""
     if body := await request.body():
         request.require_json()
@@ -42,16 +43,16 @@ async def make_token(request: Request) -> None:
     token = request.services.authenticator.tokens.issue(request.principal, trace.trace_id, rater, tuple(wanted.names))
     if len(token.text) > MAX_CHARS:
         raise InvalidValue("names: too many to fit into a token", details=[("names", "too many to fit into a token")])
-    await request.reply(
+    return JSONResponse(
         feedback_wire.TokenReply(feedback_token=token.text, trace_id=trace.trace_id, expires_at=token.expires or None)
     )
 
 
-async def retract(request: Request) -> None:
+async def retract(request: Request) -> Response:
     """DELETE /feedback."""
-    await request.reply(await request.services.feedback.retract(request.principal, request.query()))
+    return JSONResponse(await request.services.feedback.retract(request.principal, request.query()))
 
 
-async def read(request: Request) -> None:
+async def read(request: Request) -> Response:
     """GET /feedback."""
-    await request.reply(await request.services.feedback.read(request.principal, request.query()))
+    return JSONResponse(await request.services.feedback.read(request.principal, request.query()))
