@@ -6,10 +6,8 @@ What it does with HTTP connections is http_protocol.py's.
 from __future__ import annotations
 
 import contextlib
-import resource
 import socket
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -89,7 +87,7 @@ class Server(uvicorn.Server):
         if counter % _TICKS == 0:
             limits = self.config.limits
             check_timeouts(self.server_state.connections, limits, SWEEP_S)
-            limits.resident_mb = resident_mb() if limits.config.max_memory_mb else 0.0
+            limits.memory.measure()
             self.config.ws_max_size = limits.config.socket_frame_bytes or limits.server.max_body_bytes
         return await super().on_tick(counter)
 
@@ -109,15 +107,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise GatewayError(f"Can't listen on {host}:{port}: {error.strerror or error}") from None
     return listener
-
-
-def resident_mb() -> float:
-    """Return this process's resident memory; 0 where the system doesn't say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0.0
-    return pages * resource.getpagesize() / 1_000_000
 
 
 def server(

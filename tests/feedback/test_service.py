@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.access.keys import KEYLESS, Principal
+from gateway.access.principal import KEYLESS, Principal
 from gateway.config.current import Current
 from gateway.config.schema import Config, Dimension
 from gateway.config.schema import Feedback as Declared
