@@ -23,7 +23,7 @@ from gateway.domain.answer import Part, answer_text
 from gateway.domain.events import Done, Failed, Started, Terminal
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt, Outcome, State, Trace, TraceEnd, TraceStart
-from gateway.errors import AnswerTooLong, GatewayError, InvalidValue, NotFound, ProviderRefused, TooLarge
+from gateway.errors import AnswerTooLong, ContentTooLarge, GatewayError, InvalidValue, NotFound, ProviderRefused
 from gateway.providers.router import Router
 from gateway.storage.engine import Store
 from gateway.streaming.log import EventLog
@@ -73,7 +73,7 @@ class Chat:
         """Begin. Await `run.begun` before anything goes to the client. `address`: the caller's, for its limits.
 
         Raises NotFound for an unknown model or somebody else's session, InvalidValue where a conversation's content
-        isn't stored or has too many messages, TooLarge where it is too long, TooManyRequests where the caller has its
+        isn't stored or has too many messages, ContentTooLarge where it is too long, TooManyRequests where the caller has its
         share of streams, Unavailable where all together have theirs, and while the server drains.
         """
         settings = self.settings
@@ -205,7 +205,7 @@ class Chat:
         messages = msgspec.json.encode(turns)
         if len(messages) > (most := self.settings.config.server.max_body_bytes):
             # Each turn is stored with all before it: what one may send at once, one may not gather either.
-            raise TooLarge(f"With its earlier turns this is larger than {most} bytes. Begin another session.")
+            raise ContentTooLarge(f"With its earlier turns this is larger than {most} bytes. Begin another session.")
         fields = {**request.fields, "messages": msgspec.Raw(messages)}
         return msgspec.structs.replace(request, fields=fields)
 

@@ -6,10 +6,10 @@
     ├── Forbidden             403  a good key, of the wrong role
     ├── NotFound              404  unknown trace, session, route
     ├── MethodNotAllowed      405
-    ├── TooSlow               408  the request didn't come in time
+    ├── RequestTimeout               408  the request didn't come in time
     ├── Conflict              409
-    ├── TooLarge              413
-    ├── UnsupportedType       415
+    ├── ContentTooLarge              413
+    ├── UnsupportedMediaType       415
     ├── InvalidValue          422  the fields are in `details`
     ├── TooManyRequests       429
     ├── Unavailable           503  shutdown, or too busy
@@ -71,7 +71,7 @@ class MethodNotAllowed(GatewayError):
     status, code = 405, "method_not_allowed"
 
 
-class TooSlow(GatewayError):
+class RequestTimeout(GatewayError):
     status, code, retryable = 408, "request_timeout", True
 
 
@@ -79,11 +79,11 @@ class Conflict(GatewayError):
     status, code = 409, "conflict"
 
 
-class TooLarge(GatewayError):
+class ContentTooLarge(GatewayError):
     status, code = 413, "too_large"
 
 
-class UnsupportedType(GatewayError):
+class UnsupportedMediaType(GatewayError):
     status, code = 415, "unsupported_type"
 
 

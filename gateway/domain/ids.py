@@ -28,7 +28,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def steady_ms() -> int:
+def monotonic_ms() -> int:
     """Milliseconds for measuring how long something took: they go on evenly, whatever is done to the clock."""
     return time.monotonic_ns() // 1_000_000
 

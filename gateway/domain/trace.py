@@ -62,7 +62,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 class Attempt(msgspec.Struct, kw_only=True):
     """One call to one provider, as it goes: it becomes a span. The router writes it, the recorder reads it.
 
-    Its times are those of `steady_ms`.
+    Its times are those of `monotonic_ms`.
     """
 
     span_id: str
