@@ -73,8 +73,8 @@ class Chat:
         """Begin. Await `run.begun` before anything goes to the client. `address`: the caller's, for its limits.
 
         Raises NotFound for an unknown model or somebody else's session, InvalidValue where a conversation's content
-        isn't stored or has too many messages, ContentTooLarge where it is too long, TooManyRequests where the caller has its
-        share of streams, Unavailable where all together have theirs, and while the server drains.
+        isn't stored or has too many messages, ContentTooLarge where it is too long, TooManyRequests where the caller
+        has its share of streams, Unavailable where all together have theirs, and while the server drains.
         """
         settings = self.settings
         name, model = settings.router.model(request.model)

@@ -110,7 +110,7 @@ class Request(starlette.requests.Request):
         return found
 
     async def json_body(self) -> bytes:
-        """Return the body, which must say that it is JSON: so no web page can send it unasked. Raise ContentTooLarge."""
+        """Return the body, declared as JSON so that no web page can send it unasked. Raise ContentTooLarge."""
         self.require_json()
         return await self.body()
 

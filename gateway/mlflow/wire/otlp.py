@@ -74,7 +74,8 @@ def inflate(body: bytes, encoding: str | None, limit: int) -> bytes:
 def decode(body: bytes, *, is_json: bool) -> Batches:
     """Return spans by trace ID.
 
-    Raise BadRequest for what is no such request or has no span, ContentTooLarge beyond MAX_SPANS, InvalidValue for a bad ID.
+    Raise BadRequest for what is no such request or has no span, ContentTooLarge beyond MAX_SPANS, InvalidValue for a
+    bad ID.
     """
     request = ExportTraceServiceRequest()
     try:
