@@ -20,7 +20,7 @@ from gateway.access.tokens import FeedbackToken
 from gateway.config.schema import ORIGIN, Config
 from gateway.domain.ids import now_ms
 from gateway.errors import Forbidden, InvalidValue, Unauthorized
-from gateway.storage.engine import KeyRecord
+from gateway.storage.scripts.keys import KeyRecord
 
 KeyRole = Literal["chat", "review", "admin"]
 Role = KeyRole | Literal["publishable", "token"]  # a publishable key and a feedback token are roles of their own

@@ -21,7 +21,7 @@ async def create(call: Call) -> Any:
 
 
 async def get(call: Call) -> Any:
-    return {"assessment": wire.write(await call.store.read(sql.get_assessment(*_whose(call))))}
+    return {"assessment": wire.write(await call.store.read(sql.get_assessment, *_whose(call)))}
 
 
 async def update(call: Call) -> Any:

@@ -10,7 +10,7 @@ import msgspec
 from gateway.domain.trace import Assessment
 from gateway.mlflow.wire.body import decode
 from gateway.mlflow.wire.errors import invalid
-from gateway.storage.engine import ScriptStore
+from gateway.storage.engine import Engine
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """`announce` hears of a person's rating once it is committed."""
 
-    store: ScriptStore
+    store: Engine
     project: str
     now: int
     params: Mapping[str, str]

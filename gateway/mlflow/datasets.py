@@ -72,7 +72,7 @@ async def create(call: Call) -> Any:
 
 
 async def get(call: Call) -> Any:
-    return {"dataset": _write(await call.store.read(sql.get_dataset(call.project, call.params["dataset_id"])))}
+    return {"dataset": _write(await call.store.read(sql.get_dataset, call.project, call.params["dataset_id"]))}
 
 
 async def search(call: Call) -> Any:
@@ -81,7 +81,7 @@ async def search(call: Call) -> Any:
     wanted = set(body.experiment_ids)
     found = [
         each
-        for each in await call.store.search(sql.list_datasets(call.project))
+        for each in await call.store.search(sql.list_datasets, call.project)
         if (not wanted or wanted & set(each.experiment_ids))
         and matches(clauses, {name: getattr(each, name) for name in Dataset.__struct_fields__}, each.tags)
     ]
@@ -122,7 +122,7 @@ async def remove_experiments(call: Call) -> Any:
 
 
 async def experiment_ids(call: Call) -> Any:
-    found = await call.store.read(sql.get_dataset(call.project, call.params["dataset_id"]))
+    found = await call.store.read(sql.get_dataset, call.project, call.params["dataset_id"])
     return {"experiment_ids": found.experiment_ids}
 
 
@@ -145,7 +145,7 @@ async def get_records(call: Call) -> Any:
         invalid("max_results must be a whole number.")
     count = min(int(limit), _MAX_PAGE)
     after = _read_token(call.one("page_token", ""))
-    found = await call.store.read(sql.get_records(call.project, call.params["dataset_id"], count, after))
+    found = await call.store.read(sql.get_records, call.project, call.params["dataset_id"], count, after)
     token = None
     if found and len(found) == count:
         token = base64.b64encode(f"{found[-1].created_time}:{found[-1].record_id}".encode()).decode()

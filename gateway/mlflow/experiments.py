@@ -35,12 +35,12 @@ class _SetTag(msgspec.Struct):
 
 
 async def get_by_name(call: Call) -> Any:
-    found = await call.store.read(sql.experiment_by_name(call.project, call.one("experiment_name")))
+    found = await call.store.read(sql.experiment_by_name, call.project, call.one("experiment_name"))
     return {"experiment": _write(found)}
 
 
 async def get(call: Call) -> Any:
-    found = await call.store.read(sql.get_experiment(call.project, call.one("experiment_id")))
+    found = await call.store.read(sql.get_experiment, call.project, call.one("experiment_id"))
     return {"experiment": _write(found)}
 
 
@@ -58,7 +58,7 @@ async def search(call: Call) -> Any:
         invalid("Experiments are not filtered here: ask for all of them, or for one by its name.")
     if body.view_type not in _STAGES:
         invalid(f"Invalid view_type '{body.view_type}'.")
-    found = await call.store.read(sql.list_experiments(call.project, _STAGES[body.view_type]))
+    found = await call.store.read(sql.list_experiments, call.project, _STAGES[body.view_type])
     at = read_offset(body.page_token)
     page = found[at : at + max(0, body.max_results)]
     following = str(at + len(page)) if page and at + len(page) < len(found) else None

@@ -94,7 +94,7 @@ async def create(call: Call) -> Any:
 
 async def get(call: Call) -> Any:
     run_id = call.one("run_id", "") or call.one("run_uuid")
-    return {"run": _write(await call.store.read(sql.get_run(call.project, run_id)))}
+    return {"run": _write(await call.store.read(sql.get_run, call.project, run_id))}
 
 
 async def update(call: Call) -> Any:
@@ -134,7 +134,7 @@ async def search(call: Call) -> Any:
     at = read_offset(body.page_token)
     limit = max(0, min(body.max_results, _MAX_BATCH))
     stages = _STAGES[body.run_view_type]
-    found = await call.store.search(sql.search_runs(call.project, body.experiment_ids, stages, limit, at))
+    found = await call.store.search(sql.search_runs, call.project, body.experiment_ids, stages, limit, at)
     following = str(at + limit) if found and len(found) == limit else None
     return without_none([("runs", [_write(each) for each in found]), ("next_page_token", following)])
 

@@ -65,15 +65,15 @@ async def get(call: Call) -> Any:
     """With its spans; a chat that still runs has none yet."""
     stored = await _stored(call, call.one("trace_id"))
     trace_id = stored.trace.trace_id
-    found = await call.store.read(mlflow_traces.spans_of(call.project, [trace_id]))
+    found = await call.store.read(mlflow_traces.spans_of, call.project, [trace_id])
     return {"trace": {"trace_info": traces.write_info(stored), "spans": found.get(trace_id, [])}}
 
 
 async def batch_get(call: Call) -> Any:
     """Those that are there."""
     ids = _ids(call)
-    infos = await call.store.read(mlflow_traces.get_infos(call.project, ids))
-    found = await call.store.read(mlflow_traces.spans_of(call.project, [each.trace.trace_id for each in infos]))
+    infos = await call.store.read(mlflow_traces.get_infos, call.project, ids)
+    found = await call.store.read(mlflow_traces.spans_of, call.project, [each.trace.trace_id for each in infos])
     return {
         "traces": [
             {"trace_info": traces.write_info(each), "spans": found.get(each.trace.trace_id, [])} for each in infos
@@ -82,7 +82,7 @@ async def batch_get(call: Call) -> Any:
 
 
 async def batch_get_infos(call: Call) -> Any:
-    infos = await call.store.read(mlflow_traces.get_infos(call.project, _ids(call)))
+    infos = await call.store.read(mlflow_traces.get_infos, call.project, _ids(call))
     return {"trace_infos": [traces.write_info(each) for each in infos]}
 
 
@@ -101,7 +101,7 @@ async def search(call: Call) -> Any:
         limit=body.max_results,
         page_token=body.page_token,
     )
-    found, token = await call.store.search(mlflow_search.search_traces(query))
+    found, token = await call.store.search(mlflow_search.search_traces, query)
     return without_none([("traces", [traces.write_info(each) for each in found]), ("next_page_token", token)])
 
 
@@ -155,9 +155,9 @@ async def put_artifact(call: Call) -> Any:
 async def get_artifact(call: Call) -> Any:
     """The same back; for a chat of the gateway's own, one is made."""
     trace_id = call.params["trace_id"]
-    data = await call.store.read(mlflow_traces.get_artifact(call.project, trace_id))
+    data = await call.store.read(mlflow_traces.get_artifact, call.project, trace_id)
     if data is None:
-        chat = await call.store.read(mlflow_traces.get_chat(call.project, trace_id))
+        chat = await call.store.read(mlflow_traces.get_chat, call.project, trace_id)
         if chat is None:
             missing(f"There is no such file of trace '{trace_id}'.")
         data = spans.artifact(*chat)
@@ -165,7 +165,7 @@ async def get_artifact(call: Call) -> Any:
 
 
 async def _stored(call: Call, trace_id: str) -> traces.Stored:
-    found = await call.store.read(mlflow_traces.get_infos(call.project, [trace_id]))
+    found = await call.store.read(mlflow_traces.get_infos, call.project, [trace_id])
     if not found:
         missing(f"Trace with ID '{trace_id}' not found.")
     return found[0]

@@ -13,7 +13,8 @@ import msgspec
 
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.scripts.experiments import require_experiment
-from gateway.storage.scripts.traces import Params, Row, Script, insert_into, numbers
+from gateway.storage.engine import Params, Row, Script
+from gateway.storage.scripts.traces import insert_into, numbers
 
 MAX_RECORDS = 100_000
 USER = "mlflow.user"  # a tag: who did it

@@ -10,7 +10,8 @@ import msgspec
 
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.scripts.experiments import require_experiment
-from gateway.storage.scripts.traces import Script, insert_into, numbers
+from gateway.storage.engine import Script
+from gateway.storage.scripts.traces import insert_into, numbers
 
 MAX_VALUES = 5_000
 

@@ -17,7 +17,8 @@ from gateway.mlflow.scripts.clauses import RUN, Add, adder, clause_sql, equality
 from gateway.mlflow.scripts.traces import INFO, with_company
 from gateway.mlflow.wire.filter import Clause, Order
 from gateway.mlflow.wire.traces import SESSION, Stored
-from gateway.storage.scripts.traces import Script, numbers
+from gateway.storage.engine import Script
+from gateway.storage.scripts.traces import numbers
 
 FEW = 5_000  # matches that are sorted rather than walked to
 WALK = 10_000  # traces that are tested before many matches are sorted, too

@@ -19,19 +19,9 @@ from gateway.mlflow.wire.conventions import CHAT_USAGE
 from gateway.mlflow.wire.otlp import SpanRow, usage_of
 from gateway.mlflow.wire.spans import chat_spans
 from gateway.mlflow.wire.traces import FINALIZED, NAME, USAGE, ForeignTrace, Stored
+from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.feedback import insert_assessment, to_assessment
-from gateway.storage.scripts.traces import (
-    FOREIGN,
-    PARENT,
-    Row,
-    Script,
-    add_labels,
-    get_spans,
-    numbers,
-    strings,
-    to_json,
-    to_trace,
-)
+from gateway.storage.scripts.traces import FOREIGN, PARENT, add_labels, get_spans, numbers, strings, to_json, to_trace
 
 MAX_TAGS = 1_000
 _CHUNK = 500  # IDs a query
