@@ -32,6 +32,9 @@ from gateway.domain.trace import Attempt, ChatRecord, RatingRecord, TraceEnd
 from gateway.erasure import Erasure
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.feedback.service import Feedback
+from gateway.mlflow import request as mlflow
+from gateway.mlflow.routes import ENDPOINTS
+from gateway.mlflow.wire.errors import MLFLOW
 from gateway.observability.feed import Feed
 from gateway.observability.logs import Logs, local_url, program, startup_lines
 from gateway.observability.metrics import Metrics
@@ -43,12 +46,15 @@ from gateway.storage.scripts.keys import list_keys, touch_keys
 from gateway.storage.sqlite.engine import SQLiteStore
 from gateway.storage.sqlite.file import check_unowned, parse_url
 from gateway.streaming.runs import Runs
-from gateway.web.edge import Edge
+from gateway.web.application import Application
+from gateway.web.binding import bind
 from gateway.web.files import Pages
 from gateway.web.openapi import document
+from gateway.web.request import Request
 from gateway.web.routes import ROUTES
 from gateway.web.server import Server, listen, server
 from gateway.web.types import Services
+from gateway.wire.errors import AI_SDK, OPENAI
 
 _KEYS_EVERY_S = 1.0
 _log = logging.getLogger("gateway.app")
@@ -75,21 +81,21 @@ class Gateway:
         self.door = Door(keys, tokens, self.current)
         feedback = Feedback(store, self.current, self._rated, self.limits.rating)
         self.erasure = Erasure(store, self.runs, self.current)
-        self.app = Edge(
-            Services(
-                self.current,
-                self.limits,
-                self.chat,
-                feedback,
-                store,
-                self.door,
-                self.metrics,
-                self.feed,
-                document(ROUTES),
-                self.erasure,
-                Pages(),
-            )
+        services = Services(
+            self.current,
+            self.limits,
+            self.chat,
+            feedback,
+            store,
+            self.door,
+            self.metrics,
+            self.feed,
+            document(),
+            self.erasure,
+            Pages(),
         )
+        routes = (*ROUTES, *bind(ENDPOINTS, ("review",), _mlflow_request))
+        self.app = Application(services, routes, (MLFLOW, OPENAI, AI_SDK))
         self.current.subscribe(lambda config: self.metrics.configure(*_labels(config)))
         self.current.subscribe(
             lambda config: tokens.configure(
@@ -169,6 +175,21 @@ class Gateway:
 def _warn(config: Config) -> None:
     for warning in config.auth.warnings():
         _log.warning("%s", warning)
+
+
+def _mlflow_request(request: Request, body: bytes) -> mlflow.Request:
+    """Return a request as the handlers of MLflow's endpoints take it."""
+    return mlflow.Request(
+        store=request.services.store,
+        project=request.principal.project,
+        now=ids.now_ms(),
+        params=request.path_params,
+        query=request.query(),
+        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.raw_headers},
+        body=body,
+        max_bytes=request.services.config.server.max_body_bytes,
+        announce=request.services.feedback.announce,
+    )
 
 
 def _labels(config: Config) -> tuple[list[str], list[str], list[str]]:

@@ -7,7 +7,7 @@
     ticket ────────────────────────────────────────────▶ a WebSocket, as whoever asked for the ticket
     nothing ───────────────────────────────────────────▶ a caller on this machine, unless a foreign page sent it
 
-Made by app.py; asked once a request by web/edge.py, and once a connection by web/socket.py.
+Made by app.py; asked once a request by web/middleware.py, and once a connection by web/socket.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Models whose HTTP is sound: what the documents say is good, unusual, or wrong. Read by the table in cases.py."""
+"""Models whose HTTP is correct, and whose documents have good, unusual or wrong content. Listed by cases.py."""
 
 from __future__ import annotations
 
@@ -174,8 +174,11 @@ def error_event() -> tuple[Mode, Mode]:
     return streamed(script, failed(200, TEXT)), Mode(lambda request: [whole_json(ERROR)], FAILED_BEFORE)
 
 
-def _spoiled(data: bytes, bad_body: bytes, mended: str | None = None) -> tuple[Mode, Mode]:
-    """A stream with a bad frame after its text, and a bad plain body. `mended`: what a lenient reader gets from it."""
+def _spoiled(data: bytes, bad_body: bytes, repaired: str | None = None) -> tuple[Mode, Mode]:
+    """Return a stream with a bad frame after its text, and a bad plain body.
+
+    `repaired` is the text that a lenient reader gets from the bad part.
+    """
 
     def script(request: ChaosRequest) -> Iterator[bytes]:
         yield from begun(request)
@@ -184,8 +187,11 @@ def _spoiled(data: bytes, bad_body: bytes, mended: str | None = None) -> tuple[M
         yield frame(EVERYTHING_DONE)
 
     streamed_alt = plain_alt = None
-    if mended is not None:
-        streamed_alt, plain_alt = Expect(text=TEXT + mended, usage=False), Expect(text=mended, finish=None, usage=False)
+    if repaired is not None:
+        streamed_alt, plain_alt = (
+            Expect(text=TEXT + repaired, usage=False),
+            Expect(text=repaired, finish=None, usage=False),
+        )
     return (
         streamed(script, failed(200, TEXT, alt=streamed_alt)),
         Mode(lambda request: [whole_json(bad_body)], failed(alt=plain_alt)),
@@ -217,7 +223,7 @@ def invalid_utf8() -> tuple[Mode, Mode]:
 
 
 def _raw_tokens(*tokens: bytes, text: str) -> tuple[Mode, Mode]:
-    """Tokens given as JSON strings without their quotes, which no encoder would write."""
+    """Return modes whose tokens are given as JSON strings without quotes, in forms that no encoder would write."""
 
     def script(request: ChaosRequest) -> Iterator[bytes]:
         yield frame(request.reply.role())

@@ -1,6 +1,6 @@
-"""Models whose replies are good but of a special shape or size: tools, choices, reasoning, huge, endless.
+"""Models whose replies have an unusual format or size: tool calls, several choices, reasoning, huge, endless.
 
-Read by the table in cases.py.
+Their HTTP is correct. Listed by cases.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Models that err in HTTP itself: statuses, heads, lengths, encodings. Read by the table in cases.py."""
+"""Models whose HTTP is wrong or unusual: statuses, heads, lengths, encodings. Listed by cases.py."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _both(script: Callable[[ChaosRequest], Iterable[Step]], expect: Expect) -> t
 
 
 def error(status: int, message: str, kind: str = "chaos_error", **headers: str) -> bytes:
-    """An error in OpenAI's form."""
+    """Return a response with an error in OpenAI's form."""
     document = {"error": {"message": message, "type": kind, "param": None, "code": kind}}
     return whole_json(msgspec.json.encode(document), status, **headers)
 
@@ -130,7 +130,7 @@ def stream_to_plain() -> tuple[Mode, Mode]:
 
 
 def _typed(kind: str) -> tuple[Mode, Mode]:
-    """A good reply under that Content-Type."""
+    """Return a good reply with that Content-Type."""
     return (
         Mode(lambda request: [head(200, kind) + chunked(whole(request)) + LAST_CHUNK], Expect(alt=BAD)),
         Mode(lambda request: [head(200, kind, length=len(body(request))) + body(request)], Expect(alt=BAD)),

@@ -50,13 +50,13 @@ def _problems(observed: Observed, expect: Expect, name: str, stream: bool) -> li
     if observed.late:
         return ["no end within the time allowed"]
     if observed.flood:
-        return ["no end to what it sends"]
+        return ["the response has no end"]
     if observed.unreadable:
         return [f"not JSON: {observed.unreadable}"]
     if expect.outcome == "complete":
         return _incomplete(observed, expect, stream)
     if expect.outcome == "too_long" and not _incomplete(observed, Expect(text=None), stream):
-        return []  # what is too long is the gateway's own business
+        return []  # each gateway has a limit of its own
     if observed.status != 200:
         return _refusal(observed, expect, name, stream)
     found = (
@@ -80,7 +80,7 @@ def _incomplete(observed: Observed, expect: Expect, stream: bool) -> list[str]:
     if observed.cut:
         found.append("the answer is cut off")
     if observed.errors:
-        found.append("an error, though all of it could be had")
+        found.append("an error, though the whole answer was there")
     if expect.text is not None and observed.text() != expect.text:
         found.append(_text(observed, expect.text))
     for index, text in enumerate(expect.others, 1):
@@ -103,7 +103,7 @@ def _refusal(observed: Observed, expect: Expect, name: str, stream: bool) -> lis
     if observed.status == 0:
         return ["the connection breaks without an answer"]
     if stream and expect.status == 200 and expect.text:
-        return [f"status {observed.status}: the text that had come is lost"]
+        return [f"status {observed.status}: the text that came before the failure is lost"]
     want = 502 if expect.status == 200 else expect.status
     own = re.fullmatch(r"status-(?:html-)?(\d{3})", name)
     # A provider's 401 or 403 is about the gateway's key, not the client's; its other statuses may be passed on.

@@ -1,6 +1,6 @@
-"""Models that are good or bad below the documents: how bytes are cut, how lines end, how connections die.
+"""Models about bytes and connections: how frames are cut, how lines end, how connections fail.
 
-Read by the table in cases.py.
+Their documents are good. Listed by cases.py.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _ends_with(*steps: Step) -> Mode:
 
 
 def _ends_after(count: int, act: Act) -> tuple[Mode, Mode]:
-    """A stream that ends so after `count` tokens (0: before the head), and a plain reply that does in its middle."""
+    """Return a stream that ends after `count` tokens (0: before the head), and a plain reply that ends half-way."""
     tokens = list(lorem(count))
 
     def script(request: ChaosRequest) -> Iterator[Step]:
@@ -109,7 +109,7 @@ def slow_head(d: int) -> tuple[Mode, Mode]:
 
 
 def _pieces(request: ChaosRequest, cut: Callable[[bytes], list[int]]) -> Iterator[Step]:
-    """The good stream, each frame cut at these places into writes of their own."""
+    """Yield the good stream. Each frame is cut at the places that `cut` returns, and each piece is a write."""
     yield SSE_HEAD
     for data in map(frame, documents(request)):
         start = 0
@@ -142,7 +142,7 @@ def split_frame() -> tuple[Mode, Mode]:
 
 
 def _dies_at(mark: bytes, text: str) -> tuple[Mode, Mode]:
-    """FIN right after the first `mark`."""
+    """Return modes that end with FIN right after the first `mark`."""
 
     def cut(data: bytes) -> bytes:
         return data[: data.index(mark) + len(mark)]

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.domain.messages import Usage
 
-PREVIEW_CHARS = 1000  # as MLflow's open-source store has it
+PREVIEW_CHARS = 1000
 
 
 def preview(text: str) -> str:
@@ -19,7 +19,7 @@ def preview(text: str) -> str:
 
 
 class State(StrEnum):
-    """MLflow's trace states."""
+    """How far a trace has come: it runs, or it ended well or badly."""
 
     IN_PROGRESS = "IN_PROGRESS"
     OK = "OK"
@@ -168,13 +168,13 @@ Value = bool | float | int | str | list[str]  # what our own users rate with
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):
-    """A rating, in MLflow's terms. `valid` is false once it is overridden or retracted."""
+    """A rating, or an expectation of what the answer should be. `valid` is false once it is overridden or retracted."""
 
     assessment_id: str
     trace_id: str
     project: str
     name: str
-    value: Any  # a Value, or any other JSON that an MLflow client logged; None beside an error, or by itself
+    value: Any  # a Value, or any other JSON that a client logged; None beside an error, or by itself
     source_id: str
     source_type: Literal["HUMAN", "LLM_JUDGE", "CODE"] = "HUMAN"
     kind: Literal["feedback", "expectation"] = "feedback"

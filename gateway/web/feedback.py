@@ -6,6 +6,7 @@ from gateway.access.tokens import MAX_CHARS
 from gateway.errors import InvalidValue, NotFound
 from gateway.storage.scripts.traces import get_trace, resolve_trace
 from gateway.web.request import Request
+from gateway.web.responses import JSONResponse, Response
 from gateway.wire import feedback as feedback_wire
 
 
@@ -29,7 +30,7 @@ async def rate_detailed(request: Request) -> None:
     await request.reply(reply)
 
 
-async def make_token(request: Request) -> None:
+async def make_token(request: Request) -> Response:
     """POST /feedback/token, by query parameters or the same as JSON: with a secret key, for a tab opened again."""
     if body := await request.body():
         request.require_json()
@@ -44,16 +45,15 @@ async def make_token(request: Request) -> None:
     if len(token) > MAX_CHARS:
         raise InvalidValue("names: too many to fit into a token", details=[("names", "too many to fit into a token")])
     expires = request.services.door.tokens.read(token).expires
-    await request.reply(
-        feedback_wire.TokenReply(feedback_token=token, trace_id=trace.trace_id, expires_at=expires or None)
-    )
+    reply = feedback_wire.TokenReply(feedback_token=token, trace_id=trace.trace_id, expires_at=expires or None)
+    return JSONResponse(reply)
 
 
-async def retract(request: Request) -> None:
+async def retract(request: Request) -> Response:
     """DELETE /feedback."""
-    await request.reply(await request.services.feedback.retract(request.principal, request.query()))
+    return JSONResponse(await request.services.feedback.retract(request.principal, request.query()))
 
 
-async def read(request: Request) -> None:
+async def read(request: Request) -> Response:
     """GET /feedback."""
-    await request.reply(await request.services.feedback.read(request.principal, request.query()))
+    return JSONResponse(await request.services.feedback.read(request.principal, request.query()))

@@ -16,15 +16,16 @@ from gateway.observability.feed import Lost
 from gateway.observability.metrics import CONTENT_TYPE
 from gateway.storage.scripts.ops import ping
 from gateway.web.request import Request
+from gateway.web.responses import JSONResponse, Response
 
 
-async def healthz(request: Request) -> None:
-    """GET /healthz: the process answers."""
-    await request.reply({"status": "ok"})
+async def healthz(request: Request) -> Response:
+    """Say that the process answers."""
+    return JSONResponse({"status": "ok"})
 
 
-async def readyz(request: Request) -> None:
-    """GET /readyz: a write commits, and the server is not draining."""
+async def readyz(request: Request) -> Response:
+    """Say that a write commits and the server is not draining. Raise Unavailable, StoreUnavailable."""
     if request.services.chat.runs.draining:
         raise Unavailable("The server is shutting down.")
     try:
@@ -32,16 +33,16 @@ async def readyz(request: Request) -> None:
             await request.services.store.write(ping, now_ms())
     except TimeoutError:
         raise StoreUnavailable("The store takes too long.") from None
-    await request.reply({"status": "ready"})
+    return JSONResponse({"status": "ready"})
 
 
-async def metrics(request: Request) -> None:
-    """GET /metrics, in Prometheus' text format."""
-    await request.reply(request.services.metrics.render(), content_type=CONTENT_TYPE.encode())
+async def metrics(request: Request) -> Response:
+    """Return the metrics in Prometheus' text format."""
+    return Response(request.services.metrics.render(), media_type=CONTENT_TYPE)
 
 
-async def config(request: Request) -> None:
-    """GET /config: models, dimensions with their scales, whether this caller needs a key."""
+async def config(request: Request) -> Response:
+    """Return the models, the dimensions with their scales, and whether this caller needs a key."""
     settings = request.services.config
     dimensions = {
         name: {"options": d.options} if d.options is not None else {"min": d.min, "max": d.max}
@@ -54,7 +55,7 @@ async def config(request: Request) -> None:
         key_required = False
     except (Unauthorized, Forbidden):
         key_required = True
-    await request.reply(
+    return JSONResponse(
         {
             "models": list(settings.models),
             "default_model": default,
@@ -65,8 +66,8 @@ async def config(request: Request) -> None:
     )
 
 
-async def events(request: Request) -> None:
-    """GET /events: finished chats and ratings of the key's project as they happen, until the key ends."""
+async def events(request: Request) -> EventSourceResponse:
+    """Send finished chats and ratings of the key's project as they happen, until the key ends."""
 
     async def feed() -> AsyncIterator[ServerSentEvent]:
         async for record in request.services.feed.subscribe():
@@ -77,23 +78,18 @@ async def events(request: Request) -> None:
             name = msgspec.to_builtins(record)["event"]
             yield ServerSentEvent(msgspec.json.encode(record).decode(), event=name, sep="\n")
 
-    request.started = True
-    response = EventSourceResponse(
-        feed(),
-        ping=max(1, round(request.services.config.streaming.heartbeat_s)),
-        send_timeout=request.services.config.streaming.send_timeout_s,
-        sep="\n",
-        headers={name.decode(): value.decode() for name, value in request.response_headers(None)},
+    settings = request.services.config.streaming
+    return EventSourceResponse(
+        feed(), ping=max(1, round(settings.heartbeat_s)), send_timeout=settings.send_timeout_s, sep="\n"
     )
-    await response(request.scope, request.receive, request.send)
 
 
-async def erase_user(request: Request) -> None:
-    """DELETE /users/{user_id}: in the key's project. The reply follows the scrubbing of the file."""
+async def erase_user(request: Request) -> Response:
+    """Erase a user in the key's project. The reply follows the purge of the file."""
     wanted = Wanted(request.path_params["user_id"], request.principal.project)
-    await request.reply(await request.services.erasure.erase(wanted))
+    return JSONResponse(await request.services.erasure.erase(wanted))
 
 
-async def openapi(request: Request) -> None:
-    """GET /openapi.json."""
-    await request.reply(request.services.openapi)
+async def openapi(request: Request) -> Response:
+    """Return the description of the API."""
+    return Response(request.services.openapi, media_type="application/json")

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import httptools
-import msgspec
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.access.limits import Limits
 from gateway.domain.ids import new_request_id
 from gateway.errors import BadRequest, GatewayError, TooSlow, Unavailable
-from gateway.wire import native, openai
+from gateway.wire.errors import wire_of
 
 SWEEP_S = 1.0
 IDLE, HEAD, BODY, ANSWER = range(4)
@@ -113,16 +112,16 @@ class PacedProtocol(HttpToolsProtocol):
     def refuse(self, error: GatewayError) -> None:
         """Answer what reached no route, and close; in OpenAI's shape where that much is known."""
         path = self.scope.get("path", "") if self.scope and self._turn == BODY else ""
-        fields = openai.error_body(error) if path.startswith("/v1/") else native.error_fields(error)
-        body = msgspec.json.encode(fields)
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n" % len(body)
+        wire = wire_of(path)
+        status, body = wire.write(error, None)
+        head = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n" % (wire.content_type, len(body))
         if error.retry_after is not None:
             head += b"retry-after: %d\r\n" % math.ceil(error.retry_after)
         head += b"x-request-id: %b\r\n\r\n" % new_request_id().encode()
         if self.cycle is not None:
             self.cycle.disconnected = True  # a handler that still runs can't write into this
             self.cycle.message_event.set()
-        self.transport.write(STATUS_LINE[error.status] + head + body)
+        self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
         cast(LimitedConfig, self.config).refused(error.status)
 

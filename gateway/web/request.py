@@ -1,49 +1,75 @@
-"""One HTTP request and its response, for handlers: the body with its bound, parameters, replies, errors."""
+"""HTTP requests as handlers see them: bounded bodies, strict queries, and replies for those that write their own.
+
+Made by middleware.py, one for each request. Handlers of cold routes return a response (responses.py); those of streams
+and ratings send here, without one. How an error is written is the wire's to say (wire/errors.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import math
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import msgspec
 import starlette.requests
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
-from gateway.access.keys import KEYLESS, Principal
+from gateway.access.keys import KEYLESS, Principal, Role, require
+from gateway.domain import ids
 from gateway.errors import GatewayError, InvalidValue, TooLarge, Unavailable, UnsupportedType
-from gateway.mlflow.wire import errors as mlflow
-from gateway.web.types import RawHeaders, Receive, Scope, Send, Services
-from gateway.wire import native, openai
+from gateway.web.types import RawHeaders, Services
+from gateway.wire.errors import JSON, NATIVE, Wire
 from gateway.wire.rating_body import Problems, once, refuse
 
-TEXT = b"text/plain; charset=utf-8"
 PIECE_BYTES = 65_536  # what a client must take within send_timeout_s, so that a slow one isn't taken for a dead one
 _LINGER_BYTES, _LINGER_S = 64 * 1024 * 1024, 5  # what is taken in, at most, of a body that is refused
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_KEY = "gateway.request"  # where the scope has it
 
 
-class ClientGone(Exception):
+class ClientGone(ClientDisconnect):
     """The client left before its request was whole, or before it got an answer."""
 
 
 class Request(starlette.requests.Request):
     """Starlette's request, with what the gateway's handlers share.
 
-    `trace_id` is set as soon as the chat's row is committed: from then on every response carries it.
+    `wire` writes its errors. `trace_id` is set as soon as the chat's row is committed: from then on every response
+    carries it.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, services: Services, request_id: str) -> None:
         super().__init__(scope, receive, send)
-        self.send = send
         self.services = services
         self.request_id = request_id
+        self.wire: Wire | None = None
         self.principal: Principal = KEYLESS
         self.address = ""  # the caller's, where a limit asks for it
         self.trace_id: str | None = None
+        self.extra_headers: RawHeaders = []  # what the response carries beside its own
         self.started = False  # the response's head went out
-        self.extra_headers: RawHeaders = []  # what every response of this request carries, such as CORS
         self._unread = False  # the body was refused before its end
+
+    @staticmethod
+    def of(scope: Scope) -> Request:
+        """Return the request that was put into this scope."""
+        return cast(Request, scope[_KEY])
+
+    @contextlib.contextmanager
+    def in_scope(self) -> Iterator[None]:
+        """Let `of` find this request meanwhile. Left there it would be a cycle, which no count of references frees."""
+        self.scope[_KEY] = self
+        try:
+            yield
+        finally:
+            del self.scope[_KEY]
+
+    # What came
 
     @property
     def path(self) -> str:
@@ -62,21 +88,21 @@ class Request(starlette.requests.Request):
         return cast(RawHeaders, self.scope["headers"])
 
     def header(self, name: bytes) -> str | None:
-        """One header's value; None where it isn't there."""
+        """Return one header's value; None where it isn't there. Ten times as fast as Starlette's `headers`."""
         for key, value in self.raw_headers:
             if key == name:
                 return value.decode("latin-1")
         return None
 
     def query(self) -> list[tuple[str, str]]:
-        """Query parameters in order. InvalidValue for bytes that are not UTF-8."""
+        """Return the query parameters in order. Raise InvalidValue for bytes that are not UTF-8."""
         try:
             return parse_qsl(self.scope["query_string"].decode(), keep_blank_values=True, errors="strict")
         except (UnicodeDecodeError, ValueError):
             raise InvalidValue("The query is not valid UTF-8.") from None
 
     def query_dict(self) -> dict[str, str]:
-        """The same, each name once. InvalidValue names what is given twice."""
+        """Return the query parameters, each name once. Raise InvalidValue that names what is given twice."""
         problems: Problems = []
         found = once(self.query(), problems)
         if problems:
@@ -84,17 +110,18 @@ class Request(starlette.requests.Request):
         return found
 
     async def json_body(self) -> bytes:
-        """The body, which must say that it is JSON: so no web page can send it unasked. Raises TooLarge."""
+        """Return the body, which must say that it is JSON: so no web page can send it unasked. Raise TooLarge."""
         self.require_json()
         return await self.body()
 
     def require_json(self) -> None:
+        """Raise UnsupportedType for a body that doesn't say that it is JSON."""
         kind = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
         if kind != "application/json" and not kind.endswith("+json"):
             raise UnsupportedType("Send the body as Content-Type: application/json.")
 
     async def body(self) -> bytes:
-        """The whole body. Raises TooLarge beyond max_body_bytes, before reading on."""
+        """Return the whole body. Raise TooLarge beyond max_body_bytes, before reading on."""
         limit = self.services.config.server.max_body_bytes
         length = self.header(b"content-length")
         if length is not None and length.isdigit() and int(length) > limit:
@@ -127,83 +154,89 @@ class Request(starlette.requests.Request):
         finally:
             limits.bodies -= size
 
-    def response_headers(self, content_type: bytes | None) -> RawHeaders:
-        """What every response carries."""
-        headers: RawHeaders = [(b"x-request-id", self.request_id.encode("latin-1"))]
-        if content_type is not None:
-            headers.append((b"content-type", content_type))
-        if self.trace_id is not None:
-            headers.append((b"x-trace-id", self.trace_id.encode()))
-        return headers + self.extra_headers
+    def authenticate(self, roles: Sequence[Role] | None) -> None:
+        """Find out who calls, and count it. Raise Unauthorized, Forbidden, TooManyRequests.
+
+        `roles`: those that the route is for; None where there is no route, which anybody with a key may learn.
+        """
+        limits = self.services.limits
+        self.address = limits.arrive(self.raw_headers, self.client_host)
+        self.principal = self.services.door.admit(self.raw_headers, self.client_host, roles or ())
+        # Whoever rates by a token has a limit by address: a key's is for its own requests.
+        key_id = None if self.principal.token else self.principal.key_id
+        limits.request(key_id, self.address, self.principal.requests_per_minute)
+        if roles is not None:
+            require(self.principal, *roles)
+
+    # What goes out
+
+    async def send(self, message: Message) -> None:
+        """Send one ASGI message. A head gets what every response carries."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers: RawHeaders = [(b"x-request-id", self.request_id.encode("latin-1")), *message["headers"]]
+            headers += self.extra_headers
+            if self.trace_id is not None:
+                headers.append((b"x-trace-id", self.trace_id.encode()))
+            message["headers"] = headers
+        await self._send(message)
 
     async def head(self, status: int, content_type: bytes | None, extra: RawHeaders | None = None) -> None:
-        """The status line and headers."""
-        self.started = True
-        headers = self.response_headers(content_type) + (extra or [])
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        """Send the status line and headers."""
+        headers = [] if content_type is None else [(b"content-type", content_type)]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers + (extra or [])})
 
-    async def reply(
-        self,
-        value: Any,
-        status: int = 200,
-        *,
-        content_type: bytes = b"application/json",
-        extra: RawHeaders | None = None,
-    ) -> None:
-        """A whole response: JSON of `value`, or bytes as they are."""
+    async def reply(self, value: Any, status: int = 200) -> None:
+        """Send a whole response: JSON of `value`, or JSON as it is in bytes."""
         body = value if isinstance(value, bytes) else msgspec.json.encode(value)
-        length = [(b"content-length", str(len(body)).encode())]
-        await self.head(status, content_type, length + (extra or []))
+        await self.respond(status, [(b"content-type", JSON), (b"content-length", b"%d" % len(body))], body, self.send)
+
+    async def no_content(self) -> None:
+        """Send a 204."""
+        await self.head(204, None)
+        await self.send({"type": "http.response.body", "body": b""})
+
+    async def fail(self, error: GatewayError) -> None:
+        """Send an error in the shape of the request's wire."""
+        wire = self.wire or NATIVE
+        status, body = wire.write(error, self.trace_id)
+        headers = [(b"content-type", wire.content_type), (b"content-length", b"%d" % len(body))]
+        if error.retry_after is not None or error.status in (429, 503):
+            seconds = max(1, math.ceil(error.retry_after if error.retry_after is not None else 1))
+            headers.append((b"retry-after", b"%d" % seconds))
+        if error.status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
+        if self._unread:
+            headers.append((b"connection", b"close"))
+        await self.respond(status, headers, body, self.send)
+
+    async def respond(self, status: int, headers: RawHeaders, body: bytes, send: Send) -> None:
+        """Send a whole response; of a HEAD its head only."""
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         if self.scope["method"] == "HEAD":
             body = b""
         if len(body) > PIECE_BYTES:
-            await self._in_pieces(body)
+            await self._in_pieces(body, send)
             return
-        await self.send({"type": "http.response.body", "body": body, "more_body": self._unread})
+        await send({"type": "http.response.body", "body": body, "more_body": self._unread})
         if self._unread:
-            await self._linger()
+            await self._linger(send)
 
-    async def _in_pieces(self, body: bytes) -> None:
-        """A large body. A server waits for the client before a write, so the last one is empty; a client that takes
-        nothing is cut off."""
+    async def _in_pieces(self, body: bytes, send: Send) -> None:
+        """Send a large body. A server waits for the client before a write, so the last one is empty; a client that
+        takes nothing is cut off."""
         seconds = self.services.config.streaming.send_timeout_s
         try:
             for at in range(0, len(body) + PIECE_BYTES, PIECE_BYTES):
                 piece = body[at : at + PIECE_BYTES]
                 async with asyncio.timeout(seconds):
-                    await self.send({"type": "http.response.body", "body": piece, "more_body": bool(piece)})
+                    await send({"type": "http.response.body", "body": piece, "more_body": bool(piece)})
         except TimeoutError:
             self.services.metrics.send_timeout()
             self.abort()
             raise ClientGone from None
 
-    async def no_content(self) -> None:
-        """204."""
-        await self.head(204, None)
-        await self.send({"type": "http.response.body", "body": b""})
-
-    async def fail(self, error: GatewayError) -> None:
-        """An error in the shape of the path's wire."""
-        extra: RawHeaders = []
-        if error.retry_after is not None or error.status in (429, 503):
-            seconds = max(1, math.ceil(error.retry_after if error.retry_after is not None else 1))
-            extra.append((b"retry-after", str(seconds).encode()))
-        if error.status == 401:
-            extra.append((b"www-authenticate", b"Bearer"))
-        if self._unread:
-            extra.append((b"connection", b"close"))
-        if self.path == mlflow.OTLP_PATH:
-            await self.reply(mlflow.otlp_body(error), error.status, extra=extra)
-        elif mlflow.is_mlflow(self.path):
-            await self.reply(mlflow.error_body(error), mlflow.error_status(error), extra=extra)
-        elif self.path.startswith("/v1/"):
-            await self.reply(openai.error_body(error), openai.error_status(error), extra=extra)
-        elif self.path.startswith("/api/chat"):  # the AI SDK's clients show the body to people as it is
-            await self.reply(error.message.encode(), error.status, content_type=TEXT, extra=extra)
-        else:
-            await self.reply(native.error_fields(error, self.trace_id), error.status, extra=extra)
-
-    async def _linger(self) -> None:
+    async def _linger(self, send: Send) -> None:
         """Take in what still comes: closing on it would reset the connection, and the client might lose the reply."""
         left = _LINGER_BYTES
         with contextlib.suppress(TimeoutError):
@@ -212,10 +245,10 @@ class Request(starlette.requests.Request):
                 while left > 0 and message.get("more_body"):
                     left -= len(message["body"])
                     message = await self.receive()
-        await self.send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": b""})
 
     def extension(self, name: str) -> Any:
-        """What our server gives beyond ASGI, see server.py; None on another server."""
+        """Return what our server gives beyond ASGI, see http_protocol.py; None on another server."""
         return self.scope.get("extensions", {}).get(name)
 
     def abort(self) -> None:
@@ -223,6 +256,14 @@ class Request(starlette.requests.Request):
         abort = self.extension("gateway.abort")
         if abort is not None:
             abort()
+
+
+def request_id_of(headers: RawHeaders) -> str:
+    """Return the caller's own request ID, where it is a plain word; else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(given := value.decode("latin-1")):
+            return given
+    return ids.new_request_id()
 
 
 async def until_gone(receive: Receive) -> None:

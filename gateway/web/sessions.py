@@ -12,10 +12,11 @@ from gateway.errors import NotFound
 from gateway.storage.scripts.feedback import feedback_of
 from gateway.storage.scripts.traces import get_trace
 from gateway.web.request import Request
+from gateway.web.responses import JSONResponse, Response
 
 
-async def session(request: Request) -> None:
-    """GET /sessions/{session_id}: the turns with their traces and this rater's ratings."""
+async def session(request: Request) -> Response:
+    """Return the turns of a conversation with their traces and this rater's ratings."""
     session_id, principal = request.path_params["session_id"], request.principal
     user_id = principal.user_id or request.query_dict().get("user_id")
     if principal.token is not None:  # it knows its trace, and that trace its session
@@ -52,7 +53,7 @@ async def session(request: Request) -> None:
             ],
         }
         turns.append(turn)
-    await request.reply({"session_id": session_id, "turns": turns})
+    return JSONResponse({"session_id": session_id, "turns": turns})
 
 
 def _last_question(request: str | None) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
+from starlette.types import Receive, Scope, Send
 
 from gateway.access.keys import Principal
 from gateway.domain.events import Done, Failed
@@ -23,7 +24,7 @@ from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
 from gateway.streaming.run import Run
 from gateway.web.chat import trace_id_of
-from gateway.web.types import Receive, Scope, Send, Services
+from gateway.web.types import Services
 from gateway.wire import native
 from gateway.wire.chat_body import Id, convert, decode_fields
 

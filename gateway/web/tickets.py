@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from gateway.access.authenticator import TICKET_S
 from gateway.web.request import Request
+from gateway.web.responses import JSONResponse, Response
 from gateway.wire import native
 
 
-async def ws_ticket(request: Request) -> None:
-    """POST /chat/ws-ticket: for a browser, which can't send a key when it opens a WebSocket."""
+async def ws_ticket(request: Request) -> Response:
+    """Give a ticket to a browser, which can't send a key when it opens a WebSocket."""
     body = await request.body()
     if body:
         request.require_json()
     wanted = native.decode_ticket(body) if body else native.TicketRequest()
     ticket = request.services.door.issue_ticket(request.principal, request.raw_headers, wanted.user_id)
-    await request.reply(native.TicketReply(ticket, TICKET_S))
+    return JSONResponse(native.TicketReply(ticket, TICKET_S))

@@ -1,9 +1,6 @@
-"""ASGI's shapes, and what handlers share."""
+"""What the composition root hands to the handlers, and the shape of raw headers."""
 
 from __future__ import annotations
-
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
 import msgspec
 
@@ -19,10 +16,6 @@ from gateway.observability.metrics import Metrics
 from gateway.storage.engine import Store
 from gateway.web.files import Pages
 
-Scope = MutableMapping[str, Any]
-ASGIMessage = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[ASGIMessage]]
-Send = Callable[[ASGIMessage], Awaitable[None]]
 RawHeaders = list[tuple[bytes, bytes]]
 
 

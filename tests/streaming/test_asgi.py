@@ -91,12 +91,12 @@ async def test_a_client_that_leaves_while_it_is_sent_to(old: bool) -> None:
 async def test_a_send_that_raises_first_is_a_client_that_left() -> None:
     """ASGI 2.4, before `receive` has said so."""
     rig, says = Rig(), Says("a", Says.hold)
-    client = Client(services(None), old=False)
 
-    async def send(message: Any) -> None:
-        raise OSError("the client left")
+    class Leaving(Client):
+        async def send(self, message: Any) -> None:
+            raise OSError("the client left")
 
-    client.request.send = send
+    client = Leaving(services(None), old=False)
     run = rig.run(says)
     with pytest.raises(ClientGone):
         await serve(client, run)

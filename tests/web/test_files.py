@@ -44,7 +44,9 @@ async def get(files: Pages, name: str = "", **headers: str) -> Reply:
     scope = {"type": "http", "headers": given, "path": f"/assets/{name}", "method": "GET"}
     request = Request(scope, cast(Any, None), send, cast(Any, SimpleNamespace(pages=files)), "r")
     request.scope["path_params"] = {"name": name}
-    await (pages.asset if name else pages.app)(request)
+    response = await (pages.asset if name else pages.app)(request)
+    with request.in_scope():
+        await response(scope, request.receive, request.send)
     found = {key.decode(): value.decode() for key, value in sent[0]["headers"]}
     return Reply(sent[0]["status"], found, sent[1]["body"])
 

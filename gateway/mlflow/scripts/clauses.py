@@ -1,4 +1,4 @@
-"""What the clauses and orders of a search over traces mean in SQL. Plain functions; called by mlflow_search.py."""
+"""The clauses and orders of a search over traces, as SQL. Plain functions without I/O; called by search.py."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
-from gateway.mlflow.wire.filter import Clause, Order
-from gateway.mlflow.wire.traces import SESSION, USER
+from gateway.mlflow.names import LINKED_PROMPTS, NAME, SESSION, SOURCE_RUN, USER
+from gateway.mlflow.values import Clause, Order
+from gateway.storage.scripts.traces import CLIENT_ROUTE
 
 _INDEXED = 250  # characters of a value that an index holds
-Add = Callable[[object], str]  # takes a parameter, gives its place
+Add = Callable[[object], str]  # takes a parameter of the statement and returns its placeholder
 
-_NAME = "COALESCE(t.name, CASE WHEN t.route <> 'mlflow' THEN 'chat ' || t.model END)"
+_NAME = f"COALESCE(t.name, CASE WHEN t.route <> '{CLIENT_ROUTE}' THEN 'chat ' || t.model END)"
 _COLUMNS = {
     ("attribute", "timestamp_ms"): "t.request_time",
     ("attribute", "execution_time_ms"): "t.duration_ms",
@@ -22,36 +23,38 @@ _COLUMNS = {
     ("attribute", "request_id"): "t.trace_id",
     ("attribute", "client_request_id"): "t.client_request_id",
     ("attribute", "experiment_id"): "t.experiment_id",
-    ("tag", "mlflow.traceName"): _NAME,
+    ("tag", NAME): _NAME,
     ("metadata", SESSION): "NULLIF(t.session_id, '')",
     ("metadata", USER): "t.user_id",
     ("metadata", "gateway.outcome"): "t.outcome",
-    ("metadata", "gateway.route"): "NULLIF(t.route, 'mlflow')",
+    ("metadata", "gateway.route"): f"NULLIF(t.route, '{CLIENT_ROUTE}')",
     ("metadata", "gateway.model"): "NULLIF(t.model, '')",
     ("metadata", "gateway.answered_model"): "t.answered_model",
     ("metadata", "gateway.provider"): "t.provider",
     ("metadata", "gateway.finish_reason"): "t.finish_reason",
     ("metadata", "gateway.error_code"): "t.error_code",
 }
-RUN = ("metadata", "mlflow.sourceRun")
+RUN = ("metadata", SOURCE_RUN)
 _LABEL = "SELECT 1 FROM labels l WHERE l.trace_id = t.trace_id AND l.kind = '{kind}' AND l.key = {key}"
 _TYPE = "COALESCE(s.type, CASE WHEN s.parent_id IS NULL THEN 'CHAT_MODEL' ELSE 'LLM' END)"
-_OF_RUN = (
-    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {run}) OR"
+_OF_RUN = (  # `format` puts the placeholders in
+    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {run}) OR"  # noqa: S608  a constant
     " t.trace_id IN (SELECT trace_id FROM labels"
-    " WHERE project = {project} AND kind = 'metadata' AND key = 'mlflow.sourceRun' AND value = {run}"
+    f" WHERE project = {{project}} AND kind = 'metadata' AND key = '{SOURCE_RUN}' AND value = {{run}}"
     " AND LENGTH(value) <= 250))"
 )
 _NUMBER = (  # JSON that begins as a number does
     "CASE WHEN SUBSTR(a.value, 1, 1) IN ('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
     " THEN CAST(a.value AS REAL) END"
 )
-# Protobuf's own words around each value: a search for "value" is not to find every span.
+# Protobuf's own words around each value: without them, a search for "value" would find every span.
 _KINDS = ("string", "int", "bool", "double", "array", "kvlist", "bytes")
 _FRAMES = ("key", "value", "values", *(f"{kind}_value" for kind in _KINDS))
 
 
 def adder(params: list[object]) -> Add:
+    """Return a function that appends a parameter to `params` and returns its placeholder."""
+
     def add(value: object) -> str:
         params.append(value)
         return f"${len(params)}"
@@ -60,7 +63,7 @@ def adder(params: list[object]) -> Add:
 
 
 def equality(project: str, clause: Clause, add: Add) -> str | None:
-    """What an index answers: FROM and WHERE; None for other clauses."""
+    """Return the table and conditions by which an index answers the clause; None where no index does."""
     name = (clause.kind, clause.key)
     if clause.op != "=" or len(str(clause.value)) > _INDEXED or name in _COLUMNS or name == RUN:
         return None
@@ -79,14 +82,14 @@ def equality(project: str, clause: Clause, add: Add) -> str | None:
 
 
 def clause_sql(project: str, clause: Clause, add: Add) -> str:
-    """One condition on `traces t`."""
+    """Return the clause as a condition on `traces t`."""
     kind, key = clause.kind, clause.key
     if (kind, key) == RUN and clause.op == "=":
         return _OF_RUN.format(run=add(clause.value), project=add(project))
     if column := _COLUMNS.get((kind, key)):
         return compare(column, clause.op, clause.value, add)
-    if kind == "issue" or (kind, key) == ("tag", "mlflow.linkedPrompts"):
-        return "1 = 0"  # there are none here
+    if kind == "issue" or (kind, key) == ("tag", LINKED_PROMPTS):
+        return "1 = 0"  # the gateway keeps neither issues nor prompts
     if kind in ("tag", "metadata"):
         label = _LABEL.format(kind=kind, key=add(key))
         if clause.op in ("IS NULL", "IS NOT NULL"):
@@ -113,7 +116,10 @@ def _assessment(clause: Clause, add: Add) -> str:
 
 
 def spans_sql(clauses: Sequence[Clause], add: Add) -> str:
-    """One span that meets them all; what is asked for by content may stand in a chat's own text instead."""
+    """Return the condition that one span meets all of the clauses.
+
+    Content that is asked for may also stand in the request or response of a chat, which has no span of its own for it.
+    """
     met = " AND ".join(_span(clause, add) for clause in clauses)
     one = f"EXISTS (SELECT 1 FROM spans s WHERE s.trace_id = t.trace_id AND {met})"  # noqa: S608  our own words
     if any(clause.key != "content" for clause in clauses):
@@ -138,7 +144,7 @@ def _span(clause: Clause, add: Add) -> str:
 
 
 def compare(column: str, op: str, value: Any, add: Add) -> str:
-    """`column op value`, in SQL."""
+    """Return `column op value` in SQL."""
     if op in ("IS NULL", "IS NOT NULL"):
         return f"{column} {op}"
     if op in ("IN", "NOT IN"):
@@ -151,6 +157,7 @@ def compare(column: str, op: str, value: Any, add: Add) -> str:
 
 
 def ordered(order: Order, add: Add) -> str:
+    """Return the expression to order `traces t` by."""
     if column := _COLUMNS.get((order.kind, order.key)):
         return column
     label = _LABEL.replace("SELECT 1", "SELECT l.value")

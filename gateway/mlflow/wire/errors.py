@@ -1,14 +1,17 @@
-"""Errors as MLflow's clients read them: `{"error_code", "message"}`, and OTLP's `{"detail"}`.
+"""Errors in the shapes of MLflow, `{"error_code", "message"}`, and of OTLP, `{"detail"}`; and checks that raise them.
 
 Clients retry 408, 429 and 5xx for minutes, so no permanent fault may have one of these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sized
 from typing import NoReturn
 
+import msgspec
+
 from gateway.errors import GatewayError, InvalidValue, NotFound
+from gateway.wire.errors import Wire
 
 PREFIXES = ("/api/2.0/mlflow", "/api/3.0/mlflow")
 OTLP_PATH = "/v1/traces"
@@ -30,46 +33,53 @@ _CODES = {
 _STATUS = {405: 404, 409: 400, 415: 400, 422: 400}
 
 
-def is_mlflow(path: str) -> bool:
-    """Whether that path's errors have MLflow's shape."""
-    return path.startswith(PREFIXES)
-
-
 def error_body(error: GatewayError) -> dict[str, str]:
-    """MLflow's error JSON."""
+    """Return MLflow's JSON of an error."""
     code = _CODES.get(error.status, "INTERNAL_ERROR")
     return {"error_code": "ENDPOINT_NOT_FOUND" if error.code == "unknown_path" else code, "message": error.message}
 
 
 def error_status(error: GatewayError) -> int:
-    """The HTTP status that goes with it in MLflow."""
+    """Return the HTTP status that MLflow gives an error."""
     return _STATUS.get(error.status, error.status)
 
 
 def otlp_body(error: GatewayError) -> dict[str, object]:
-    """The shape of `/v1/traces`; a missing header is a list there, as FastAPI has it."""
+    """Return the JSON of an error at /v1/traces; a missing header is a list there, as FastAPI has it."""
     if error.details:
         return {"detail": [{"loc": ["header", field], "msg": problem} for field, problem in error.details]}
     return {"detail": error.message}
 
 
+def _write(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
+    return error_status(error), msgspec.json.encode(error_body(error))
+
+
+def _write_otlp(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
+    return error.status, msgspec.json.encode(otlp_body(error))
+
+
+MLFLOW = Wire("mlflow", _write, prefixes=PREFIXES)
+OTLP = Wire("otlp", _write_otlp)
+
+
 def invalid(message: str) -> NoReturn:
-    """400 INVALID_PARAMETER_VALUE."""
+    """Raise InvalidValue: 400 INVALID_PARAMETER_VALUE."""
     raise InvalidValue(message)
 
 
 def missing(message: str) -> NoReturn:
-    """404 RESOURCE_DOES_NOT_EXIST."""
+    """Raise NotFound: 404 RESOURCE_DOES_NOT_EXIST."""
     raise NotFound(message)
 
 
 def check_length(what: str, text: str, most: int, least: int = 0) -> None:
-    """Raises InvalidValue for what is too long, or too short."""
+    """Raise InvalidValue for a text that is too long or too short."""
     if not least <= len(text) <= most:
         invalid(f"{what} must have {least} to {most} characters; it has {len(text)}.")
 
 
-def check_pairs(what: str, pairs: Sequence[tuple[str, str]], most: int) -> None:
-    """Raises InvalidValue for too many pairs."""
-    if len(pairs) > most:
-        invalid(f"At most {most} {what} are allowed; there are {len(pairs)}.")
+def check_count(what: str, items: Sized, most: int) -> None:
+    """Raise InvalidValue for too many items."""
+    if len(items) > most:
+        invalid(f"At most {most} {what} are allowed; there are {len(items)}.")

@@ -14,15 +14,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gateway.domain.ids import parent_trace_id
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Checkpoint, Outcome, Span, State, Trace, TraceEnd, TraceStart
 from gateway.errors import NotFound
 from gateway.storage.engine import Row, Script
 
 T = TypeVar("T")
-FOREIGN = "mlflow"  # the route of a trace that a client made itself
-EXPERIMENT = "mlflow.experimentId"  # a tag of a chat: the experiment it is to lie in
-PARENT = "gateway.parent_trace_id"  # metadata of a chat: the caller's own trace, by its traceparent
+CLIENT_ROUTE = "mlflow"  # of a trace that a client made itself, where a chat has the path it came by
+EXPERIMENT_TAG = "mlflow.experimentId"  # of a chat: the experiment that it belongs to
+PARENT_LABEL = "gateway.parent_trace_id"  # metadata of a chat: the caller's own trace, by its traceparent
 
 _STRINGS = msgspec.json.Decoder(dict[str, str])
 _ATTRIBUTES = msgspec.json.Decoder(dict[str, Any])
@@ -103,14 +104,14 @@ def _label(start: TraceStart) -> Script[None]:
     """What the search knows of tags and metadata; and the experiment, where a tag names one of this project."""
     metadata = start.metadata
     if start.traceparent:
-        metadata = metadata | {PARENT: parent_trace(start.traceparent)}
+        metadata = metadata | {PARENT_LABEL: parent_trace_id(start.traceparent)}
     for kind, pairs in (("tag", start.tags), ("metadata", metadata)):
         yield from add_labels(start.project, start.trace_id, kind, pairs)
-    if EXPERIMENT in start.tags:
+    if EXPERIMENT_TAG in start.tags:
         yield (
             "UPDATE traces SET experiment_id = $2 WHERE trace_id = $1"
             " AND EXISTS (SELECT 1 FROM experiments WHERE project = $3 AND experiment_id = $2)",
-            (start.trace_id, start.tags[EXPERIMENT], start.project),
+            (start.trace_id, start.tags[EXPERIMENT_TAG], start.project),
         )
 
 
@@ -122,11 +123,6 @@ def add_labels(project: str, trace_id: str, kind: str, pairs: Mapping[str, str])
             " ON CONFLICT (trace_id, kind, key) DO UPDATE SET value = excluded.value",
             (trace_id, kind, key, value, project),
         )
-
-
-def parent_trace(traceparent: str) -> str:
-    """The caller's own trace."""
-    return f"tr-{traceparent[3:35]}"
 
 
 def checkpoint(deltas: Iterable[Checkpoint], now: int) -> Script[None]:
@@ -216,7 +212,7 @@ def get_session(project: str, session_id: str) -> Script[Session | None]:
 
 _NEWEST_FIRST = "ORDER BY request_time DESC, trace_id DESC"
 _SIZES = f"""SELECT trace_id, COALESCE(LENGTH(request), 0) + COALESCE(LENGTH(response), 0) + COALESCE(LENGTH(parts), 0)
-AS size FROM traces WHERE project = $1 AND session_id = $2 AND route <> '{FOREIGN}' {_NEWEST_FIRST} LIMIT $3"""  # noqa: S608  a constant
+AS size FROM traces WHERE project = $1 AND session_id = $2 AND route <> '{CLIENT_ROUTE}' {_NEWEST_FIRST} LIMIT $3"""  # noqa: S608  a constant
 MOST_CHARS = 32_000_000  # of a conversation: each of its turns may be as long as a body, and be read by who asked it
 
 
