@@ -19,16 +19,18 @@ from typing import Any
 
 import uvloop
 
-from gateway.access.authenticator import Door
-from gateway.access.keys import KeyRing, keys_required
+from gateway.access.authenticator import Authenticator
+from gateway.access.keys import KeyRing
 from gateway.access.limits import Limits
+from gateway.access.local import keys_required
 from gateway.access.tokens import Tokens
 from gateway.chat import Chat
 from gateway.config.current import Current
 from gateway.config.schema import Config, Target
 from gateway.config.watch import watch
 from gateway.domain import ids
-from gateway.domain.trace import Attempt, ChatRecord, RatingRecord, TraceEnd
+from gateway.domain.activity import ChatActivity, RatingActivity
+from gateway.domain.trace import Attempt, TraceEnd
 from gateway.erasure import Erasure
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.feedback.service import Feedback
@@ -78,7 +80,7 @@ class Gateway:
         self.limits = Limits(self.current)
         tokens = Tokens((signing_key,), 0)
         self.chat = Chat(self.current, self.providers.router, store, self.runs, self._finished, tokens, self.limits)
-        self.door = Door(keys, tokens, self.current)
+        self.authenticator = Authenticator(keys, tokens, self.current)
         feedback = Feedback(store, self.current, self._rated, self.limits.rating)
         self.erasure = Erasure(store, self.runs, self.current)
         services = Services(
@@ -87,7 +89,7 @@ class Gateway:
             self.chat,
             feedback,
             store,
-            self.door,
+            self.authenticator,
             self.metrics,
             self.feed,
             document(),
@@ -132,14 +134,14 @@ class Gateway:
             await self.store.write(touch_keys, self.keys.take_used())
         await self.store.close()
 
-    def _finished(self, record: ChatRecord, end: TraceEnd) -> None:
+    def _finished(self, record: ChatActivity, end: TraceEnd) -> None:
         self.metrics.chat(record, end.usage)
-        self.logs.record(record)
+        self.logs.write_activity(record)
         self.feed.publish(record)
 
-    def _rated(self, record: RatingRecord) -> None:
+    def _rated(self, record: RatingActivity) -> None:
         self.metrics.rating(record)
-        self.logs.record(record)
+        self.logs.write_activity(record)
         self.feed.publish(record)
 
     def _attempted(self, target: str, attempt: Attempt) -> None:

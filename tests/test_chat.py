@@ -9,17 +9,18 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from gateway.access.keys import KEYLESS, Principal
 from gateway.access.limits import Limits
+from gateway.access.principal import KEYLESS, Principal
 from gateway.access.tokens import Tokens
 from gateway.chat import Chat, replay, stored_parts
 from gateway.config.current import Current
 from gateway.config.schema import Capture, Config
 from gateway.domain import ids
+from gateway.domain.activity import ChatActivity
 from gateway.domain.answer import Part
 from gateway.domain.events import Done, Failed, Started
 from gateway.domain.messages import Usage
-from gateway.domain.trace import ChatRecord, Outcome, State, Trace, TraceEnd
+from gateway.domain.trace import Outcome, State, Trace, TraceEnd
 from gateway.errors import (
     AnswerTooLong,
     GatewayError,
@@ -50,7 +51,7 @@ class Spine:
         config = Config(capture=Capture(content=content))
         self.rig = Rig()
         self.store = cast(Any, self.rig.store)
-        self.finished: list[tuple[ChatRecord, TraceEnd]] = []
+        self.finished: list[tuple[ChatActivity, TraceEnd]] = []
         current = Current(config)
         self.chat = Chat(
             current,

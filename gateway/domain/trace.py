@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -186,42 +185,3 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     overrides: str | None = None
     valid: bool = True
     error: dict[str, str] | None = None  # error_code, error_message, stack_trace: the judge failed
-
-
-class ChatRecord(msgspec.Struct, frozen=True, kw_only=True, tag="chat", tag_field="event"):
-    """One finished chat, as the log, the live feed and `gateway tail` show it."""
-
-    time: int
-    trace_id: str
-    route: str
-    model: str
-    provider: str | None
-    attempts: int
-    outcome: str
-    first_token_ms: int | None
-    duration_ms: int
-    tokens: int | None
-    error: str | None = None
-    project: str = "default"
-    session_id: str | None = None
-    user_id: str | None = None
-    preview: str | None = None  # what was asked; never in the log
-
-
-class RatingRecord(msgspec.Struct, frozen=True, kw_only=True, tag="rating", tag_field="event"):
-    """One rating or retraction, as the log, the live feed and `gateway tail` show it."""
-
-    time: int
-    trace_id: str
-    name: str
-    value: Any  # None: retracted
-    source_id: str
-    project: str = "default"
-    score: str | None = None  # "4/5", where the value is a point on a scale
-    comment: str | None = None  # never in the log
-
-
-def score_of(metadata: Mapping[str, str]) -> str | None:
-    """The score as the rater gave it, from a rating's metadata."""
-    score, scale = metadata.get("score"), metadata.get("scale", "")
-    return f"{score}/{scale.partition('-')[2]}" if score and "-" in scale else score

@@ -1,6 +1,6 @@
 """Takes ratings, retracts them, reads them back. Every reply follows the commit.
 
-Not a wire (wire/feedback.py decodes) and not a door: the routes, which call it, let in who may rate. A rater is the
+It is no wire (wire/feedback.py decodes), and it doesn't ask who may rate: the routes, which call it, do. A rater is the
 `user_id` that the caller vouches for, else the trace's anonymous one. Nobody reaches beyond the caller's project.
 """
 
@@ -12,10 +12,11 @@ from typing import TypeVar
 
 import msgspec
 
-from gateway.access.keys import Principal
+from gateway.access.principal import Principal
 from gateway.config.current import Current
 from gateway.domain import ids
-from gateway.domain.trace import Assessment, RatingRecord, score_of
+from gateway.domain.activity import RatingActivity, score_of
+from gateway.domain.trace import Assessment
 from gateway.errors import Forbidden, NotFound
 from gateway.storage.engine import Engine
 from gateway.storage.scripts.feedback import (
@@ -44,7 +45,7 @@ class Feedback:
         self,
         store: Engine,
         current: Current,
-        recorded: Callable[[RatingRecord], None],
+        recorded: Callable[[RatingActivity], None],
         limit: Callable[[str], None],
     ) -> None:
         self._store = store
@@ -93,7 +94,7 @@ class Feedback:
         )
         if count:
             self._recorded(
-                RatingRecord(
+                RatingActivity(
                     time=now,
                     trace_id=trace_id,
                     name=subject.name,
@@ -186,8 +187,8 @@ def _assessment(assessment_id: str, rating: Rating, project: str, now: int) -> A
     )
 
 
-def _news(stored: Assessment) -> RatingRecord:
-    return RatingRecord(
+def _news(stored: Assessment) -> RatingActivity:
+    return RatingActivity(
         time=stored.create_time,
         trace_id=stored.trace_id,
         name=stored.name,

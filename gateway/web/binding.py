@@ -1,4 +1,4 @@
-"""Binds a table of endpoints that another package keeps to HTTP, such as MLflow's. app.py brings the two together.
+"""Binds a table of endpoints that another package keeps to HTTP. app.py brings the two together.
 
 Such endpoints know nothing of this package: they take values and return values. They are not in /openapi.json.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
-from gateway.access.keys import Role
+from gateway.access.principal import Role
 from gateway.web.request import Request
 from gateway.web.responses import JSONResponse, Response
 from gateway.web.route import Handler, Route

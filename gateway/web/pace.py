@@ -11,7 +11,6 @@ import math
 import resource
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, cast
 
 import httptools
@@ -155,15 +154,6 @@ def sweep(connections: Iterable[object], limits: Limits, seconds: float) -> None
     for connection in tuple(connections):
         if isinstance(connection, PacedProtocol):
             connection.waited(seconds, head_s, body_s)
-
-
-def resident_mb() -> float:
-    """This process's resident memory; 0 where the system doesn't say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0.0
-    return pages * resource.getpagesize() / 1_000_000
 
 
 def most_connections(wanted: int) -> int:

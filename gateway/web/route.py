@@ -1,4 +1,4 @@
-"""One line of the table of routes, and what handlers look like. The table itself is routes.py; MLflow's is its own."""
+"""One line of the table of routes, and what handlers look like. The table itself is routes.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from starlette.responses import Response
 
-from gateway.access.keys import Role
+from gateway.access.principal import Role
 from gateway.web.request import Request
 from gateway.wire.errors import NATIVE, Wire
 

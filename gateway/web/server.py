@@ -16,7 +16,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from gateway.access.limits import Limits
 from gateway.config.schema import Config
 from gateway.errors import BadRequest, GatewayError, TooLarge
-from gateway.web.pace import KEEP_ALIVE_S, SWEEP_S, LimitedConfig, PacedProtocol, resident_mb, sweep
+from gateway.web.pace import KEEP_ALIVE_S, SWEEP_S, LimitedConfig, PacedProtocol, sweep
 
 _MAX_HEAD = 65_536
 _EXIT_S = 5  # after the drain: how long responses may still take to reach their clients
@@ -145,7 +145,7 @@ class Server(uvicorn.Server):
         if counter % _TICKS == 0:
             limits = self.config.limits
             sweep(self.server_state.connections, limits, SWEEP_S)
-            limits.resident_mb = resident_mb() if limits.config.max_memory_mb else 0.0
+            limits.memory.measure()
             self.config.ws_max_size = limits.config.socket_frame_bytes or limits.server.max_body_bytes
         return await super().on_tick(counter)
 

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.access.keys import KEYLESS, Principal
+from gateway.access.principal import KEYLESS, Principal
 from gateway.config.current import Current
 from gateway.config.schema import Config, Dimension
 from gateway.config.schema import Feedback as Declared
+from gateway.domain.activity import RatingActivity
 from gateway.domain.ids import new_span_id, new_trace_id, now_ms
-from gateway.domain.trace import RatingRecord, TraceStart
+from gateway.domain.trace import TraceStart
 from gateway.errors import InvalidValue, NotFound, StoreUnavailable
 from gateway.feedback.service import Feedback
 from gateway.storage.scripts.traces import begin_trace
@@ -31,7 +32,7 @@ class Bench:
 
     def __init__(self, store: SQLiteStore) -> None:
         self.store = store
-        self.told: list[RatingRecord] = []
+        self.told: list[RatingActivity] = []
         self.asked: list[str] = []
         self.current = Current(Config())
         self.declare({name: Dimension(min=1, max=5) for name in ("accuracy", "helpfulness")})

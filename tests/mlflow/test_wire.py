@@ -213,13 +213,30 @@ def test_deep_assessments() -> None:
         assessments.read_change(update)
 
 
-def test_errors() -> None:
-    """Each status in MLflow's words; an unknown one is its own fault."""
-    assert errors.error_body(NotFound("x"))["error_code"] == "RESOURCE_DOES_NOT_EXIST"
-    assert errors.error_body(NotFound("x", code="unknown_path"))["error_code"] == "ENDPOINT_NOT_FOUND"
-    assert errors.error_status(MethodNotAllowed("x")) == 404
-    assert errors.error_body(GatewayError("x"))["error_code"] == "INTERNAL_ERROR"
-    assert errors.otlp_body(InvalidValue("x")) == {"detail": "x"}
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (NotFound("x"), 404, "RESOURCE_DOES_NOT_EXIST"),
+        (NotFound("x", code="unknown_path"), 404, "ENDPOINT_NOT_FOUND"),
+        (MethodNotAllowed("x"), 404, "ENDPOINT_NOT_FOUND"),
+        (GatewayError("x"), 500, "INTERNAL_ERROR"),
+    ],
+)
+def test_errors(error: GatewayError, status: int, code: str) -> None:
+    """Each status has MLflow's code; an unknown one is the server's fault."""
+    found, body = errors.MLFLOW.write(error, None)
+    assert (found, json.loads(body)) == (status, {"error_code": code, "message": "x"})
+
+
+def test_errors_of_otlp() -> None:
+    """A message, or the headers that are missing."""
+    assert errors.OTLP.write(InvalidValue("x"), None) == (422, b'{"detail":"x"}')
+    _, body = errors.OTLP.write(InvalidValue("x", details=[("h", "Field required")]), None)
+    assert json.loads(body) == {"detail": [{"loc": ["header", "h"], "msg": "Field required"}]}
+
+
+def test_what_is_missing_is_not_found() -> None:
+    """As MLflow's RESOURCE_DOES_NOT_EXIST."""
     with pytest.raises(NotFound):
         errors.missing("x")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from gateway.domain.activity import ChatActivity, RatingActivity
 from gateway.domain.ids import now_ms
-from gateway.domain.trace import ChatRecord, Outcome, RatingRecord
+from gateway.domain.trace import Outcome
 from gateway.errors import Conflict, NotFound
 from gateway.storage.scripts.feedback import record_feedback, retract_feedback
 from gateway.storage.scripts.keys import add_key, list_keys, revoke_key, touch_keys
@@ -64,7 +65,7 @@ async def test_recent_tells_chats_and_ratings_in_order(store: SQLiteStore) -> No
     await store.write(finish_trace, an_end(start, spans=(a_span(), *attempts), error_message="late"))
     await store.write(record_feedback, a_write(start.trace_id, a_rating(rationale="why")))
     await store.write(retract_feedback, PROJECT, start.trace_id, None, "ann", "user_feedback", 4_000)
-    chat = ChatRecord(
+    chat = ChatActivity(
         time=2_000,
         trace_id=start.trace_id,
         route="/chat/stream",
@@ -80,7 +81,7 @@ async def test_recent_tells_chats_and_ratings_in_order(store: SQLiteStore) -> No
         user_id="ann",
         preview="Hi",
     )
-    rating = RatingRecord(
+    rating = RatingActivity(
         time=3_000, trace_id=start.trace_id, name="user_feedback", value=True, source_id="ann", comment="why"
     )
     retraction = msgspec.structs.replace(rating, time=4_000, value=None, comment=None)

@@ -13,9 +13,7 @@ import msgspec
 from gateway.errors import GatewayError, InvalidValue, NotFound
 from gateway.wire.errors import Wire
 
-PREFIXES = ("/api/2.0/mlflow", "/api/3.0/mlflow")
-OTLP_PATH = "/v1/traces"
-
+# MLflow's error_code by the gateway's status
 _CODES = {
     400: "BAD_REQUEST",
     401: "UNAUTHENTICATED",
@@ -30,36 +28,25 @@ _CODES = {
     429: "REQUEST_LIMIT_EXCEEDED",
     503: "TEMPORARILY_UNAVAILABLE",
 }
+# where MLflow answers with another status than the gateway
 _STATUS = {405: 404, 409: 400, 415: 400, 422: 400}
 
 
-def error_body(error: GatewayError) -> dict[str, str]:
-    """Return MLflow's JSON of an error."""
-    code = _CODES.get(error.status, "INTERNAL_ERROR")
-    return {"error_code": "ENDPOINT_NOT_FOUND" if error.code == "unknown_path" else code, "message": error.message}
-
-
-def error_status(error: GatewayError) -> int:
-    """Return the HTTP status that MLflow gives an error."""
-    return _STATUS.get(error.status, error.status)
-
-
-def otlp_body(error: GatewayError) -> dict[str, object]:
-    """Return the JSON of an error at /v1/traces; a missing header is a list there, as FastAPI has it."""
-    if error.details:
-        return {"detail": [{"loc": ["header", field], "msg": problem} for field, problem in error.details]}
-    return {"detail": error.message}
-
-
 def _write(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
-    return error_status(error), msgspec.json.encode(error_body(error))
+    code = "ENDPOINT_NOT_FOUND" if error.code == "unknown_path" else _CODES.get(error.status, "INTERNAL_ERROR")
+    body = {"error_code": code, "message": error.message}
+    return _STATUS.get(error.status, error.status), msgspec.json.encode(body)
 
 
 def _write_otlp(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
-    return error.status, msgspec.json.encode(otlp_body(error))
+    """A missing header is a list there, as FastAPI has it."""
+    detail: object = error.message
+    if error.details:
+        detail = [{"loc": ["header", field], "msg": problem} for field, problem in error.details]
+    return error.status, msgspec.json.encode({"detail": detail})
 
 
-MLFLOW = Wire("mlflow", _write, prefixes=PREFIXES)
+MLFLOW = Wire("mlflow", _write, prefixes=("/api/2.0/mlflow", "/api/3.0/mlflow"))
 OTLP = Wire("otlp", _write_otlp)
 
 
