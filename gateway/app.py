@@ -19,9 +19,10 @@ from typing import Any
 
 import uvloop
 
-from gateway.access.authenticator import Door
-from gateway.access.keys import KeyRing, keys_required
+from gateway.access.authenticator import Authenticator
+from gateway.access.keys import KeyRing
 from gateway.access.limits import Limits
+from gateway.access.local import keys_required
 from gateway.access.tokens import Tokens
 from gateway.chat import Chat
 from gateway.config.current import Current
@@ -76,7 +77,7 @@ class Gateway:
         self.limits = Limits(self.current)
         tokens = Tokens((signing_key,), 0)
         self.chat = Chat(self.current, self.providers.router, store, self.runs, self._finished, tokens, self.limits)
-        self.door = Door(keys, tokens, self.current)
+        self.authenticator = Authenticator(keys, tokens, self.current)
         feedback = Feedback(store, self.current, self._rated, self.limits.rating)
         self.erasure = Erasure(store, self.runs, self.current)
         services = Services(
@@ -85,7 +86,7 @@ class Gateway:
             self.chat,
             feedback,
             store,
-            self.door,
+            self.authenticator,
             self.metrics,
             self.feed,
             document(),
@@ -236,7 +237,7 @@ async def run(path: Path | None, load: Callable[[], Config], config: Config, log
         raise
     with contextlib.closing(listener):
         async with opened(config, logs) as gateway:
-            http = server(gateway.app, config, gateway.limits, gateway.metrics.refused)
+            http = server(gateway.app, config, gateway.limits, gateway.metrics.refused, gateway.app.wire_of)
             loop = asyncio.get_running_loop()
             tasks = [asyncio.create_task(work) for work in gateway.background(path, load)]
             drains: list[asyncio.Task[None]] = []

@@ -7,12 +7,13 @@ find  ─▶ a run that still runs or was kept, or a log made again from the sto
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from gateway.access.keys import Principal
 from gateway.access.limits import Limits
+from gateway.access.principal import Principal
+from gateway.access.tokens import Tokens
 from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.config.show import config_hash
@@ -43,12 +44,6 @@ class Settings(msgspec.Struct, frozen=True):
     router: Router
 
 
-class FeedbackTokens(Protocol):
-    """Makes the token that opens the rating of one answer."""
-
-    def issue(self, project: str, trace_id: str, rater: str, key_id: str | None, names: tuple[str, ...]) -> str: ...
-
-
 class Chat:
     """`router` makes one for a configuration. `finished` is told of every chat once its final record is committed."""
 
@@ -59,7 +54,7 @@ class Chat:
         store: Store,
         runs: Runs,
         finished: Callable[[ChatActivity, TraceEnd], None],
-        tokens: FeedbackTokens,
+        tokens: Tokens,
         limits: Limits,
     ) -> None:
         self.settings: Settings
@@ -109,7 +104,7 @@ class Chat:
         attempts: list[Attempt] = []
 
         def token() -> str:
-            return self.token(principal, start.trace_id, start.user_id)
+            return self._tokens.issue(principal, start.trace_id, start.user_id).text
 
         run = Run(
             Started(start.trace_id, start.session_id, name, "" if request.raw else token()),
@@ -158,21 +153,13 @@ class Chat:
             raise NotFound(NO_SUCH_STREAM)
         if ids.now_ms() - (trace.end_time or 0) > self.settings.config.streaming.resume_window_s * 1000:
             return None
-        return replay(trace, self.token(principal, trace_id, principal.user_id or trace.user_id))
-
-    def token(self, principal: Principal, trace_id: str, rater: str | None, names: tuple[str, ...] = ()) -> str:
-        """A fresh feedback token for a trace of the caller's project; without a rater for its anonymous one.
-
-        One that is given for another one opens no more names than that.
-        """
-        rater = rater or f"anonymous:{trace_id}"
-        names = names or (principal.token.names if principal.token else ())
-        return self._tokens.issue(principal.project, trace_id, rater, principal.key_id, names)
+        token = self._tokens.issue(principal, trace_id, principal.user_id or trace.user_id)
+        return replay(trace, token.text)
 
     def resumed_token(self, principal: Principal, trace_id: str) -> str | None:
         """What the events of a resumed stream bear where a feedback token resumes it: its own rater's, not that of
         whoever asked. None: what they have."""
-        return self.token(principal, trace_id, principal.user_id) if principal.token else None
+        return self._tokens.issue(principal, trace_id, principal.user_id).text if principal.token else None
 
     async def stop(self, principal: Principal, trace_id: str) -> str:
         """Stop the caller's own stream, and wait until its record is stored; its outcome, whatever it is."""

@@ -9,8 +9,8 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from gateway.access.keys import KEYLESS, Principal
 from gateway.access.limits import Limits
+from gateway.access.principal import KEYLESS, Principal
 from gateway.access.tokens import Tokens
 from gateway.chat import Chat, replay, stored_parts
 from gateway.config.current import Current

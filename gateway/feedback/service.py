@@ -1,6 +1,6 @@
 """Takes ratings, retracts them, reads them back. Every reply follows the commit.
 
-Not a wire (wire/feedback.py decodes) and not a door: the routes, which call it, let in who may rate. A rater is the
+It is no wire (wire/feedback.py decodes), and it doesn't ask who may rate: the routes, which call it, do. A rater is the
 `user_id` that the caller vouches for, else the trace's anonymous one. Nobody reaches beyond the caller's project.
 """
 
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from gateway.access.keys import Principal
+from gateway.access.principal import Principal
 from gateway.config.current import Current
 from gateway.domain import ids
 from gateway.domain.activity import RatingActivity, score_of

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
-from gateway.access.keys import Role
+from gateway.access.principal import Role
 from gateway.web.request import Request
 from gateway.web.responses import JSONResponse, Response
 from gateway.web.route import Handler, Route

@@ -43,7 +43,9 @@ class CORS(CORSMiddleware):
 
     def is_allowed_origin(self, origin: str) -> bool:
         """Say whether the configuration names it, or a publishable key is bound to it."""
-        return origin in self._services.config.server.cors_origins or origin in self._services.door.keys.origins
+        return (
+            origin in self._services.config.server.cors_origins or origin in self._services.authenticator.keys.origins
+        )
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Answer a browser that asks before it sends. It compares for itself what it wants with what is allowed."""

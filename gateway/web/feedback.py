@@ -40,12 +40,12 @@ async def make_token(request: Request) -> Response:
     if not trace:
         raise NotFound("No such trace.")
     rater = request.principal.user_id or wanted.user_id or trace.user_id
-    token = request.services.chat.token(request.principal, trace.trace_id, rater, tuple(wanted.names))
-    if len(token) > MAX_CHARS:
+    token = request.services.authenticator.tokens.issue(request.principal, trace.trace_id, rater, tuple(wanted.names))
+    if len(token.text) > MAX_CHARS:
         raise InvalidValue("names: too many to fit into a token", details=[("names", "too many to fit into a token")])
-    expires = request.services.door.tokens.read(token).expires
-    reply = feedback_wire.TokenReply(feedback_token=token, trace_id=trace.trace_id, expires_at=expires or None)
-    return JSONResponse(reply)
+    return JSONResponse(
+        feedback_wire.TokenReply(feedback_token=token.text, trace_id=trace.trace_id, expires_at=token.expires or None)
+    )
 
 
 async def retract(request: Request) -> Response:

@@ -49,7 +49,7 @@ async def config(request: Request) -> Response:
     default, _ = request.services.chat.settings.router.model(None)
     keyless = [header for header in request.raw_headers if header[0] != b"authorization"]
     try:
-        request.services.door.admit(keyless, request.client_host)
+        request.services.authenticator.authenticate(keyless, request.client_host)
         key_required = False
     except (Unauthorized, Forbidden):
         key_required = True
@@ -69,7 +69,7 @@ async def events(request: Request) -> EventSourceResponse:
 
     async def feed() -> AsyncIterator[ServerSentEvent]:
         async for record in request.services.feed.subscribe():
-            if not request.services.door.keys.active(request.principal.key_id):
+            if not request.services.authenticator.keys.active(request.principal.key_id):
                 return
             if not isinstance(record, Lost) and record.project != request.principal.project:
                 continue

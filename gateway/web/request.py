@@ -19,9 +19,9 @@ import starlette.requests
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.access.keys import KEYLESS, Principal, Role, require
+from gateway.access.principal import KEYLESS, Principal, Role, require
 from gateway.domain import ids
-from gateway.errors import GatewayError, InvalidValue, TooLarge, Unavailable, UnsupportedType
+from gateway.errors import GatewayError, InvalidValue, TooLarge, UnsupportedType
 from gateway.web.types import RawHeaders, Services
 from gateway.wire.errors import JSON, NATIVE, Wire
 from gateway.wire.rating_body import Problems, once, refuse
@@ -134,25 +134,23 @@ class Request(starlette.requests.Request):
                 return data
         chunks: list[bytes] = []
         size = 0
-        limits = self.services.limits
+        memory = self.services.limits.memory
         try:
             while True:
                 if message["type"] == "http.disconnect":
                     raise ClientGone
                 chunk = message.get("body", b"")
-                size += len(chunk)
-                limits.bodies += len(chunk)
                 self._unread = bool(message.get("more_body"))
-                if size > limit:
+                if size + len(chunk) > limit:
                     raise TooLarge(f"The body is larger than {limit} bytes.")
-                if 0 < limits.config.max_bodies_bytes < limits.bodies:
-                    raise Unavailable("The server is busy. Please try again.", code="too_busy", retry_after=1)
+                memory.take(len(chunk))
+                size += len(chunk)
                 chunks.append(chunk)
                 if not self._unread:
                     return b"".join(chunks)
                 message = await self.receive()
         finally:
-            limits.bodies -= size
+            memory.give_back(size)
 
     def authenticate(self, roles: Sequence[Role] | None) -> None:
         """Find out who calls, and count it. Raise Unauthorized, Forbidden, TooManyRequests.
@@ -161,7 +159,7 @@ class Request(starlette.requests.Request):
         """
         limits = self.services.limits
         self.address = limits.arrive(self.raw_headers, self.client_host)
-        self.principal = self.services.door.admit(self.raw_headers, self.client_host, roles or ())
+        self.principal = self.services.authenticator.authenticate(self.raw_headers, self.client_host, roles or ())
         # Whoever rates by a token has a limit by address: a key's is for its own requests.
         key_id = None if self.principal.token else self.principal.key_id
         limits.request(key_id, self.address, self.principal.requests_per_minute)

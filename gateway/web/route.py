@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from starlette.responses import Response
 
-from gateway.access.keys import Role
+from gateway.access.principal import Role
 from gateway.web.request import Request
 from gateway.wire.errors import NATIVE, Wire
 

@@ -6,7 +6,7 @@ gives is described in operations.py, for /openapi.json. MLflow's routes have a t
 
 from __future__ import annotations
 
-from gateway.access.keys import Role
+from gateway.access.principal import Role
 from gateway.web import ai_sdk, chat, feedback, models, ops, pages, sessions, tickets
 from gateway.web.route import Route
 from gateway.wire.errors import AI_SDK, OPENAI

@@ -38,7 +38,7 @@ async def session(request: Request) -> Response:
             "message": _last_question(trace.request) or trace.request_preview,
             "response": answer_text(stored_parts(trace)) if trace.response else trace.response_preview,
             "error": trace.error_message,
-            "feedback_token": request.services.chat.token(principal, trace.trace_id, user_id),
+            "feedback_token": request.services.authenticator.tokens.issue(principal, trace.trace_id, user_id).text,
             "feedback": [
                 {
                     "assessment_id": rating.assessment_id,

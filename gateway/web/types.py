@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.access.authenticator import Door
+from gateway.access.authenticator import Authenticator
 from gateway.access.limits import Limits
 from gateway.chat import Chat
 from gateway.config.current import Current
@@ -27,7 +27,7 @@ class Services(msgspec.Struct, frozen=True):
     chat: Chat
     feedback: Feedback
     store: Store
-    door: Door
+    authenticator: Authenticator
     metrics: Metrics
     feed: Feed
     openapi: bytes

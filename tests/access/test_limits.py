@@ -213,7 +213,7 @@ def test_streams_of_one_address() -> None:
     """So many at once, whatever keys it bears."""
     limits = made(streams_per_address=2)
     releases = [limits.stream(key, "192.0.2.1") for key in ("key-1", None)]
-    with pytest.raises(TooManyRequests, match="one address"):
+    with pytest.raises(TooManyRequests, match="this address"):
         limits.stream("key-2", "192.0.2.1")
     limits.stream("key-2", "192.0.2.2")
     releases[1]()

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.access.keys import KEYLESS, Principal
+from gateway.access.principal import KEYLESS, Principal
 from gateway.config.current import Current
 from gateway.config.schema import Config, Dimension
 from gateway.config.schema import Feedback as Declared
@@ -31,6 +31,7 @@ class Bench:
 
     def __init__(self, store: SQLiteStore) -> None:
         self.store = store
+        self.begun = 0  # traces so far: each a millisecond after the one before
         self.told: list[RatingActivity] = []
         self.asked: list[str] = []
         self.current = Current(Config())
@@ -42,13 +43,14 @@ class Bench:
 
     async def trace(self, client_request_id: str | None = None) -> str:
         trace_id = new_trace_id()
+        self.begun += 1
         await self.store.begin_trace(
             TraceStart(
                 trace_id=trace_id,
                 root_span_id=new_span_id(),
                 project="default",
                 route="/chat",
-                request_time=now_ms(),
+                request_time=now_ms() + self.begun,
                 model="m",
                 session_id="s",
                 client_request_id=client_request_id,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-from gateway.access.keys import KEYLESS
+from gateway.access.principal import KEYLESS
 from gateway.observability.metrics import Metrics
 from gateway.streaming.run import Run
 from gateway.web.request import Request

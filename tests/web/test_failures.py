@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.access.authenticator import Door
+from gateway.access.authenticator import Authenticator
 from gateway.access.keys import KeyRing
 from gateway.access.limits import Limits
 from gateway.access.tokens import Tokens
@@ -37,9 +37,9 @@ async def ask(handler: Handler, aborted: list[str], *, direct: bool) -> list[Any
     """Return what the application sends for a GET /healthz that this handler answers."""
     current = Current(Config())
     nothing: Any = None
-    door = Door(KeyRing(), Tokens(("k",), 60), current)
+    authenticator = Authenticator(KeyRing(), Tokens(("k",), 60), current)
     services = Services(
-        current, Limits(current), nothing, nothing, nothing, door, Metrics(), nothing, b"{}", nothing, Pages()
+        current, Limits(current), nothing, nothing, nothing, authenticator, Metrics(), nothing, b"{}", nothing, Pages()
     )
     app = Application(services, [Route("GET", "/healthz", handler, (), direct=direct)])
     sent: list[Any] = []

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
+from gateway.access.principal import KEYLESS
 from gateway.access.tokens import Tokens
 from gateway.mlflow.routes import ENDPOINTS, Endpoint
 from gateway.web.routes import ROUTES
@@ -96,7 +97,7 @@ class Callers:
         keys["token elsewhere"] = ask(gateway, key=keys["chat"])["feedback_token"]
         keys["token revoked"] = ask(gateway, key=keys["revoked"])["feedback_token"]
         secret = gateway.store.rows("SELECT value AS k FROM meta WHERE name = 'signing_key'")[0]["k"]
-        keys["token expired"] = Tokens([secret], 0.001).issue("default", self.names["t"], "u", None)
+        keys["token expired"] = Tokens([secret], 0.001).issue(KEYLESS, self.names["t"], "u").text
         assert gateway.run("keys", "revoke", "gone").returncode == 0
         until(lambda: not works(gateway, keys["revoked"]) and not works(gateway, keys["expired"]))
         self.headers = {name: {"Authorization": f"Bearer {key}"} for name, key in keys.items()} | {"none": {}}
