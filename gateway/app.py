@@ -240,7 +240,7 @@ async def run(path: Path | None, load: Callable[[], Config], config: Config, log
         raise
     with contextlib.closing(listener):
         async with opened(config, logs) as gateway:
-            http = server(gateway.app, config, gateway.limits, gateway.metrics.refused)
+            http = server(gateway.app, config, gateway.limits, gateway.metrics.refused, gateway.app.wire_of)
             loop = asyncio.get_running_loop()
             tasks = [asyncio.create_task(work) for work in gateway.background(path, load)]
             drains: list[asyncio.Task[None]] = []

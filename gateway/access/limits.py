@@ -1,7 +1,7 @@
 """How much one caller, and all of them together, may ask for: requests a minute, open streams, frames, ratings.
 
-It is not who the caller is (authenticator.py), nor the bounds of one connection (web/pace.py). Requests, WebSockets
-and the spine ask it; what it remembers of callers is bounded, since addresses are the attacker's to choose.
+It is not who the caller is (authenticator.py), nor the bounds of one connection (web/http_protocol.py). Requests,
+WebSockets and the spine ask it; what it remembers of callers is bounded, since addresses are the attacker's to choose.
 
 A bucket is one number, the time at which it will be full again (the generic cell rate algorithm). So a limit of N in a
 period allows N at once, and then one more each time that a share of the period has passed.

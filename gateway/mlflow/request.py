@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.domain.trace import Assessment
 from gateway.mlflow.wire.body import decode
-from gateway.mlflow.wire.errors import invalid
+from gateway.mlflow.wire.checks import invalid
 from gateway.storage.engine import Engine
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from gateway.web.request import Request, request_id_of
 from gateway.web.route import Route
 from gateway.web.socket import Socket
 from gateway.web.types import Services
-from gateway.wire.errors import AI_SDK, OPENAI, Wire
+from gateway.wire.errors import AI_SDK, OPENAI, Wire, wire_of
 
 
 class Application(Starlette):
@@ -47,6 +47,11 @@ class Application(Starlette):
             exception_handlers={404: self._unknown_path, 405: self._other_method},
         )
         self.router.redirect_slashes = False
+        self._wires = wires
+
+    def wire_of(self, path: str) -> Wire:
+        """Return the wire that writes the error of a request which reaches no route."""
+        return wire_of(path, self._wires)
 
     async def _unknown_path(self, request: starlette.requests.Request, error: Exception) -> Response:
         Request.of(request.scope).authenticate(None)

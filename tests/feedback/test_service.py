@@ -32,6 +32,7 @@ class Bench:
 
     def __init__(self, store: SQLiteStore) -> None:
         self.store = store
+        self.begun = 0  # traces so far: each a millisecond after the one before
         self.told: list[RatingActivity] = []
         self.asked: list[str] = []
         self.current = Current(Config())
@@ -43,6 +44,7 @@ class Bench:
 
     async def trace(self, client_request_id: str | None = None) -> str:
         trace_id = new_trace_id()
+        self.begun += 1
         await self.store.write(
             begin_trace,
             TraceStart(
@@ -50,7 +52,7 @@ class Bench:
                 root_span_id=new_span_id(),
                 project="default",
                 route="/chat",
-                request_time=now_ms(),
+                request_time=now_ms() + self.begun,
                 model="m",
                 session_id="s",
                 client_request_id=client_request_id,

@@ -18,7 +18,7 @@ from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt
 from gateway.providers.reply import Reply
 from gateway.streaming.run import Run
-from gateway.web.server import Gone
+from gateway.web.http_protocol import Gone
 from gateway.web.stream import send_events, send_raw
 from gateway.wire.native import event_json
 from gateway.wire.upstream import StreamDecoder

@@ -8,7 +8,7 @@ from gateway.mlflow.request import Request
 from gateway.mlflow.scripts import experiments as scripts
 from gateway.mlflow.wire import experiments as wire
 from gateway.mlflow.wire.body import KeyValue, read_offset, write_page
-from gateway.mlflow.wire.errors import invalid
+from gateway.mlflow.wire.checks import invalid
 
 
 async def get_by_name(request: Request) -> Any:

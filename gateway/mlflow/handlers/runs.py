@@ -11,6 +11,7 @@ from gateway.mlflow.scripts import runs as scripts
 from gateway.mlflow.values import Run, RunValue
 from gateway.mlflow.wire import runs as wire
 from gateway.mlflow.wire.body import read_offset, write_page
+from gateway.mlflow.wire.checks import MAX_KEY
 from gateway.mlflow.wire.experiments import read_stages
 
 
@@ -24,7 +25,7 @@ async def create(request: Request) -> Any:
         project=request.project,
         experiment_id=body.experiment_id,
         name=name,
-        user_id=body.user_id[: wire.MAX_KEY],
+        user_id=body.user_id[:MAX_KEY],
         start_time=wire.read_ms(body.start_time) or request.now,
     )
     return {"run": wire.write_run(await request.store.write(scripts.create_run, run, values))}

@@ -14,7 +14,7 @@ from gateway.mlflow.values import ChatSpans, StoredTrace
 from gateway.mlflow.wire import assessments, spans
 from gateway.mlflow.wire import traces as wire
 from gateway.mlflow.wire.body import without_none
-from gateway.mlflow.wire.errors import check_length, invalid, missing
+from gateway.mlflow.wire.checks import check_length, invalid, missing
 
 _MAX_IDS, _MAX_FILE = 500, 10_000_000
 
@@ -69,7 +69,7 @@ async def search(request: Request) -> Any:
 
 async def set_tag(request: Request) -> Any:
     body = request.decode(wire.TraceTag)
-    ((key, value),) = wire.check_tags({body.key: body.value or ""}).items()
+    ((key, value),) = wire.read_tags({body.key: body.value or ""}).items()
     await request.store.write(scripts.set_tag, request.project, request.params["trace_id"], key, value)
     return {}
 

@@ -56,28 +56,19 @@ def insert_into(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({numbers(1, len(columns))})"  # noqa: S608  our own names
 
 
-_STARTED = (
-    "trace_id",
-    "root_span_id",
-    "project",
-    "route",
-    "request_time",
-    "model",
-    "session_id",
-    "user_id",
-    "client_request_id",
-    "request_preview",
-    "request",
-    "traceparent",
-    "key_id",
-    "config_hash",
-)
-_BEGIN = insert_into("traces", (*_STARTED, "tags", "metadata", "state"))
+# The columns follow from the fields, so that a new one is written and read without a change here.
+_START_COLUMNS = tuple(name for name in TraceStart.__struct_fields__ if name not in ("tags", "metadata"))
+_BEGIN = insert_into("traces", (*_START_COLUMNS, "tags", "metadata", "state"))
 
-_FINISH = """UPDATE traces SET state = $1, outcome = $2, end_time = $3, duration_ms = $4, first_token_ms = $5,
-finish_reason = $6, error_code = $7, error_message = $8, answered_model = $9, provider = $10, prompt_tokens = $11,
-completion_tokens = $12, total_tokens = $13, usage_estimated = $14, response_preview = $15, response = $16, parts = $17
-WHERE trace_id = $18"""
+_END_COLUMNS = tuple(
+    name
+    for name in TraceEnd.__struct_fields__
+    if name not in ("trace_id", "project", "outcome", "usage", "usage_estimated", "spans")
+)
+_ENCODED_COLUMNS = ("state", "outcome", "prompt_tokens", "completion_tokens", "total_tokens", "usage_estimated")
+_FINISH = "UPDATE traces SET {} WHERE trace_id = $1".format(  # noqa: S608  our own names
+    ", ".join(f"{name} = ${at}" for at, name in enumerate((*_ENCODED_COLUMNS, *_END_COLUMNS), 2))
+)
 
 _SPAN_COLUMNS = ("span_id", "parent_id", "name", "kind", "start_ms", "end_ms", "status", "message")
 _SPAN = insert_into("spans", ("trace_id", *_SPAN_COLUMNS, "attributes"))
@@ -94,7 +85,7 @@ def begin_trace(start: TraceStart) -> Script[None]:
         )
     elif owners[0]["user_id"] not in (None, start.user_id):
         raise NotFound("No such session.")
-    plain = [getattr(start, name) for name in _STARTED]
+    plain = [getattr(start, name) for name in _START_COLUMNS]
     yield _BEGIN, (*plain, to_json(start.tags), to_json(start.metadata), State.IN_PROGRESS.value)
     if start.tags or start.metadata or start.traceparent:
         yield from _label(start)
@@ -140,40 +131,16 @@ def finish_trace(end: TraceEnd) -> Script[None]:
     if not running:  # ended by an earlier call, or never begun
         return
     usage = end.usage
-    yield (
-        _FINISH,
-        (
-            end.outcome.state.value,
-            end.outcome.value,
-            end.end_time,
-            end.duration_ms,
-            end.first_token_ms,
-            end.finish_reason,
-            end.error_code,
-            end.error_message,
-            end.model,
-            end.provider,
-            usage and usage.prompt_tokens,
-            usage and usage.completion_tokens,
-            usage and usage.total_tokens,
-            int(end.usage_estimated),
-            end.response_preview,
-            end.response,
-            end.parts,
-            end.trace_id,
-        ),
-    )
+    tokens = (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) if usage else (None, None, None)
+    encoded = (end.outcome.state.value, end.outcome.value, *tokens, int(end.usage_estimated))
+    yield _FINISH, (end.trace_id, *encoded, *[getattr(end, name) for name in _END_COLUMNS])
     for span in end.spans:
         plain = [getattr(span, name) for name in _SPAN_COLUMNS]
         yield _SPAN, (end.trace_id, *plain, to_json(span.attributes))
     yield "DELETE FROM checkpoints WHERE trace_id = $1", (end.trace_id,)
 
 
-_PLAIN = tuple(
-    name
-    for name in Trace.__struct_fields__
-    if name not in {"state", "outcome", "usage", "usage_estimated", "tags", "metadata"}
-)
+_TRACE_COLUMNS = (*_START_COLUMNS, *_END_COLUMNS)
 
 
 def to_trace(row: Row) -> Trace:
@@ -181,7 +148,7 @@ def to_trace(row: Row) -> Trace:
     if row["total_tokens"] is not None:
         usage = Usage(row["prompt_tokens"], row["completion_tokens"], row["total_tokens"])
     return Trace(
-        **{name: row[name] for name in _PLAIN},
+        **{name: row[name] for name in _TRACE_COLUMNS},
         state=State(row["state"]),
         outcome=row["outcome"] and Outcome(row["outcome"]),
         usage=usage,
