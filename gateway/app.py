@@ -10,46 +10,50 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import resource
 import secrets
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import uvloop
 
-from gateway.access.authenticator import Door
-from gateway.access.keys import KeyRing, keys_required
+from gateway.access.authenticator import Authenticator
+from gateway.access.keys import KeyRing
 from gateway.access.limits import Limits
-from gateway.chat import Chat, Settings
-from gateway.config.load import config_hash
+from gateway.access.local import keys_required
+from gateway.access.tokens import Tokens
+from gateway.chat import Chat
+from gateway.config.current import Current
 from gateway.config.schema import Config, Target
 from gateway.config.watch import watch
 from gateway.domain import ids
-from gateway.domain.trace import Attempt, ChatRecord, RatingRecord, TraceEnd
+from gateway.domain.activity import ChatActivity, RatingActivity
+from gateway.domain.trace import Attempt, TraceEnd
 from gateway.erasure import Erasure
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.feedback.service import Feedback
+from gateway.mlflow import request as mlflow
+from gateway.mlflow.routes import ENDPOINTS
+from gateway.mlflow.wire.errors import MLFLOW
 from gateway.observability.feed import Feed
 from gateway.observability.logs import Logs, local_url, program, startup_lines
 from gateway.observability.metrics import Metrics
-from gateway.providers.base import Provider
-from gateway.providers.demo import DemoProvider
-from gateway.providers.openai import OpenAIProvider
-from gateway.providers.router import Router
+from gateway.providers.registry import Registry
 from gateway.storage.retention import keep_sweeping
 from gateway.storage.sqlite.engine import SQLiteStore
 from gateway.storage.sqlite.file import check_unowned, parse_url
 from gateway.streaming.runs import Runs
-from gateway.web.edge import Edge
+from gateway.web.application import Application
+from gateway.web.binding import bind
 from gateway.web.files import Pages
 from gateway.web.openapi import document
+from gateway.web.request import Request
 from gateway.web.routes import ROUTES
 from gateway.web.server import Server, listen, server
 from gateway.web.types import Services
+from gateway.wire.errors import AI_SDK, OPENAI
 
 _KEYS_EVERY_S = 1.0
 _log = logging.getLogger("gateway.app")
@@ -58,57 +62,62 @@ _log = logging.getLogger("gateway.app")
 class Gateway:
     """All parts of one running gateway. `app` is the ASGI application."""
 
-    def __init__(
-        self, config: Config, store: SQLiteStore, keys: KeyRing, logs: Logs, host: str, signing_key: str
-    ) -> None:
+    def __init__(self, config: Config, store: SQLiteStore, keys: KeyRing, logs: Logs, signing_key: str) -> None:
         self.store, self.keys, self.logs = store, keys, logs
-        self.metrics = Metrics(*_labels(config))
+        self.current = Current(config)
+        self.metrics = Metrics()
         self.feed = Feed()
-        self.providers: dict[str, tuple[Any, Provider]] = {}
-        self._retired: list[Provider] = []
         counters = {
             "heartbeats": self.metrics.heartbeat,
             "send_timeouts": self.metrics.send_timeout,
             "checkpoints": self.metrics.checkpoint,
         }
-        self.runs = Runs(store, config.streaming, lambda what: counters[what]())
-        settings, limits = self._settings(config), Limits(config)
-        self.chat = Chat(settings, store, self.runs, self._finished, lambda: self.door.tokens, limits)
-        self.door = Door(keys, lambda: self.chat.settings.config, host, signing_key)
-        feedback = Feedback(
-            store, lambda: self.chat.settings.config.feedback.dimensions, self._rated, self.chat.limits.rating
+        self.runs = Runs(store, self.current, lambda what: counters[what]())
+        self.providers = Registry(self._attempted, self.metrics.cooldown)
+        self.limits = Limits(self.current)
+        tokens = Tokens((signing_key,), 0)
+        self.chat = Chat(self.current, self.providers.router, store, self.runs, self._finished, tokens, self.limits)
+        self.authenticator = Authenticator(keys, tokens, self.current)
+        feedback = Feedback(store, self.current, self._rated, self.limits.rating)
+        self.erasure = Erasure(store, self.runs, self.current)
+        services = Services(
+            self.current,
+            self.limits,
+            self.chat,
+            feedback,
+            store,
+            self.authenticator,
+            self.metrics,
+            self.feed,
+            document(),
+            self.erasure,
+            Pages(),
         )
-        self.erasure = Erasure(store, self.runs, lambda: self.chat.settings.config)
-        openapi = document(ROUTES)
-        self.app = Edge(
-            Services(self.chat, feedback, store, self.door, self.metrics, self.feed, openapi, self.erasure, Pages())
+        routes = (*ROUTES, *bind(ENDPOINTS, ("review",), _mlflow_request))
+        self.app = Application(services, routes, (MLFLOW, OPENAI, AI_SDK))
+        self.current.subscribe(lambda config: self.metrics.configure(*_labels(config)))
+        self.current.subscribe(
+            lambda config: tokens.configure(
+                config.auth.signing_keys or (signing_key,), config.auth.feedback_token_ttl_s
+            )
         )
+        self.current.subscribe(_warn)
         self._watch_values()
 
-    def reload(self, config: Config) -> None:
-        """Take models, limits and feedback for new requests; the address and the store stay as they are."""
-        old = self.chat.settings.config
-        config = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=old.store.url))
-        self.chat.settings = self._settings(config)
-        self.runs.limits = config.streaming
-        self.chat.limits.configure(config)
-        self.door.configure(config)
-        self.metrics.configure(*_labels(config))
-
-    def background(self, config: Config, path: Path | None) -> list[Coroutine[Any, Any, None]]:
+    def background(self, path: Path | None, load: Callable[[], Config]) -> list[Coroutine[Any, Any, None]]:
         """The loops that run beside the server."""
         return [
             self.runs.sweep_forever(),
-            keep_sweeping(self.store, lambda: self.chat.settings.config.store),
+            keep_sweeping(self.store, lambda: self.current.value.store),
             self._refresh_keys(),
             self.erasure.follow_notes(),
-            watch(path, config, self.reload, os.environ),
+            watch(path, load, self.current),
         ]
 
     async def drain(self, server: Server) -> None:
         """See the module's head."""
         _log.info("draining; streams that are running: %d", len(self.runs.running))
-        await self.runs.drain(self.chat.settings.config.server.drain_s)
+        await self.runs.drain(self.current.value.server.drain_s)
         await asyncio.gather(*(socket.leave() for socket in list(self.app.sockets)), return_exceptions=True)
         await self.runs.farewell()
         self.feed.close()
@@ -117,44 +126,19 @@ class Gateway:
     async def close(self) -> None:
         """Let go of connections and the store. What still runs, since a second signal came, ends `interrupted`."""
         await self.runs.drain(0)
-        for provider in [*self._retired, *(provider for _, provider in self.providers.values())]:
-            await provider.close()
+        await self.providers.close()
         with contextlib.suppress(StoreUnavailable):
             await self.store.touch_keys(self.keys.take_used())
         await self.store.close()
 
-    def _settings(self, config: Config) -> Settings:
-        for warning in config.auth.warnings():
-            _log.warning("%s", warning)
-        providers: dict[str, tuple[Any, Provider]] = {}
-        for name, wanted in config.providers.items():
-            known = self.providers.get(name)
-            if known is not None and known[0] == wanted:
-                providers[name] = known
-            else:
-                made: Provider = DemoProvider() if wanted.kind == "demo" else OpenAIProvider(wanted)
-                providers[name] = (wanted, made)
-        # Running chats go on with the providers they began with, so that these are closed only at the end.
-        self._retired += [
-            known for name, (_, known) in self.providers.items() if providers.get(name, (0, 0))[1] is not known
-        ]
-        self.providers = providers
-        router = Router(
-            config,
-            {name: provider for name, (_, provider) in providers.items()},
-            self._attempted,
-            self.metrics.cooldown,
-        )
-        return Settings(config, config_hash(config), router)
-
-    def _finished(self, record: ChatRecord, end: TraceEnd) -> None:
+    def _finished(self, record: ChatActivity, end: TraceEnd) -> None:
         self.metrics.chat(record, end.usage)
-        self.logs.record(record)
+        self.logs.write_activity(record)
         self.feed.publish(record)
 
-    def _rated(self, record: RatingRecord) -> None:
+    def _rated(self, record: RatingActivity) -> None:
         self.metrics.rating(record)
-        self.logs.record(record)
+        self.logs.write_activity(record)
         self.feed.publish(record)
 
     def _attempted(self, target: str, attempt: Attempt) -> None:
@@ -187,6 +171,26 @@ class Gateway:
         watched("gateway_log_lines_dropped", "Lines stdout didn't take.", lambda: self.logs.dropped, counts=True)
 
 
+def _warn(config: Config) -> None:
+    for warning in config.auth.warnings():
+        _log.warning("%s", warning)
+
+
+def _mlflow_request(request: Request, body: bytes) -> mlflow.Request:
+    """Return a request as the handlers of MLflow's endpoints take it."""
+    return mlflow.Request(
+        store=request.services.store,
+        project=request.principal.project,
+        now=ids.now_ms(),
+        params=request.path_params,
+        query=request.query(),
+        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.raw_headers},
+        body=body,
+        max_bytes=request.services.config.server.max_body_bytes,
+        announce=request.services.feedback.announce,
+    )
+
+
 def _labels(config: Config) -> tuple[list[str], list[str], list[str]]:
     """Label values the metrics may use: models, targets, names of ratings."""
     targets = [
@@ -204,14 +208,13 @@ async def opened(config: Config, logs: Logs) -> AsyncIterator[Gateway]:
     try:
         recovered = await store.recover(ids.now_ms())
         keys = KeyRing(await store.list_keys())
-        host = config.server.host
-        if keys_required(config.auth, host) and not len(keys):
+        if keys_required(config) and not len(keys):
             raise GatewayError(
-                f"keys are required on {host} and there is none yet; make one with: "
+                f"keys are required on {config.server.host} and there is none yet; make one with: "
                 f"{program()} keys create --role admin --store {config.store.url}"
             )
         signing_key = await store.signing_key(secrets.token_urlsafe(32))
-        gateway = Gateway(config, store, keys, logs, host, signing_key)
+        gateway = Gateway(config, store, keys, logs, signing_key)
         synchronous = await store.synchronous()
         gateway.metrics.watch("gateway_store_synchronous", "How SQLite syncs; 2 is FULL.", lambda: synchronous)
     except BaseException:
@@ -225,7 +228,7 @@ async def opened(config: Config, logs: Logs) -> AsyncIterator[Gateway]:
         await gateway.close()
 
 
-async def run(config: Config, path: Path | None, logs: Logs) -> None:
+async def run(path: Path | None, load: Callable[[], Config], config: Config, logs: Logs) -> None:
     """Serve until SIGTERM or SIGINT; a second signal ends the drain."""
     try:
         listener = listen(config.server.host, config.server.port)
@@ -234,9 +237,9 @@ async def run(config: Config, path: Path | None, logs: Logs) -> None:
         raise
     with contextlib.closing(listener):
         async with opened(config, logs) as gateway:
-            http = server(gateway.app, config, gateway.chat.limits, gateway.metrics.refused)
+            http = server(gateway.app, config, gateway.limits, gateway.metrics.refused, gateway.app.wire_of)
             loop = asyncio.get_running_loop()
-            tasks = [asyncio.create_task(work) for work in gateway.background(config, path)]
+            tasks = [asyncio.create_task(work) for work in gateway.background(path, load)]
             drains: list[asyncio.Task[None]] = []
 
             def on_signal() -> None:
@@ -248,7 +251,7 @@ async def run(config: Config, path: Path | None, logs: Logs) -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, on_signal)
             url = local_url(config.server.host, listener.getsockname()[1])
-            for line in startup_lines(config, url, keys_required(config.auth, config.server.host)):
+            for line in startup_lines(config, url, keys_required(config)):
                 logs.plain(line)
             gc.collect()
             gc.freeze()  # what is here now stays; the collector need not look at it again
@@ -262,14 +265,18 @@ async def run(config: Config, path: Path | None, logs: Logs) -> None:
                 _log.info("stopped")
 
 
-def serve(config: Config, path: Path | None) -> int:
-    """Run the server; the exit code. Raises GatewayError where it can't start."""
+def serve(path: Path | None, load: Callable[[], Config]) -> int:
+    """Run the server and return the exit code. `load` reads the configuration from `path`, and again when that changes.
+
+    Raises ConfigError, and GatewayError where it can't start.
+    """
+    config = load()
     _allow_many_files()
     logs = Logs.on_stdout()
     logs.install()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(config, path, logs))
+            runner.run(run(path, load, config, logs))
     finally:
         logs.close()
     return 0

@@ -7,18 +7,22 @@ find  ─▶ a run that still runs or was kept, or a log made again from the sto
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from gateway.access.keys import Principal
 from gateway.access.limits import Limits
+from gateway.access.principal import Principal
+from gateway.access.tokens import Tokens
+from gateway.config.current import Current
 from gateway.config.schema import Config
+from gateway.config.show import config_hash
 from gateway.domain import ids
+from gateway.domain.activity import ChatActivity
 from gateway.domain.answer import Part, answer_text
 from gateway.domain.events import Done, Failed, Started, Terminal
 from gateway.domain.messages import ChatRequest
-from gateway.domain.trace import Attempt, ChatRecord, Outcome, State, Trace, TraceEnd, TraceStart
+from gateway.domain.trace import Attempt, Outcome, State, Trace, TraceEnd, TraceStart
 from gateway.errors import AnswerTooLong, GatewayError, InvalidValue, NotFound, ProviderRefused, TooLarge
 from gateway.providers.router import Router
 from gateway.storage.engine import Store
@@ -40,30 +44,30 @@ class Settings(msgspec.Struct, frozen=True):
     router: Router
 
 
-class FeedbackTokens(Protocol):
-    """Makes the token that opens the rating of one answer."""
-
-    def issue(self, project: str, trace_id: str, rater: str, key_id: str | None, names: tuple[str, ...]) -> str: ...
-
-
 class Chat:
-    """`finished` is told of every chat once its final record is committed; `tokens` gives the ones of the moment."""
+    """`router` makes one for a configuration. `finished` is told of every chat once its final record is committed."""
 
     def __init__(
         self,
-        settings: Settings,
+        current: Current,
+        router: Callable[[Config], Router],
         store: Store,
         runs: Runs,
-        finished: Callable[[ChatRecord, TraceEnd], None],
-        tokens: Callable[[], FeedbackTokens],
-        limits: Limits | None = None,
+        finished: Callable[[ChatActivity, TraceEnd], None],
+        tokens: Tokens,
+        limits: Limits,
     ) -> None:
-        self.settings = settings
+        self.settings: Settings
         self.runs = runs
-        self.limits = limits or Limits(settings.config)
+        self.limits = limits
         self._store = store
         self._finished = finished
         self._tokens = tokens
+        self._router = router
+        current.subscribe(self._configure)
+
+    def _configure(self, config: Config) -> None:
+        self.settings = Settings(config, config_hash(config), self._router(config))
 
     async def start(self, principal: Principal, request: ChatRequest, *, resumable: bool, address: str = "") -> Run:
         """Begin. Await `run.begun` before anything goes to the client. `address`: the caller's, for its limits.
@@ -100,7 +104,7 @@ class Chat:
         attempts: list[Attempt] = []
 
         def token() -> str:
-            return self.token(principal, start.trace_id, start.user_id)
+            return self._tokens.issue(principal, start.trace_id, start.user_id).text
 
         run = Run(
             Started(start.trace_id, start.session_id, name, "" if request.raw else token()),
@@ -149,21 +153,13 @@ class Chat:
             raise NotFound(NO_SUCH_STREAM)
         if ids.now_ms() - (trace.end_time or 0) > self.settings.config.streaming.resume_window_s * 1000:
             return None
-        return replay(trace, self.token(principal, trace_id, principal.user_id or trace.user_id))
-
-    def token(self, principal: Principal, trace_id: str, rater: str | None, names: tuple[str, ...] = ()) -> str:
-        """A fresh feedback token for a trace of the caller's project; without a rater for its anonymous one.
-
-        One that is given for another one opens no more names than that.
-        """
-        rater = rater or f"anonymous:{trace_id}"
-        names = names or (principal.token.names if principal.token else ())
-        return self._tokens().issue(principal.project, trace_id, rater, principal.key_id, names)
+        token = self._tokens.issue(principal, trace_id, principal.user_id or trace.user_id)
+        return replay(trace, token.text)
 
     def resumed_token(self, principal: Principal, trace_id: str) -> str | None:
         """What the events of a resumed stream bear where a feedback token resumes it: its own rater's, not that of
         whoever asked. None: what they have."""
-        return self.token(principal, trace_id, principal.user_id) if principal.token else None
+        return self._tokens.issue(principal, trace_id, principal.user_id).text if principal.token else None
 
     async def stop(self, principal: Principal, trace_id: str) -> str:
         """Stop the caller's own stream, and wait until its record is stored; its outcome, whatever it is."""
@@ -251,8 +247,8 @@ def _terminal(trace: Trace, token: str) -> Terminal:
     return Done(trace.trace_id, reason, trace.usage, trace.first_token_ms, trace.duration_ms or 0, token)
 
 
-def _record(start: TraceStart, end: TraceEnd, attempts: int) -> ChatRecord:
-    return ChatRecord(
+def _record(start: TraceStart, end: TraceEnd, attempts: int) -> ChatActivity:
+    return ChatActivity(
         time=end.end_time,
         trace_id=end.trace_id,
         route=start.route,

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar
 
 import msgspec
 
+from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.errors import GatewayError, InvalidValue, StoreUnavailable
 from gateway.storage.engine import EraseStore
@@ -60,12 +61,12 @@ _wanted = msgspec.json.Decoder(Wanted)
 
 
 class Erasure:
-    """`runs` None: no server runs. `config`: that of the moment, for the declared options of ratings."""
+    """`runs` is None where no server runs."""
 
-    def __init__(self, store: EraseStore, runs: Runs | None, config: Callable[[], Config]) -> None:
+    def __init__(self, store: EraseStore, runs: Runs | None, current: Current) -> None:
         self._store = store
         self._runs = runs
-        self._config = config
+        self._current = current
         self._one = asyncio.Lock()
 
     async def erase(self, wanted: Wanted, *, note: str | None = None, rewrite: bool = False) -> Erased:
@@ -83,7 +84,7 @@ class Erasure:
             await store.ping()  # the rows of their chats that have begun are in
             found = await store.traces_of(user_id, project)
             await self._stop(each.trace_id for each in found)
-            options = _options(self._config())
+            options = _options(self._current.value)
             for belongings in _batches(found):
                 await store.erase_traces(belongings, options)
             ratings = await store.ratings_by(user_id, project)

@@ -9,15 +9,18 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from gateway.access.keys import KEYLESS, Principal
+from gateway.access.limits import Limits
+from gateway.access.principal import KEYLESS, Principal
 from gateway.access.tokens import Tokens
-from gateway.chat import Chat, Settings, replay, stored_parts
+from gateway.chat import Chat, replay, stored_parts
+from gateway.config.current import Current
 from gateway.config.schema import Capture, Config
 from gateway.domain import ids
+from gateway.domain.activity import ChatActivity
 from gateway.domain.answer import Part
 from gateway.domain.events import Done, Failed, Started
 from gateway.domain.messages import Usage
-from gateway.domain.trace import ChatRecord, Outcome, State, Trace, TraceEnd
+from gateway.domain.trace import Outcome, State, Trace, TraceEnd
 from gateway.errors import (
     AnswerTooLong,
     GatewayError,
@@ -48,10 +51,17 @@ class Spine:
         config = Config(capture=Capture(content=content))
         self.rig = Rig()
         self.store = cast(Any, self.rig.store)
-        self.finished: list[tuple[ChatRecord, TraceEnd]] = []
-        router = Router(config, {"demo": DemoProvider()}, lambda *_: None, lambda _: None)
-        settings = Settings(config, "hash", router)
-        self.chat = Chat(settings, self.store, self.rig.runs, lambda *what: self.finished.append(what), lambda: TOKENS)
+        self.finished: list[tuple[ChatActivity, TraceEnd]] = []
+        current = Current(config)
+        self.chat = Chat(
+            current,
+            lambda config: Router(config, {"demo": DemoProvider()}, lambda *_: None, lambda _: None),
+            self.store,
+            self.rig.runs,
+            lambda *what: self.finished.append(what),
+            TOKENS,
+            Limits(current),
+        )
 
     async def start(self, principal: Principal = KEYLESS, **fields: Any) -> Run:
         body = {"model": "demo/lorem-3-0ms", "message": "Hi", **fields}
@@ -94,7 +104,7 @@ async def test_a_chat_from_start_to_record() -> None:
     assert (start.trace_id, start.model, start.session_id, start.user_id) == (
         run.trace_id, "demo/lorem-3-0ms", "s1", "ann",
     )  # fmt: skip
-    assert (start.request_preview, start.config_hash, start.tags) == ("Hi", "hash", {"a": "b"})
+    assert (start.request_preview, start.config_hash, start.tags) == ("Hi", spine.chat.settings.config_hash, {"a": "b"})
     [(record, end)] = spine.finished
     assert (record.outcome, record.attempts, record.provider, record.preview) == ("complete", 1, "demo", "Hi")
     assert record.tokens == (end.usage.total_tokens if end.usage else None)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from gateway import erasure
+from gateway.config.current import Current
 from gateway.config.schema import Config, Dimension, Feedback
 from gateway.domain.trace import Outcome
 from gateway.erasure import ANSWERED, ASKED, Erased, Erasure, Wanted
@@ -50,7 +51,7 @@ async def test_what_stays_of_a_rating(store: SQLiteStore) -> None:
         given = a_rating(name=name, value=value, rationale="Ann", metadata=metadata, span_id="Ann")
         await store.record_feedback(a_write(trace_id, given))
     config = Config(feedback=Feedback(dimensions={"tone": Dimension(options=("right", "wrong"))}))
-    assert await Erasure(store, None, lambda: config).erase(ANN) == Erased(1, 6, True)
+    assert await Erasure(store, None, Current(config)).erase(ANN) == Erased(1, 6, True)
     rows = await store._writer.submit(
         ask,
         "SELECT name, value, source_id, rationale, metadata, span_id, create_time, valid FROM assessments"
@@ -69,7 +70,7 @@ async def test_what_stays_of_a_trace(store: SQLiteStore) -> None:
     trace_id = await chat(
         store, tags={"t": "ann"}, metadata={"m": "ann"}, client_request_id="ann", traceparent="00-ann", key_id="key-1"
     )
-    await Erasure(store, None, Config).erase(ANN)
+    await Erasure(store, None, Current(Config())).erase(ANN)
     trace = await store.get_trace(PROJECT, trace_id)
     assert trace is not None
     assert (trace.outcome, trace.duration_ms, trace.model, trace.key_id) == (
@@ -93,7 +94,7 @@ async def test_many_go_in_batches(store: SQLiteStore, monkeypatch: pytest.Monkey
         trace_id = await chat(store, session_id="one")
         await store.record_feedback(a_write(trace_id, idempotency_key=trace_id))
     await chat(store, "ben", session_id="other")
-    assert await Erasure(store, None, Config).erase(ANN) == Erased(7, 7, True)
+    assert await Erasure(store, None, Current(Config())).erase(ANN) == Erased(7, 7, True)
     assert await store.traces_of("ann", None) == []
     assert await store._writer.submit(ask, "SELECT COUNT(*) FROM idempotency") == [(0,)]
     assert await store._writer.submit(ask, "SELECT session_id FROM sessions") == [("other",)]
@@ -116,7 +117,7 @@ async def test_a_session_that_goes_on_meanwhile_keeps_its_owner(store: SQLiteSto
 async def test_an_id_that_none_can_have(store: SQLiteStore, user_id: str) -> None:
     """As everywhere: 1 to 250 characters."""
     with pytest.raises(InvalidValue):
-        await Erasure(store, None, Config).erase(Wanted(user_id))
+        await Erasure(store, None, Current(Config())).erase(Wanted(user_id))
 
 
 async def test_a_long_read_is_waited_for(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +125,7 @@ async def test_a_long_read_is_waited_for(store: SQLiteStore, monkeypatch: pytest
     monkeypatch.setattr(erasure, "_PAUSE_S", 0.01)
     monkeypatch.setattr(erasure, "_TRIES", 2)
     await chat(store, request_preview="Ann-Zq7")
-    subject = Erasure(store, None, Config)
+    subject = Erasure(store, None, Current(Config()))
     with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM traces").fetchone()
@@ -150,10 +151,10 @@ async def test_a_large_file_is_not_rewritten(store: SQLiteStore, monkeypatch: py
     for at in range(3):
         await chat(store, request="Ann-Zq7 " * 10_000, session_id=f"{at}")
     before = await store.file_bytes()
-    assert await Erasure(store, None, Config).erase(ANN) == Erased(3, 0, False)
+    assert await Erasure(store, None, Current(Config())).erase(ANN) == Erased(3, 0, False)
     assert b"Ann-Zq7" not in log_and_file(store)
     assert await store.file_bytes() == before
-    assert await Erasure(store, None, Config).erase(ANN, rewrite=True) == Erased(0, 0, True)
+    assert await Erasure(store, None, Current(Config())).erase(ANN, rewrite=True) == Erased(0, 0, True)
     assert await store.file_bytes() < before
 
 
@@ -169,7 +170,7 @@ async def test_a_stream_whose_record_is_not_stored_yet(store: SQLiteStore) -> No
     stuck: Any = Stuck()
     trace_id = await chat(store)
     with pytest.raises(StoreUnavailable):
-        await Erasure(store, stuck, Config).erase(ANN)
+        await Erasure(store, stuck, Current(Config())).erase(ANN)
     assert (await store.traces_of("ann", None))[0].trace_id == trace_id
 
 
@@ -210,7 +211,7 @@ async def test_a_note_is_followed(store: SQLiteStore, note: str, answer: Any) ->
     await chat(store)
     await store.put_note(f"{ANSWERED}old", "{}")
     await store.put_note(f"{ASKED}1", note)
-    assert await following(store, Erasure(store, None, Config), "1") == answer
+    assert await following(store, Erasure(store, None, Current(Config())), "1") == answer
     assert await store.notes(ASKED) == {}
     assert list(await store.notes(ANSWERED)) == [f"{ANSWERED}1"]
 
@@ -232,7 +233,7 @@ async def test_a_note_waits_for_the_store(
         return await ratings_by(user_id, project)
 
     monkeypatch.setattr(store, "ratings_by", fail)
-    answer = await following(store, Erasure(store, None, Config), "1")
+    answer = await following(store, Erasure(store, None, Current(Config())), "1")
     assert answer["erased"]["status"] == "success"
     assert "erasures wait: no" in caplog.text
     assert "bug" in caplog.text

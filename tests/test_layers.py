@@ -23,7 +23,7 @@ LAYERS = {
     "gateway.chat": 4,
     "gateway.feedback": 5,
     "gateway.erasure": 5,
-    "gateway.mlflow": 5,
+    "gateway.mlflow": 6,
     "gateway.web": 6,
     "gateway.chaos": 6,
     "gateway.app": 7,
@@ -72,6 +72,16 @@ def test_imports_go_down(file: Path) -> None:
         assert package_of(imported) == package_of(module) or LAYERS[there] < LAYERS[home], (
             f"{module} imports {imported}"
         )
+
+
+SCRIPTS = ("gateway.storage.", "gateway.mlflow.scripts.")
+WIRES = ("gateway.wire", "gateway.mlflow.wire")
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if module_of(file).startswith(SCRIPTS)], ids=module_of)
+def test_the_store_knows_no_wire(file: Path) -> None:
+    """Transaction scripts and engines take and return values; what goes over a wire is made of them above."""
+    assert not {name for name in imports_of(file) if name.startswith(WIRES)}
 
 
 @pytest.mark.parametrize("file", FILES, ids=module_of)

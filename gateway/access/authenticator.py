@@ -7,7 +7,7 @@
     ticket ────────────────────────────────────────────▶ a WebSocket, as whoever asked for the ticket
     nothing ───────────────────────────────────────────▶ a caller on this machine, unless a foreign page sent it
 
-Made by app.py; asked once a request by web/edge.py, and once a connection by web/socket.py.
+Made by app.py; asked once a request by web/middleware.py, and once a connection by web/socket.py.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from gateway.access import keys as auth
-from gateway.access.keys import KEYLESS, Headers, KeyRing, Principal
+from gateway.access.address import Headers
+from gateway.access.keys import KeyRing
+from gateway.access.local import keyless, origin_allowed
+from gateway.access.principal import KEYLESS, Principal, require
 from gateway.access.tokens import PREFIX as TOKEN_PREFIX
 from gateway.access.tokens import Tokens, asserted_user
-from gateway.config.schema import Config
+from gateway.config.current import Current
 from gateway.errors import Forbidden, Unauthorized, Unavailable
 
 TICKET_S = 30
@@ -32,62 +34,56 @@ MOST_TICKETS = 10_000  # that wait for their socket
 _TICKET_PREFIX = "gw-wt-"
 
 
-class Door:
-    """`config` gives the configuration in force; `stored_key` signs where none is configured."""
+class Authenticator:
+    """Remembers nothing of its callers but the tickets that wait for their sockets."""
 
-    def __init__(self, keys: KeyRing, config: Callable[[], Config], server_host: str, stored_key: str) -> None:
+    def __init__(self, keys: KeyRing, tokens: Tokens, current: Current) -> None:
         self.keys = keys
-        self._config = config
-        self._host = server_host
-        self._stored_key = stored_key
+        self.tokens = tokens
+        self._current = current
         self._tickets: OrderedDict[bytes, tuple[Principal, str | None, float]] = OrderedDict()
-        self.tokens: Tokens
-        self.configure(config())
 
-    def configure(self, config: Config) -> None:
-        """Take the signing keys of another configuration."""
-        self.tokens = Tokens(config.auth.signing_keys or (self._stored_key,), config.auth.feedback_token_ttl_s)
-
-    def admit(self, headers: Headers, client_host: str | None, roles: Sequence[str] = ()) -> Principal:
-        """The caller of one request to a route for these roles. Raises Unauthorized or Forbidden."""
-        bearer = auth.bearer_of(headers)
+    def authenticate(self, headers: Headers, client_host: str | None, roles: Sequence[str] = ()) -> Principal:
+        """Return the caller of one request to a route for these roles. Raise Unauthorized or Forbidden."""
+        bearer = _bearer_token(headers)
         if bearer.startswith(TOKEN_PREFIX):
-            return self.by_token(bearer)
+            return self.from_token(bearer)
         given = _headers(headers, b"origin", b"x-feedback-token", b"x-user-assertion")
         if bearer.startswith("gw-"):
             principal = self.keys.find(bearer)
-        elif auth.keyless(self._config().auth, self._host, headers, client_host):
+        elif keyless(self._current.value, headers, client_host):
             principal = KEYLESS
         elif (token := given.get(b"x-feedback-token")) is not None and "token" in roles:
-            return self.by_token(token)
+            return self.from_token(token)
         else:
-            # What isn't a key of ours is what an OpenAI client sends for want of one: the door decides, not the word.
-            said = "that is no key of this gateway's" if bearer else "an API key is required"
-            token_too = ", or X-Feedback-Token: gw-ft-…" if "token" in roles else ""
-            raise Unauthorized(f"{said}: Authorization: Bearer gw-sk-…{token_too}")
+            # OpenAI's clients must send some key, and send any where none is needed: so another text than a key of
+            # this gateway's is refused only here, where the caller needs one.
+            problem = "This is not a key of this gateway." if bearer else "An API key is required."
+            token_too = ", or a feedback token as X-Feedback-Token: gw-ft-…" if "token" in roles else ""
+            raise Unauthorized(f"{problem} Send a key as Authorization: Bearer gw-sk-…{token_too}.")
         if (token := given.get(b"x-feedback-token")) is not None and "token" in roles:
-            return self.by_token(token, principal)
+            return self.from_token(token, principal)
         if principal.role == "publishable":
             if given.get(b"origin") not in principal.origins:
-                raise Forbidden("This key does not serve this page's origin.", code="origin_not_allowed")
-        elif principal is KEYLESS and self._config().auth.require_keys == "auto":
+                raise Forbidden("This key does not serve the origin of this page.", code="origin_not_allowed")
+        elif principal is KEYLESS and self._current.value.auth.require_keys == "auto":
             self._check_origin(headers)
         if "publishable" in roles:
-            return self._speaking(principal, given)
+            return self._with_user(principal, given)
         return principal
 
-    def admit_socket(self, headers: Headers, client_host: str | None, ticket: str | None) -> Principal:
-        """The caller who opens a WebSocket, by ticket or as in a request. Raises Unauthorized or Forbidden."""
+    def authenticate_socket(self, headers: Headers, client_host: str | None, ticket: str | None) -> Principal:
+        """Return who opens a WebSocket, by ticket or as in a request. Raise Unauthorized or Forbidden."""
         if ticket is not None:
-            return self._redeem(ticket, headers)
-        principal = self.admit(headers, client_host, ("chat", "publishable"))
-        auth.require(principal, "chat", "publishable")
+            return self._redeem_ticket(ticket, headers)
+        principal = self.authenticate(headers, client_host, ("chat", "publishable"))
+        require(principal, "chat", "publishable")
         if principal.role != "publishable":
             self._check_origin(headers)
         return principal
 
     def issue_ticket(self, principal: Principal, headers: Headers, user_id: str | None = None) -> str:
-        """One that opens one WebSocket within TICKET_S, for the page that asked for it. Raises Unavailable.
+        """Return a ticket that opens one WebSocket within TICKET_S, for the page that asked. Raise Unavailable.
 
         It is made to be handed to a browser, so that it opens no more than a publishable key would, as one user:
         `user_id` where a secret key vouches for it, else somebody new.
@@ -99,45 +95,61 @@ class Door:
         while self._tickets and next(iter(self._tickets.values()))[2] <= now:
             self._tickets.popitem(last=False)
         if len(self._tickets) >= MOST_TICKETS:
-            raise Unavailable("Too many tickets wait for their sockets.", code="too_busy", retry_after=1)
+            raise Unavailable("Too many tickets wait. Please try again.", code="too_busy", retry_after=1)
         ticket = _TICKET_PREFIX + secrets.token_urlsafe(32)
         origin = _headers(headers, b"origin").get(b"origin")
         self._tickets[_digest(ticket)] = (principal, origin, now + TICKET_S)
         return ticket
 
-    def by_token(self, text: str, caller: Principal | None = None) -> Principal:
-        """The caller as a feedback token makes it, of the same project. Raises Unauthorized or Forbidden."""
+    def from_token(self, text: str, caller: Principal | None = None) -> Principal:
+        """Return the rater for whom a feedback token was made. Raise Unauthorized or Forbidden.
+
+        `caller` is who sent it besides a key, and must be of the same project.
+        """
         token = self.tokens.read(text)
         if not self.keys.active(token.key_id):
-            raise Unauthorized("the API key behind this feedback token has ended", code="invalid_feedback_token")
+            raise Unauthorized("The API key behind this feedback token has ended.", code="invalid_feedback_token")
         if caller is not None and caller.project != token.project:
-            raise Forbidden("This feedback token is another project's.")
+            raise Forbidden("This feedback token belongs to another project.")
         return Principal(token.key_id, "token", token.project, "feedback token", user_id=token.rater, token=token)
 
-    def _speaking(self, principal: Principal, given: dict[bytes, str]) -> Principal:
-        """The caller as the user it is known to speak for; whoever comes by a publishable key is always somebody."""
+    def _with_user(self, principal: Principal, given: dict[bytes, str]) -> Principal:
+        """Return the caller as the user it is known to speak for; one with a publishable key always is somebody."""
         user_id = None
         if (assertion := given.get(b"x-user-assertion")) is not None:
-            user_id = asserted_user(assertion, self._config().auth.user_assertion_key)
+            user_id = asserted_user(assertion, self._current.value.auth.user_assertion_key)
         elif principal.role == "publishable":
             earlier = given.get(b"x-feedback-token")
-            user_id = _visitor() if earlier is None else self.by_token(earlier, principal).user_id
+            user_id = _visitor() if earlier is None else self.from_token(earlier, principal).user_id
         return principal if user_id is None else msgspec.structs.replace(principal, user_id=user_id)
 
-    def _redeem(self, ticket: str, headers: Headers) -> Principal:
+    def _redeem_ticket(self, ticket: str, headers: Headers) -> Principal:
         principal, bound_to, until = self._tickets.pop(_digest(ticket), (KEYLESS, None, 0.0))
         if until <= time.monotonic() or not self.keys.active(principal.key_id):
-            raise Unauthorized(f"This ticket is not valid: one opens one socket within {TICKET_S} seconds.")
+            raise Unauthorized(f"This ticket is not valid. A ticket opens one socket, within {TICKET_S} seconds.")
         if bound_to is None:  # a server asked for it
             self._check_origin(headers, self.keys.origins)
         elif _headers(headers, b"origin").get(b"origin") != bound_to:
-            raise Forbidden("This ticket is another page's.", code="origin_not_allowed")
+            raise Forbidden("This ticket was made for another page.", code="origin_not_allowed")
         return principal
 
     def _check_origin(self, headers: Headers, others: frozenset[str] = frozenset()) -> None:
-        if not auth.origin_allowed(headers, others.union(self._config().server.cors_origins)):
-            known = "the configuration's cors_origins names those that are"
-            raise Forbidden(f"This page's origin is not allowed here; {known}.", code="origin_not_allowed")
+        if not origin_allowed(headers, others.union(self._current.value.server.cors_origins)):
+            message = "The origin of this page is not allowed here. [server] cors_origins names those that are."
+            raise Forbidden(message, code="origin_not_allowed")
+
+
+def _bearer_token(headers: Headers) -> str:
+    """Return the text of `Authorization: Bearer`; empty where there is none. Raise Unauthorized for two of them."""
+    token = ""
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, given = value.partition(b" ")
+            if scheme.lower() == b"bearer":
+                if token:
+                    raise Unauthorized("Send one Authorization header, not several.")
+                token = given.strip().decode("latin-1")
+    return token
 
 
 def _visitor() -> str:
@@ -145,7 +157,7 @@ def _visitor() -> str:
 
 
 def _headers(headers: Headers, *names: bytes) -> dict[bytes, str]:
-    """Some of them; one that comes twice is a list, as HTTP has it, which is no origin and no token."""
+    """Return some of them; one that comes twice is a list, as HTTP has it, which is no origin and no token."""
     found: dict[bytes, str] = {}
     for name, value in headers:
         if name in names:
@@ -155,5 +167,5 @@ def _headers(headers: Headers, *names: bytes) -> dict[bytes, str]:
 
 
 def _digest(ticket: str) -> bytes:
-    """Tickets are found by their hash, so that the time it takes tells nothing of another one."""
+    """Return the hash by which a ticket is found, so that the time it takes tells nothing of another one."""
     return hashlib.sha256(ticket.encode("utf-8", "surrogateescape")).digest()

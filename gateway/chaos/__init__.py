@@ -1,15 +1,19 @@
 """A misbehaving OpenAI-compatible upstream: the model's name says how it misbehaves.
 
-It is a test bed for gateways, this one among them, and no part of serving. `gateway chaos` runs it; tests start it in
-process:
+It is a test bed for any gateway, and takes no part in serving. `gateway chaos` runs it, and `gateway conformance` tries
+a gateway with it. Tests start it in their own process:
 
     server = await chaos.start()
     ... POST {server.url}/chat/completions with "model": "reset-after-3" ...
     assert server.stats.open == 0
     await server.close()
 
-`server.refused_url` is a base URL on a port nobody listens on. `CASES` has an example or more of every model, with
-what a good gateway makes of it; `case_for(name)` resolves a name with other numbers.
+`server.refused_url` is a base URL on a port that nobody listens on. `CASES` has at least one example of every family of
+models, with the result that a good gateway gives; `case_for(name)` resolves a name with other numbers.
+
+case.py has the values and the building blocks of scripts. content.py, formats.py, http.py and wire.py define the
+models, and cases.py lists them. answer.py and server.py serve them. client.py, probe.py, verdict.py and conformance.py
+try a gateway.
 """
 
 from gateway.chaos.case import TEXT, Case, Expect

@@ -1,18 +1,20 @@
-"""The table of chaos models. Read by the server, the CLI, the tests and whoever checks a gateway with them."""
+"""The table of chaos models. It defines none: content.py, formats.py, http.py and wire.py do.
+
+Read by answer.py, command.py, conformance.py and the tests.
+"""
 
 from __future__ import annotations
 
-from gateway.chaos import content, http, wire
-from gateway.chaos import formats as shapes
+from gateway.chaos import content, formats, http, wire
 from gateway.chaos.case import Case, Family
 
 FAMILIES: tuple[Family, ...] = tuple(
-    value for module in (content, shapes, http, wire) for value in vars(module).values() if isinstance(value, Family)
+    value for module in (content, formats, http, wire) for value in vars(module).values() if isinstance(value, Family)
 )
 
 
 def case_for(model: str) -> Case | None:
-    """The case of a model's name, with whatever numbers are in it."""
+    """Return the case of a model's name, with any parameters, or None if there is none."""
     return next((case for family in FAMILIES if (case := family.case(model))), None)
 
 
@@ -21,11 +23,11 @@ def _table() -> dict[str, Case]:
     return {case.name: case for case in cases if case is not None}
 
 
-CASES: dict[str, Case] = _table()  # an example or more of every family, by the model's name
+CASES: dict[str, Case] = _table()  # at least one example of every family, by the model's name
 
 
 def expected_text(model: str, *, stream: bool = True) -> str | None:
-    """What a good gateway received of choice 0, whether the answer then failed or not. None: can't be foretold."""
+    """Return the text of choice 0 that a good gateway receives, also of answers that fail. None: it isn't known."""
     case = case_for(model)
     if case is None:
         return None
@@ -33,11 +35,11 @@ def expected_text(model: str, *, stream: bool = True) -> str | None:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """The table for people, a row a family: pattern, what it does, and what a good gateway makes of either form."""
+    """Return the table for people. A row has a family's pattern, its description, and the result of either mode."""
     found = []
     for family in FAMILIES:
         cases = [CASES[name] for name in family.examples]
         stream = dict.fromkeys(str(case.stream.expect) for case in cases)
         plain = dict.fromkeys(str(case.plain.expect) for case in cases)
-        found.append((family.pattern, family.what, "; ".join(stream), "; ".join(plain)))
+        found.append((family.pattern, family.description, "; ".join(stream), "; ".join(plain)))
     return found

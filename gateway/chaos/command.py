@@ -1,4 +1,4 @@
-"""`gateway chaos`: runs the chaos upstream until it is told to end. Called by the CLI."""
+"""`gateway chaos`: runs the chaos upstream of server.py until a signal ends it. Called by the CLI."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ targets = ["chaos/reset-after-3"]"""
 
 
 def main(host: str, port: int, console: Console | None = None) -> int:
-    """Serves on that address (port 0: any) until SIGTERM or SIGINT. The exit code: 1 where it can't listen."""
+    """Serve until SIGTERM or SIGINT, and return the exit code: 1 if it can't listen. Port 0 takes a free one."""
     try:
         return asyncio.run(_run(host, port, console or Console()))
     except OSError as problem:
-        Console(stderr=True, soft_wrap=True).print(f"cannot listen on {host}:{port}: {problem.strerror}", markup=False)
+        Console(stderr=True, soft_wrap=True).print(f"Cannot listen on {host}:{port}: {problem.strerror}.", markup=False)
         return 1
 
 
@@ -50,8 +50,8 @@ async def _run(host: str, port: int, console: Console) -> int:
 
 def _greet(server: ChaosServer, console: Console) -> None:
     table = Table("model", "does", box=None, pad_edge=False)
-    for pattern, what, *_ in rows():
-        table.add_row(pattern, escape(what))
+    for pattern, description, *_ in rows():
+        table.add_row(pattern, escape(description))
     console.print(table)
     console.print(f"\nbase URL {server.url}", f"nobody listens on {server.refused_url}", sep="\n", markup=False)
     console.print(f"counters {server.url.removesuffix('/v1')}/stats\n", markup=False)

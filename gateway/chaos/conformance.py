@@ -1,8 +1,9 @@
-"""`gateway conformance`: the chaos cases against any gateway that speaks OpenAI's API. Called by the CLI.
+"""`gateway conformance`: tries any gateway that speaks OpenAI's API with the chaos cases. Called by the CLI.
 
 It starts the chaos upstream, which the gateway must have as its provider, asks for every model in every form (stream
-and plain, to the end and leaving), and prints what passes and what doesn't. What is looked at is what any gateway
-shows; where it is this one (its answers bear X-Trace-Id), each trace must also be there and take a rating.
+and plain, to the end and leaving), and prints what passes and what doesn't. It looks at what every gateway shows.
+Where the gateway is this one (its answers bear X-Trace-Id), each trace must also exist and take a rating. It doesn't
+judge the answers: verdict.py does.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
+from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 import msgspec
 from rich.console import Console
 from rich.markup import escape
@@ -22,19 +23,21 @@ from rich.progress import Progress
 from rich.table import Table
 
 from gateway.chaos import server
-from gateway.chaos import verdict as judge
 from gateway.chaos.case import Case, Expect
 from gateway.chaos.cases import CASES, case_for
-from gateway.chaos.probe import Seen, visit
+from gateway.chaos.client import Client
+from gateway.chaos.probe import Observed, probe
+from gateway.chaos.verdict import leaks, problems, summary
+from gateway.errors import ProviderError
 
-GRACE_S = 5.0  # after a client's end, until the provider must have been let go
-ALONE = ("flaky", "stale", "close-idle")  # what one request does to them the next one feels: last, one at a time
+GRACE_S = 5.0  # seconds between a client's end and the moment when the provider must have been released
+SEQUENTIAL = ("flaky", "stale", "close-idle")  # one request changes the next one's answer: played last, one at a time
 PARALLEL = 8
 FORMS = ("stream", "plain", "stream, left", "plain, left")
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What the command line says."""
+    """Hold the command line's options. `timeout` is in seconds."""
 
     target: str
     key: str | None = None
@@ -47,7 +50,7 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """One case in one form."""
+    """The result of one case in one form."""
 
     case: str
     form: str
@@ -58,16 +61,31 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def main(options: Options) -> int:
-    """The exit code: 1 where a case failed or the gateway can't be tried, 2 for an unknown case. Raises OSError."""
+    """Run the command, and return its exit code.
+
+    It is 1 where a case failed or the gateway can't be tried, 2 for an unknown case or a target that is no URL. Raises
+    OSError where the upstream can't listen.
+    """
     cases = [CASES.get(name) or case_for(name) for name in options.only or CASES]
     if None in cases:
-        sys.stderr.write("gateway conformance: no such case (gateway chaos lists them)\n")
+        sys.stderr.write("gateway conformance: There is no such case. `gateway chaos` lists them.\n")
+        return 2
+    if not _is_url(options.target):
+        sys.stderr.write("gateway conformance: --target must be an http:// or https:// URL.\n")
         return 2
     return asyncio.run(run_and_print(options, [case for case in cases if case is not None]))
 
 
+def _is_url(target: str) -> bool:
+    try:
+        address = urlsplit(target)
+        return address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:  # the port is no number
+        return False
+
+
 def example_config(base_url: str, seconds: float = 2) -> str:
-    """A config.toml for this gateway: every chaos model, with timeouts that make it a matter of a minute."""
+    """Return a config.toml for this gateway: every chaos model, with timeouts short enough for a run of a minute."""
     limits = f"connect_timeout_s = 2\nfirst_token_timeout_s = {seconds}\nidle_timeout_s = {seconds}\n"
     limits += f"total_timeout_s = {4 * seconds}\n"
     models = (f'[models.{name}]\ntargets = ["chaos/{name}"]\n{limits}' for name in CASES)
@@ -75,7 +93,7 @@ def example_config(base_url: str, seconds: float = 2) -> str:
 
 
 async def run_and_print(options: Options, cases: list[Case]) -> int:
-    """All of it; the exit code."""
+    """Try the cases, print the verdicts, and return the exit code."""
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
     verdicts = await run(options, cases, notes)
     if isinstance(verdicts, str):
@@ -92,14 +110,13 @@ async def run_and_print(options: Options, cases: list[Case]) -> int:
 
 
 async def run(options: Options, cases: list[Case], notes: Console | None = None) -> list[Verdict] | str:
-    """The verdicts, or why there are none."""
+    """Return the verdicts, or the reason why the gateway can't be tried."""
     upstream = await server.start(options.host, options.port)
     notes = notes or Console(stderr=True, quiet=True)
     try:
         _explain(upstream, options, notes)
-        async with _session(options) as session:
-            trial = _Trial(session, upstream, options)
-            return await trial.unfit() or await _all(trial, cases, notes)
+        trial = _Trial(upstream, options)
+        return await trial.why_unfit() or await _all(trial, cases, notes)
     finally:
         await upstream.close()
 
@@ -114,51 +131,45 @@ def _explain(upstream: server.ChaosServer, options: Options, notes: Console) -> 
     )
 
 
-@contextlib.asynccontextmanager
-async def _session(options: Options) -> AsyncIterator[aiohttp.ClientSession]:
-    headers = {"Authorization": f"Bearer {options.key}"} if options.key else {}
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)  # a client that leaves closes its connection
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
-        yield session
-
-
 class _Trial:
-    """One gateway, with the upstream behind it."""
+    """One gateway under test, with the chaos upstream behind it."""
 
-    def __init__(self, session: aiohttp.ClientSession, upstream: server.ChaosServer, options: Options) -> None:
-        self._session, self._upstream, self._options = session, upstream, options
-        self._root = options.target.rstrip("/").removesuffix("/v1")
-        self._traced = False  # the gateway gives trace IDs, so it is one of ours
+    def __init__(self, upstream: server.ChaosServer, options: Options) -> None:
+        self._upstream, self._options = upstream, options
+        self._client = Client(options.target.rstrip("/").removesuffix("/v1"), options.key)
+        self._traced = False  # the gateway gives trace IDs, so it is this one
 
-    async def unfit(self) -> str | None:
-        """Why the gateway can't be tried."""
-        seen = await self._visit("ok", stream=False)
+    async def why_unfit(self) -> str | None:
+        """Return the reason why the gateway can't be tried, or None."""
+        observed = await self._probe("ok", stream=False)
         if not self._upstream.stats.by_model["ok"]:
-            return f"the chaos upstream wasn't asked; the gateway's answer: {judge.shown(seen)}"
-        if seen.status != 200:
-            return f"the gateway can't even pass on a good answer: {judge.shown(seen)}"
-        self._traced = seen.trace_id is not None
+            return f"The chaos upstream wasn't asked. The gateway's answer: {summary(observed)}."
+        if observed.status != 200:
+            return f"The gateway can't even pass on a good answer: {summary(observed)}."
+        self._traced = observed.trace_id is not None
         return None
 
-    async def judge(self, case: Case, form: str) -> Verdict:
-        """Play one case in one form."""
+    async def play(self, case: Case, form: str) -> Verdict:
+        """Play one case in one form, and return the verdict."""
         stream, leaves = form.startswith("stream"), form.endswith("left")
-        seen = await self._visit(case.name, stream=stream, leaves=leaves)
+        observed = await self._probe(case.name, stream=stream, leaves=leaves)
         expect = self._expected(case, stream)
         found = []
         if not leaves:
-            found = judge.problems(seen, expect, name=case.name, stream=stream)
-            found += judge.leaks(seen, self._upstream.port, self._keys())
-        if not await self._let_go(case.name):
+            found = problems(observed, expect, name=case.name, stream=stream)
+            found += leaks(observed, self._upstream.port, self._keys())
+        if not await self._released(case.name):
             found.append(f"the provider's reply was still read {GRACE_S:g} s after the client's end")
-        if self._traced and seen.status:
-            found += await self._untraced(seen)
+        if self._traced and observed.status:
+            found += await self._trace_problems(observed)
         expected = "the provider is let go" if leaves else str(expect)
-        return Verdict(case.name, form, not found, expected, judge.shown(seen), found)
+        return Verdict(case.name, form, not found, expected, summary(observed), found)
 
     def _expected(self, case: Case, stream: bool) -> Expect:
-        """A gateway may ask for a stream to give a plain answer; what the provider then did is what counts."""
+        """Return what is expected of the mode that the provider was asked for.
+
+        A gateway may ask for a stream in order to give a plain answer.
+        """
         for request in reversed(self._upstream.stats.last):
             with contextlib.suppress(msgspec.MsgspecError):
                 body = request.json()
@@ -166,23 +177,22 @@ class _Trial:
                     return (case.stream if body.get("stream") is True else case.plain).expect
         return (case.stream if stream else case.plain).expect
 
-    async def _visit(self, name: str, *, stream: bool, leaves: bool = False) -> Seen:
+    async def _probe(self, name: str, *, stream: bool, leaves: bool = False) -> Observed:
         asked = self._upstream.stats.by_model[name]
 
         async def until_asked() -> None:
             while self._upstream.stats.by_model[name] == asked:  # noqa: ASYNC110 - a counter of the upstream's
                 await asyncio.sleep(0.01)
 
-        return await visit(
-            self._session,
-            f"{self._root}/v1",
+        return await probe(
+            self._client,
             self._options.prefix + name,
             stream=stream,
             timeout=self._options.timeout,
-            leave=until_asked if leaves else None,
+            until_asked=until_asked if leaves else None,
         )
 
-    async def _let_go(self, name: str) -> bool:
+    async def _released(self, name: str) -> bool:
         deadline = time.monotonic() + GRACE_S
         while self._upstream.stats.running[name]:
             if time.monotonic() > deadline:
@@ -191,23 +201,39 @@ class _Trial:
         return True
 
     def _keys(self) -> set[str]:
-        """The keys that the gateway shows its provider, unless they are the client's own."""
+        """Return the keys that the gateway sends to its provider, without the client's own."""
         values = (request.header("authorization") or "" for request in self._upstream.stats.last)
         return {value.removeprefix("Bearer ") for value in values} - {"", self._options.key}
 
-    async def _untraced(self, seen: Seen) -> list[str]:
-        """What this gateway promises beyond: a trace of every chat, that can be rated."""
-        if seen.trace_id is None:
+    async def _trace_problems(self, observed: Observed) -> list[str]:
+        """Return what is wrong with the answer's trace: this gateway stores each, and each can be rated."""
+        if observed.trace_id is None:
             return ["no X-Trace-Id"]
-        url = f"{self._root}/feedback"
+        rating = _Status()
+        path = f"/feedback?{urlencode({'trace_id': observed.trace_id})}"
         try:
-            async with (
-                asyncio.timeout(self._options.timeout),
-                self._session.post(url, params={"trace_id": seen.trace_id}, json={"is_correct": True}) as response,
-            ):
-                return [] if response.status == 200 else [f"a rating of the trace gets {response.status}"]
-        except (aiohttp.ClientError, TimeoutError) as problem:
+            async with asyncio.timeout(self._options.timeout):
+                await self._client.post(path, {"is_correct": True}, rating.on_head)
+        except (ProviderError, OSError) as problem:
             return [f"a rating of the trace gets {type(problem).__name__}"]
+        return [] if rating.status == 200 else [f"a rating of the trace gets {rating.status}"]
+
+
+class _Status:
+    """Keeps a response's status, and reads on to its end."""
+
+    done = False
+    status = 0
+
+    def on_head(self, status: int, headers: Mapping[str, str]) -> _Status:
+        self.status = status
+        return self
+
+    def feed(self, data: bytes) -> bool:
+        return False
+
+    async def room(self) -> None:
+        """Return at once: nothing is kept."""
 
 
 async def _all(trial: _Trial, cases: list[Case], notes: Console) -> list[Verdict]:
@@ -221,15 +247,15 @@ async def _all(trial: _Trial, cases: list[Case], notes: Console) -> list[Verdict
                 verdicts = found[case.name] = []
                 for form in FORMS:
                     progress.update(bar, description=f"{case.name} ({form})")
-                    verdicts.append(await trial.judge(case, form))
+                    verdicts.append(await trial.play(case, form))
                     progress.advance(bar)
 
         async with asyncio.TaskGroup() as group:
             for case in cases:
-                if not case.name.startswith(ALONE):
+                if not case.name.startswith(SEQUENTIAL):
                     group.create_task(play(case))
         for case in cases:
-            if case.name.startswith(ALONE):
+            if case.name.startswith(SEQUENTIAL):
                 await play(case)
     return [verdict for case in cases for verdict in found[case.name]]
 

@@ -1,6 +1,6 @@
-"""One request to a gateway under test, and what came back, as any client of OpenAI's API would read it.
+"""Sends one request to the gateway under test, and records what a client of OpenAI's API would see.
 
-It judges nothing; judge.py does. Called by conformance.py.
+It doesn't judge: verdict.py does. Called by conformance.py.
 """
 
 from __future__ import annotations
@@ -8,148 +8,181 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import aiohttp
 import msgspec
 
+from gateway.chaos.client import Client
+from gateway.errors import ProviderError
 from gateway.wire.sse import FrameSplitter, frame_data
 
-MAX_READ = 64 * 1024 * 1024  # what comes after that doesn't end
-KEPT = 1_000_000  # of the body, to search it for secrets
-PATIENCE_S = 1.0  # a client that leaves does so at the first text, or after this long
+MAX_READ = 64 * 1024 * 1024  # bytes: a longer body counts as endless
+KEPT = 1_000_000  # bytes of the body that are kept and searched for secrets
+PATIENCE_S = 1.0  # a client that is to leave does so at the first text, and after this long at the latest
 
 
-class Seen(msgspec.Struct):
-    """What the client got. `status` 0: no head came. Texts are by choice."""
+class Observed(msgspec.Struct):
+    """What the client got. `status` is 0 if no response began. Texts are by choice."""
 
     status: int = 0
-    headers: dict[str, str] = {}
-    body: bytes = b""  # its beginning
+    headers: dict[str, str] = {}  # names in lower case
+    body: bytes = b""  # its first KEPT bytes
     texts: dict[int, list[str]] = {}
     calls: dict[int, dict[str, str]] = {}
     finish: str | None = None
-    done: int = 0  # how often [DONE] came
-    errors: int = 0  # error events
-    after: int = 0  # events after a terminal one
+    done: int = 0  # the number of [DONE]
+    errors: int = 0  # the number of error events
+    after: int = 0  # the number of events after a terminal one
     unreadable: str = ""  # the first event that was no JSON object
-    cut: str = ""  # how the connection broke
-    late: bool = False  # it took longer than allowed
-    flood: bool = False
+    cut: str = ""  # how the connection failed
+    late: bool = False  # the response took longer than allowed
+    flood: bool = False  # the body was longer than MAX_READ
     left: bool = False  # the client left before the end
     seconds: float = 0.0
 
     def text(self, choice: int = 0) -> str:
-        """A choice's text, the halves of characters joined as browsers do."""
+        """Return a choice's text, with surrogate pairs joined as browsers join them."""
         return "".join(self.texts.get(choice, ())).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     @property
     def trace_id(self) -> str | None:
+        """Return the trace's ID, which answers of this gateway bear."""
         return self.headers.get("x-trace-id")
 
 
-async def visit(
-    session: aiohttp.ClientSession,
-    url: str,
+class _Enough(Exception):
+    """Ends the reading before the response's end."""
+
+
+class _Reader:
+    """Takes one response: the Body that the HTTP client feeds."""
+
+    done = False
+
+    def __init__(self, observed: Observed, *, stream: bool, leave_at_text: bool) -> None:
+        self._observed, self._stream, self._leave_at_text = observed, stream, leave_at_text
+        self._frames = FrameSplitter(MAX_READ)
+        self._whole = bytearray()
+        self._size = 0
+
+    def on_head(self, status: int, headers: Mapping[str, str]) -> _Reader:
+        self._observed.status, self._observed.headers = status, dict(headers)
+        self._stream = self._stream and status == 200
+        return self
+
+    def feed(self, data: bytes) -> bool:
+        observed = self._observed
+        self._size += len(data)
+        observed.body += data[: KEPT - len(observed.body)]
+        if self._size > MAX_READ:
+            observed.flood = True
+            raise _Enough
+        if not self._stream:
+            self._whole += data
+            return False
+        for frame in self._frames.feed(data):
+            _event(frame, observed)
+        if self._leave_at_text and observed.texts:
+            observed.left = True
+            raise _Enough
+        return False
+
+    async def room(self) -> None:
+        """Return at once: the reader is never behind."""
+
+    def close(self) -> None:
+        """Decode what only the response's end makes complete."""
+        if self._stream:
+            for frame in self._frames.close():
+                _event(frame, self._observed)
+        elif self._observed.status == 200:
+            _document(bytes(self._whole), self._observed)
+
+
+async def probe(
+    client: Client,
     model: str,
     *,
     stream: bool,
-    timeout: float,  # noqa: ASYNC109 - it is reported, not raised
-    leave: Callable[[], Awaitable[None]] | None = None,
-) -> Seen:
-    """Ask for the model, and read to the end. With `leave`: leave at the first text, and at the latest a little after
-    it returns, which it does when the provider has been asked."""
-    seen = Seen()
+    timeout: float,  # noqa: ASYNC109 - it is recorded, not raised
+    until_asked: Callable[[], Awaitable[None]] | None = None,
+) -> Observed:
+    """Ask for the model, and read the response to its end.
+
+    With `until_asked`, which returns when the gateway has asked the provider, the client leaves: at the first text, or
+    PATIENCE_S after that.
+    """
+    observed = Observed()
     began = time.monotonic()
-    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
-    if stream:
-        body["stream_options"] = {"include_usage": True}
-    reading = asyncio.create_task(_read(session, url, body, seen, leaves=leave is not None))
+    reading = asyncio.create_task(_read(client, model, observed, stream=stream, leaves=until_asked is not None))
     try:
         async with asyncio.timeout(timeout):
-            if leave is not None:
-                await leave()
+            if until_asked is not None:
+                await until_asked()
                 await asyncio.wait({reading}, timeout=PATIENCE_S if stream else 0.05)
-                seen.left = seen.left or not reading.done()
+                observed.left = observed.left or not reading.done()
             else:
                 await asyncio.wait({reading})
     except TimeoutError:
-        seen.late = True
+        observed.late = True
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
     if not reading.cancelled() and (problem := reading.exception()):
-        if not isinstance(problem, aiohttp.ClientError | OSError):
+        if not isinstance(problem, ProviderError | OSError):
             raise problem
-        seen.cut = f"{type(problem).__name__}"
-    seen.seconds = time.monotonic() - began
-    return seen
+        observed.cut = "connection lost" if isinstance(problem, ProviderError) else type(problem).__name__
+    observed.seconds = time.monotonic() - began
+    return observed
 
 
-async def _read(session: aiohttp.ClientSession, url: str, body: dict[str, Any], seen: Seen, *, leaves: bool) -> None:
-    async with session.post(f"{url}/chat/completions", json=body) as response:
-        seen.status = response.status
-        seen.headers = {name.lower(): value for name, value in response.headers.items()}
-        frames = FrameSplitter(MAX_READ)
-        streamed = body["stream"] and response.status == 200
-        pieces: list[bytes] = []
-        size = 0
-        async for data in response.content.iter_any():
-            size += len(data)
-            seen.body += data[: KEPT - len(seen.body)]
-            if size > MAX_READ:
-                seen.flood = True
-                return
-            if not streamed:
-                pieces.append(data)
-                continue
-            for frame in frames.feed(data):
-                _event(frame, seen)
-            if leaves and seen.texts:
-                seen.left = True
-                return
-        if streamed:
-            for frame in frames.close():
-                _event(frame, seen)
-        elif response.status == 200:
-            _document(b"".join(pieces), seen)
+async def _read(client: Client, model: str, observed: Observed, *, stream: bool, leaves: bool) -> None:
+    request: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    if stream:
+        request["stream_options"] = {"include_usage": True}
+    reader = _Reader(observed, stream=stream, leave_at_text=leaves)
+    try:
+        await client.post("/v1/chat/completions", request, reader.on_head)
+    except _Enough:
+        return
+    reader.close()
 
 
-def _event(frame: bytes, seen: Seen) -> None:
+def _event(frame: bytes, observed: Observed) -> None:
     data = frame_data(frame)
     if data is None or not data.strip():
         return
-    seen.after += bool(seen.done or seen.errors)
+    observed.after += bool(observed.done or observed.errors)
     if data.strip() == b"[DONE]":
-        seen.done += 1
+        observed.done += 1
         return
-    _document(data, seen)
+    _document(data, observed)
 
 
-def _document(data: bytes, seen: Seen) -> None:
-    """A chunk or a whole completion."""
+def _document(data: bytes, observed: Observed) -> None:
+    """Record a chunk or a whole completion."""
     try:
         document = json.loads(data)
         if document.get("error") is not None:
-            seen.errors += 1
+            observed.errors += 1
             return
         for choice in document.get("choices") or ():
-            _choice(choice, seen)
+            _choice(choice, observed)
     except (ValueError, TypeError, AttributeError, RecursionError):
-        seen.unreadable = seen.unreadable or repr(data[:60])
+        observed.unreadable = observed.unreadable or repr(data[:60])
 
 
-def _choice(choice: dict[str, Any], seen: Seen) -> None:
+def _choice(choice: dict[str, Any], observed: Observed) -> None:
     index = choice.get("index") or 0
     said = choice.get("delta") or choice.get("message") or {}
     if text := said.get("content"):
-        seen.texts.setdefault(index, []).append(text)
+        observed.texts.setdefault(index, []).append(text)
     if index:
         return
     for number, call in enumerate(said.get("tool_calls") or ()):
         function = call.get("function") or {}
-        kept = seen.calls.setdefault(call.get("index", number), {"name": "", "arguments": ""})
+        kept = observed.calls.setdefault(call.get("index", number), {"name": "", "arguments": ""})
         kept["name"] = function.get("name") or kept["name"]
         kept["arguments"] += function.get("arguments") or ""
-    seen.finish = choice.get("finish_reason") or seen.finish
+    observed.finish = choice.get("finish_reason") or observed.finish

@@ -1,7 +1,7 @@
-"""The chaos upstream's sockets: plays scripts to the byte, and counts what clients do. It knows no case by name.
+"""The chaos upstream's sockets: it plays scripts byte for byte, and counts what clients do. It knows no case by name.
 
-Started by `gateway chaos` and by tests. One `Connection` per socket: a protocol whose only task reads a request, plays
-the reply, and reads the next. A client that leaves cancels that task.
+Each socket is one `Connection`. Its only task reads a request, plays the reply, and reads the next request. When the
+client leaves, that task is cancelled. Called by command.py, conformance.py and tests.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import cast
 
 import httptools
 
-from gateway.chaos.answer import Request, reply_to
+from gateway.chaos.answer import HTTPRequest, reply_to
 from gateway.chaos.case import Act, Step
-from gateway.chaos.stats import Left, Stats
+from gateway.chaos.stats import ClientClose, Stats
 
-LINGER = 0.02  # before an abrupt end: what was sent must have been read, or the client's kernel may drop it
-MAX_BODY = 64 * 1024 * 1024
+LINGER = 0.02  # seconds before an abrupt end; without them the client's kernel may drop bytes that it hasn't read
+MAX_BODY = 64 * 1024 * 1024  # bytes of a request
 
 
 class Connection(asyncio.Protocol):
@@ -29,13 +29,15 @@ class Connection(asyncio.Protocol):
         self._stats = stats
         self._all = open_connections
         self._parser = httptools.HttpRequestParser(self)
-        self._waiting: asyncio.Queue[Request | None] = asyncio.Queue()  # None: the bytes are no HTTP
+        self._waiting: asyncio.Queue[HTTPRequest | None] = (
+            asyncio.Queue()
+        )  # None: the client sent bytes that aren't HTTP
         self._writable = asyncio.Event()
         self._writable.set()
-        self._request = Request()
+        self._request = HTTPRequest()
         self._sent = 0
-        self._playing = ""  # the model whose reply is under way
-        self._ours = False  # the end of the connection was our doing
+        self._playing = ""  # the model whose reply is being sent
+        self._closed_here = False  # this side ended the connection
         self._close_next = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -59,8 +61,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._all.discard(self)
         self._stats.open -= 1
-        if not self._ours:
-            self._stats.closed_by_client.append(Left(self._playing, time.monotonic(), self._sent))
+        if not self._closed_here:
+            self._stats.closed_by_client.append(ClientClose(self._playing, time.monotonic(), self._sent))
         self._writable.set()
         self.task.cancel()
 
@@ -73,7 +75,7 @@ class Connection(asyncio.Protocol):
     # httptools' callbacks
 
     def on_message_begin(self) -> None:
-        self._request = Request()
+        self._request = HTTPRequest()
 
     def on_url(self, url: bytes) -> None:
         self._request.path += url.decode("latin-1")
@@ -143,7 +145,7 @@ class Connection(asyncio.Protocol):
         if act is Act.HALF_CLOSE:
             self._transport.write_eof()
             return
-        self._ours = True
+        self._closed_here = True
         if act is Act.RESET:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
@@ -151,13 +153,13 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def drop(self) -> None:
-        """The server closes."""
-        self._ours = True
+        """Close the connection at once, because the server stops."""
+        self._closed_here = True
         self._transport.abort()
 
 
 class ChaosServer:
-    """A running chaos upstream. `url` is its base URL; nobody listens on that of `refused_url`."""
+    """A running chaos upstream. `url` is its base URL; nobody listens on the port of `refused_url`."""
 
     def __init__(self, server: asyncio.Server, host: str, stats: Stats, connections: set[Connection]) -> None:
         self.stats = stats
@@ -172,7 +174,7 @@ class ChaosServer:
         self.refused_url = f"http://127.0.0.1:{self._closed_port.getsockname()[1]}/v1"
 
     async def close(self) -> None:
-        """Stops listening and drops every connection."""
+        """Stop listening, and close every connection."""
         self._server.close()
         connections = list(self._connections)
         for connection in connections:
@@ -183,7 +185,10 @@ class ChaosServer:
 
 
 async def start(host: str = "127.0.0.1", port: int = 0) -> ChaosServer:
-    """A chaos upstream on this loop; port 0 takes a free one. `await close()` when done. Raises OSError."""
+    """Return a chaos upstream that runs on this loop. The caller closes it.
+
+    Port 0 takes a free one. Raises OSError if it can't listen.
+    """
     stats, connections = Stats(), set[Connection]()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(stats, connections), host, port)

@@ -1,4 +1,4 @@
-"""What the chaos upstream saw. Read in process as `server.stats`, and as JSON at GET /stats."""
+"""The chaos upstream's counters. server.py and answer.py count; tests read `server.stats`, others GET /stats."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ KEPT = 32
 KEPT_BODY = 1_000_000
 
 
-class Left(msgspec.Struct, frozen=True):
-    """A connection that the client closed. `at` is time.monotonic()."""
+class ClientClose(msgspec.Struct, frozen=True):
+    """A connection that the client closed. `at` is time.monotonic(), in seconds."""
 
-    model: str  # of the reply that was under way; empty between replies
+    model: str  # of the reply that was being sent; empty between replies
     at: float
     sent: int  # bytes of that reply
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """A request. Header names are in lower case; the body is cut at a megabyte."""
+class ReceivedRequest(msgspec.Struct, frozen=True):
+    """A request that arrived. Header names are in lower case; the body is cut at a megabyte."""
 
     method: str
     path: str
@@ -29,16 +29,16 @@ class Seen(msgspec.Struct, frozen=True):
     at: float  # time.monotonic()
 
     def header(self, name: str) -> str | None:
-        """The first header of that name."""
+        """Return the first header of that name, or None."""
         return next((value for key, value in self.headers if key == name.lower()), None)
 
     def json(self) -> Any:
-        """The body, decoded."""
+        """Return the decoded JSON body. Raises msgspec.DecodeError."""
         return msgspec.json.decode(self.body)
 
 
 class Stats:
-    """Counters since the start. `running` counts the replies under way by model, `requests` all that came."""
+    """Counters since the start. `running` counts the replies being sent, by model; `requests` counts all requests."""
 
     def __init__(self) -> None:
         self.connections = 0
@@ -46,11 +46,11 @@ class Stats:
         self.requests = 0
         self.by_model: Counter[str] = Counter()
         self.running: Counter[str] = Counter()
-        self.closed_by_client: deque[Left] = deque(maxlen=10_000)
-        self.last: deque[Seen] = deque(maxlen=KEPT)
+        self.closed_by_client: deque[ClientClose] = deque(maxlen=10_000)
+        self.last: deque[ReceivedRequest] = deque(maxlen=KEPT)
 
     def as_json(self) -> bytes:
-        """The reply to GET /stats."""
+        """Return the reply to GET /stats."""
         last = [
             {
                 "method": s.method,

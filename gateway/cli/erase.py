@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.domain import ids
 from gateway.erasure import ANSWERED, ASKED, Answer, Erased, Erasure, Wanted
@@ -46,7 +47,7 @@ async def _here(store: SQLiteStore, config: Config, name: str, wanted: Wanted) -
     try:
         await store.recover(ids.now_ms())
         await store.drop_note(ANSWERED + name)
-        return await Erasure(store, None, lambda: config).erase(wanted, note=ASKED + name, rewrite=True)
+        return await Erasure(store, None, Current(config)).erase(wanted, note=ASKED + name, rewrite=True)
     finally:
         await store.close()
 

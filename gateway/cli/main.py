@@ -148,26 +148,30 @@ def _seconds(text: str) -> float:
 def _config(args: argparse.Namespace) -> tuple[Config, Path | None]:
     from gateway.config.load import find_config, load
 
-    # Options become the environment overrides that they stand for, so that a reload finds them too.
-    for key, value in {"SERVER__HOST": "host", "SERVER__PORT": "port", "STORE__URL": "store"}.items():
-        if args.run not in (_chaos, _conformance) and (given := getattr(args, value, None)) is not None:
-            text = f"sqlite:///{given}" if value == "store" and "://" not in given else str(given)
-            os.environ[f"GATEWAY_{key}"] = text
     path = find_config(args.config)
     # Of a server's secrets only the server needs to know: the other commands run in any shell.
-    return load(path, os.environ, secrets=args.run in (_serve, _check)), path
+    return load(path, os.environ, _overrides(args), secrets=args.run is _check), path
+
+
+def _overrides(args: argparse.Namespace) -> dict[str, Any]:
+    keys = {"$.server.host": "host", "$.server.port": "port", "$.store.url": "store"}
+    given = {key: value for key, name in keys.items() if (value := getattr(args, name, None)) is not None}
+    if "://" not in given.get("$.store.url", "://"):
+        given["$.store.url"] = f"sqlite:///{args.store}"
+    return given
 
 
 def _serve(args: argparse.Namespace) -> int:
-    config, path = _config(args)
     from gateway.app import serve
+    from gateway.config.load import find_config, load
 
-    return serve(config, path)
+    path = find_config(args.config)
+    return serve(path, functools.partial(load, path, os.environ, _overrides(args)))
 
 
 def _check(args: argparse.Namespace) -> int:
     config, path = _config(args)
-    from gateway.config.load import masked
+    from gateway.config.show import masked
 
     sys.stdout.write(f"# resolved from {path or 'the defaults: there is no config.toml here'}\n{masked(config)}")
     sys.stdout.flush()

@@ -18,11 +18,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from gateway.domain.activity import Activity, RatingActivity
 from gateway.domain.ids import now_ms
-from gateway.domain.trace import ChatRecord, Outcome, RatingRecord
+from gateway.domain.trace import Outcome
 from gateway.errors import GatewayError, Unauthorized
 from gateway.observability.feed import Lost
-from gateway.observability.lines import OUTCOMES, Record, json_line, pretty_line
+from gateway.observability.lines import OUTCOMES, json_line, pretty_line
 from gateway.storage.engine import OpsStore
 
 POLL_S = 0.5
@@ -30,7 +31,7 @@ RETRY_S = 1.0
 # A record bears the time at which it happened and shows up when it is committed, a little later as a rule and much
 # later where the store had trouble: each poll looks a little back, and one in 20 far back.
 LOOK_BACK_MS, FAR_BACK_MS, FAR_EVERY = 3_000, 120_000, 20
-_event = msgspec.json.Decoder(ChatRecord | RatingRecord | Lost)
+_event = msgspec.json.Decoder(Activity | Lost)
 
 
 class Printer:
@@ -42,15 +43,15 @@ class Printer:
         self._errors, self._feedback = errors, feedback
         self._colour = terminal and not os.environ.get("NO_COLOR")
 
-    def wants(self, record: Record) -> bool:
+    def wants(self, record: Activity) -> bool:
         """With --errors the failed chats, with --feedback the ratings; with both, both; with none, all."""
         if not self._errors and not self._feedback:
             return True
-        if isinstance(record, RatingRecord):
+        if isinstance(record, RatingActivity):
             return self._feedback
         return self._errors and (record.outcome not in set(OUTCOMES) or Outcome(record.outcome).state == "ERROR")
 
-    def show(self, record: Record) -> None:
+    def show(self, record: Activity) -> None:
         """One line, at once."""
         if not self.wants(record):
             return
@@ -83,7 +84,7 @@ async def from_store(store: OpsStore, printer: Printer, since_ms: int, *, follow
             seen = {key: time for key, time in seen.items() if time >= oldest - FAR_BACK_MS}
 
 
-async def _all_since(store: OpsStore, since_ms: int, *, errors: bool, unbounded: bool) -> list[Record]:
+async def _all_since(store: OpsStore, since_ms: int, *, errors: bool, unbounded: bool) -> list[Activity]:
     """The newest thousand at first; later all of them, however many came between two looks."""
     limit = 1000
     while True:

@@ -1,32 +1,27 @@
-"""How a configuration comes about: the file, then the environment, then checks. Also its hash and its masked text.
+"""How a configuration comes about: the file, then the environment, then the command line's overrides, then defaults.
 
-It is not the shape of the configuration (gateway/config.py) and not the watcher (gateway/config_watch.py). The CLI
-calls `load` once at the start, the watcher again at each change.
+It is not the shape of the configuration (schema.py), nor what types can't say of it (check.py), nor the watcher
+(watch.py). The command line calls `load` once at the start, the watcher again at each change.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import ipaddress
-import json
 import re
 import tomllib
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.config.schema import ORIGIN, Config, ConfigError, Dimension, Model, Provider, Secret, Target
+from gateway.config.check import check
+from gateway.config.schema import Config, ConfigError, Dimension, Model, Provider, Secret
 
 Look = Callable[[str], str | None]  # a variable's value, for secrets
 PREFIX = "GATEWAY_"
 DEFAULT_DIMENSIONS = {name: Dimension(min=1, max=5) for name in ("accuracy", "helpfulness", "relevance")}
-# Query parameters of /detailed-feedback: a dimension of such a name could not be told from them.
-RESERVED_DIMENSIONS = {"trace_id", "client_request_id", "user_id", "comment"}
 
 
 def find_config(given: str | None) -> Path | None:
@@ -37,18 +32,29 @@ def find_config(given: str | None) -> Path | None:
     return here if here.exists() else None
 
 
-def load(path: Path | None, env: Mapping[str, str], *, secrets: bool = True) -> Config:
-    """The whole configuration, checked, its secrets resolved and its defaults filled in. Raises ConfigError.
-    Without `secrets`, for commands that use none, one whose variable isn't set stays `env:NAME`."""
+def load(
+    path: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any] | None = None, *, secrets: bool = True
+) -> Config:
+    """Return the whole configuration, checked, its secrets resolved and its defaults filled in. Raises ConfigError.
+
+    `env` beats the file at `path`, and `overrides` beats both: values by their keys' paths, such as `$.server.port`.
+    Without `secrets`, for commands that use none, one whose variable isn't set stays `env:NAME`.
+    """
     look: Look = env.get if secrets else lambda name: env.get(name, f"env:{name}")
+    overrides = overrides or {}
     data = _read(path) if path else {}
     _override(data, env)
+    for key, value in overrides.items():
+        _, section, name = key.split(".")
+        if isinstance(table := data.setdefault(section, {}), dict):  # else `_build` says that it is none
+            table[name] = value
     try:
         config = _fill(_build(Config, data, "$", look), look)
-        _check(config)
+        check(config)
     except ConfigError as error:
         variable = next((name for name in env if _dotted(name) == error.path), None)
-        raise ConfigError(error.path, error.problem, variable or str(path or "environment")) from None
+        source = "command line" if error.path in overrides else variable or str(path or "environment")
+        raise ConfigError(error.path, error.problem, source) from None
     return config
 
 
@@ -172,7 +178,7 @@ def _secret(value: str, path: str, look: Look) -> Secret:
     return Secret(found, value)
 
 
-# --- defaults and checks ---------------------------------------------------------------------------------------------
+# --- defaults --------------------------------------------------------------------------------------------------------
 
 
 def _fill(config: Config, look: Look) -> Config:
@@ -189,112 +195,3 @@ def _fill(config: Config, look: Look) -> Config:
             config.feedback, dimensions=config.feedback.dimensions or dict(DEFAULT_DIMENSIONS)
         ),
     )
-
-
-def _check(config: Config) -> None:
-    for path, problem in _problems(config):
-        raise ConfigError(path, problem)
-
-
-def _problems(config: Config) -> Iterator[tuple[str, str]]:
-    """What types can't say, in the file's order."""
-    for origin in config.server.cors_origins:
-        if not ORIGIN.fullmatch(origin):
-            yield "$.server.cors_origins", f"{origin!r} is not an exact origin, such as https://app.example.com"
-    for proxy in config.server.trusted_proxies:
-        try:
-            ipaddress.ip_network(proxy, strict=False)
-        except ValueError:
-            yield "$.server.trusted_proxies", f"{proxy!r} is not an IP address or network"
-    if not config.server.host:
-        yield "$.server.host", "is empty: 0.0.0.0 is every address"
-    if not re.fullmatch(r"sqlite:///(?!:memory:)[^?\0]*[^/?\0]", config.store.url):
-        yield "$.store.url", "sqlite:///file.db or sqlite:////absolute/path/file.db is expected"
-    for name, provider in config.providers.items():
-        path = f"$.providers.{name}"
-        if not name or "/" in name:
-            yield path, "a name is not empty and has no slash"
-        if name == "demo" and provider.kind != "demo":
-            yield path, "demo is built in: choose another name"
-        if provider.kind == "openai" and (problem := _url_problem(provider.base_url)):
-            yield f"{path}.base_url", problem
-    for name, model in config.models.items():
-        path = f"$.models.{name}"
-        if not 1 <= len(name) <= 250:
-            yield path, "a name has 1 to 250 characters"
-        for at, target in enumerate(model.targets):
-            text = target.target if isinstance(target, Target) else target
-            owner, slash, rest = text.partition("/")
-            if not slash or not owner or not rest:
-                yield f"{path}.targets[{at}]", f"{text!r} is not provider/model"
-            elif owner not in config.providers:
-                known = ", ".join(config.providers)
-                yield f"{path}.targets[{at}]", f"no provider {owner!r}: there are {known}"
-    for name, dimension in config.feedback.dimensions.items():
-        if problem := _dimension_problem(name, dimension):
-            yield f"$.feedback.dimensions.{name}", problem
-
-
-def _url_problem(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        return "an http:// or https:// address is expected"
-    if parts.username is not None or parts.password is not None:
-        return "bears credentials: put the key into api_key"
-    return "has a query or a fragment" if parts.query or parts.fragment else None
-
-
-def _dimension_problem(name: str, dimension: Dimension) -> str | None:
-    low, high, options = dimension.min, dimension.max, dimension.options
-    if not 1 <= len(name) <= 245 or name in RESERVED_DIMENSIONS:
-        return "is a name of /detailed-feedback itself" if name in RESERVED_DIMENSIONS else "1 to 245 characters"
-    if options is not None:
-        if low is not None or high is not None:
-            return "is either a scale (min, max) or a choice (options), not both"
-        return None if options and len(set(options)) == len(options) and all(options) else "options differ, none empty"
-    if low is None or high is None:
-        return "needs min and max, or options"
-    # The stored value is score/max.
-    return None if low < high and high > 0 else "min is below max, and max above 0"
-
-
-# --- text ------------------------------------------------------------------------------------------------------------
-
-
-def config_hash(config: Config) -> str:
-    """12 hex that change when the configuration does; secrets are left out."""
-    return hashlib.sha256(masked(config).encode()).hexdigest()[:12]
-
-
-def masked(config: Config) -> str:
-    """The resolved configuration as TOML; of a secret only where it comes from (`env:NAME`), else `***`."""
-    return "\n".join(_tables(config, "")).strip() + "\n"
-
-
-def _tables(table: Any, name: str) -> Iterator[str]:
-    items = table if isinstance(table, dict) else {f: getattr(table, f) for f in table.__struct_fields__}
-    tables = {k: v for k, v in items.items() if isinstance(v, msgspec.Struct | dict)}
-    plain = {k: v for k, v in items.items() if k not in tables and v is not None}
-    if plain:
-        yield f"\n[{name}]"
-        yield from (f"{key} = {_toml(value)}" for key, value in plain.items())
-    for key, value in tables.items():
-        bare = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
-        yield from _tables(value, f"{name}.{bare}" if name else bare)
-
-
-def _toml(value: Any) -> str:
-    match value:
-        case Secret():
-            return json.dumps(value.origin if value else "")
-        case tuple():
-            return f"[{', '.join(map(_toml, value))}]"
-        case Target():
-            return f"{{ target = {_toml(value.target)}, weight = {value.weight} }}"
-        case float() if value.is_integer():
-            return str(int(value))
-    return json.dumps(value)

@@ -11,27 +11,23 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from gateway.config.load import load
+import msgspec
+
+from gateway.config.current import Current
 from gateway.config.schema import Config, ConfigError
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger("gateway.config")
 
 
-async def watch(
-    path: Path | None,
-    config: Config,
-    on_change: Callable[[Config], None],
-    env: Mapping[str, str],
-    *,
-    poll_s: float = 1,
-) -> None:
-    """Call `on_change` with each new valid configuration, until cancelled. `config` is the one in use."""
+async def watch(path: Path | None, load: Callable[[], Config], current: Current, *, poll_s: float = 1) -> None:
+    """Put each new valid configuration in force, until cancelled. `load` reads it from `path` and the rest."""
     loop, hangup = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hangup.set)
     loaded = seen = _signature(path)
+    config = current.value
     try:
         while True:
             with contextlib.suppress(TimeoutError):
@@ -42,13 +38,13 @@ async def watch(
             if hangup.is_set() or (seen is not None and before == seen != loaded):
                 hangup.clear()
                 loaded = seen
-                config = _reload(path, config, on_change, env)
+                config = _reload(load, config, current)
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
 
 
 def _signature(path: Path | None) -> tuple[int, int, int] | None:
-    """What tells one state of the file from another; None while there is no file."""
+    """Return what tells one state of the file from another; None while there is no file."""
     try:
         stat = path.stat() if path else None
     except OSError:
@@ -56,14 +52,15 @@ def _signature(path: Path | None) -> tuple[int, int, int] | None:
     return stat and (stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
-def _reload(path: Path | None, old: Config, on_change: Callable[[Config], None], env: Mapping[str, str]) -> Config:
+def _reload(load: Callable[[], Config], old: Config, current: Current) -> Config:
+    """Return what was loaded, or `old`, which was loaded before, where the new one can't be taken."""
     try:
-        new = load(path, env)
+        new = load()
     except ConfigError as error:
-        log.error("config not reloaded, the old one stays: %s", error)
+        _log.error("The configuration was not reloaded, and the old one stays: %s", error)
         return old
     if new == old:
-        log.info("config reloaded: nothing changed")
+        _log.info("The configuration was reloaded: nothing changed.")
         return old
     fixed = {
         "server.host": (old.server.host, new.server.host),
@@ -72,11 +69,18 @@ def _reload(path: Path | None, old: Config, on_change: Callable[[Config], None],
     }
     for key, (was, wanted) in fixed.items():
         if was != wanted:
-            log.warning("config: a change of %s needs a restart", key)
+            _log.warning("A change of %s needs a restart.", key)
     try:
-        on_change(new)
+        current.replace(_without_restart(current.value, new))
     except Exception:
-        log.exception("config not reloaded, the old one stays")
+        _log.exception("The configuration was not reloaded, and the old one stays.")
         return old
-    log.info("config reloaded")
+    _log.info("The configuration was reloaded.")
     return new
+
+
+def _without_restart(running: Config, new: Config) -> Config:
+    """Return the new configuration with the address and the store that the running process has."""
+    replace = msgspec.structs.replace
+    server = replace(new.server, host=running.server.host, port=running.server.port)
+    return replace(new, server=server, store=replace(new.store, url=running.store.url))

@@ -38,13 +38,18 @@ def new_trace_id() -> str:
     return f"tr-{now_ms():012x}{_hex16()}{_hex16()[:4]}"
 
 
+def parent_trace_id(traceparent: str) -> str:
+    """Return the ID of the caller's own trace from a W3C traceparent."""
+    return f"tr-{traceparent[3:35]}"
+
+
 def new_span_id() -> str:
     """16 hex, as OpenTelemetry has it. Nothing is guarded by it, so that it needs no secure randomness."""
     return f"{random.getrandbits(64):016x}"
 
 
 def new_assessment_id() -> str:
-    """`a-` + 32 hex, MLflow's form; the microsecond comes first, so that ratings of one moment keep their order."""
+    """`a-` + 32 hex; the microsecond comes first, so that ratings of one moment keep their order."""
     return f"a-{time.time_ns() // 1000:013x}{_hex16()}{_hex16()[:3]}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -10,7 +9,7 @@ import msgspec
 
 from gateway.domain.messages import Usage
 
-PREVIEW_CHARS = 1000  # as MLflow's open-source store has it
+PREVIEW_CHARS = 1000
 
 
 def preview(text: str) -> str:
@@ -19,7 +18,7 @@ def preview(text: str) -> str:
 
 
 class State(StrEnum):
-    """MLflow's trace states."""
+    """How far a trace has come: it runs, or it ended well or badly."""
 
     IN_PROGRESS = "IN_PROGRESS"
     OK = "OK"
@@ -78,19 +77,22 @@ class Attempt(msgspec.Struct, kw_only=True):
 
 
 class TraceStart(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known when a chat begins: the row that exists before its first byte goes out."""
+    """What is known of a chat when it begins. The store has this row before the client gets its first byte.
+
+    Every field is a column of the table `traces`.
+    """
 
     trace_id: str
     root_span_id: str
     project: str
     route: str
     request_time: int
-    model: str  # asked for
+    model: str  # the requested one
     session_id: str
     user_id: str | None = None
     client_request_id: str | None = None
     request_preview: str | None = None
-    request: str | None = None  # JSON: the messages that went to the provider; None where content isn't stored
+    request: str | None = None  # JSON: the messages sent to the provider; None if content isn't stored
     tags: dict[str, str] = {}
     metadata: dict[str, str] = {}
     traceparent: str | None = None
@@ -99,7 +101,7 @@ class TraceStart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """Parts produced since the last checkpoint of a running answer."""
+    """The parts that a running answer has got since its last checkpoint."""
 
     trace_id: str
     seq: int
@@ -107,74 +109,64 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class TraceEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known when it ended: written once, in one transaction, with the spans."""
+    """What is known of a chat when it has ended. It is written once, in one transaction, with the spans.
+
+    Every field but `usage`, which is three columns, and `spans` is a column of the table `traces`.
+    """
 
     trace_id: str
     project: str
     outcome: Outcome
     end_time: int
     duration_ms: int
-    first_token_ms: int | None = None
+    first_token_ms: int | None = None  # since the request
     finish_reason: str | None = None
     error_code: str | None = None
     error_message: str | None = None
-    model: str | None = None  # that answered
+    answered_model: str | None = None  # as the provider knows it
     provider: str | None = None
     usage: Usage | None = None
     usage_estimated: bool = False
     response_preview: str | None = None
-    response: str | None = None  # JSON: [assistant message, …], one a choice; None where content isn't stored
+    response: str | None = None  # JSON: one assistant message for each choice; None if content isn't stored
     parts: str | None = None  # JSON: [["text","…"],["reasoning","…"],["tool_call",{…}]] in the order they came
     spans: tuple[Span, ...] = ()
 
 
-class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored trace, whole. A running one has no `outcome`, `end_time` or `duration_ms`."""
+class Trace(TraceStart, frozen=True, kw_only=True):
+    """A stored trace, with all fields of TraceStart and TraceEnd but the spans.
 
-    trace_id: str
-    root_span_id: str
-    project: str
-    route: str
+    A running trace has no `outcome`, `end_time` and `duration_ms`.
+    """
+
     state: State
     outcome: Outcome | None
-    request_time: int
     end_time: int | None
     duration_ms: int | None
-    first_token_ms: int | None
-    model: str
-    answered_model: str | None
-    provider: str | None
-    session_id: str
-    user_id: str | None
-    client_request_id: str | None
-    request_preview: str | None
-    request: str | None
-    response_preview: str | None
-    response: str | None
-    parts: str | None
-    finish_reason: str | None
-    error_code: str | None
-    error_message: str | None
-    usage: Usage | None
-    usage_estimated: bool
-    tags: dict[str, str]
-    metadata: dict[str, str]
-    traceparent: str | None
-    key_id: str | None
-    config_hash: str
+    first_token_ms: int | None = None
+    finish_reason: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    answered_model: str | None = None
+    provider: str | None = None
+    usage: Usage | None = None
+    usage_estimated: bool = False
+    response_preview: str | None = None
+    response: str | None = None
+    parts: str | None = None
 
 
 Value = bool | float | int | str | list[str]  # what our own users rate with
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):
-    """A rating, in MLflow's terms. `valid` is false once it is overridden or retracted."""
+    """A rating, or an expectation of what the answer should be. `valid` is false once it is overridden or retracted."""
 
     assessment_id: str
     trace_id: str
     project: str
     name: str
-    value: Any  # a Value, or any other JSON that an MLflow client logged; None beside an error, or by itself
+    value: Any  # a Value, or any other JSON that a client logged; None beside an error, or by itself
     source_id: str
     source_type: Literal["HUMAN", "LLM_JUDGE", "CODE"] = "HUMAN"
     kind: Literal["feedback", "expectation"] = "feedback"
@@ -186,42 +178,3 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     overrides: str | None = None
     valid: bool = True
     error: dict[str, str] | None = None  # error_code, error_message, stack_trace: the judge failed
-
-
-class ChatRecord(msgspec.Struct, frozen=True, kw_only=True, tag="chat", tag_field="event"):
-    """One finished chat, as the log, the live feed and `gateway tail` show it."""
-
-    time: int
-    trace_id: str
-    route: str
-    model: str
-    provider: str | None
-    attempts: int
-    outcome: str
-    first_token_ms: int | None
-    duration_ms: int
-    tokens: int | None
-    error: str | None = None
-    project: str = "default"
-    session_id: str | None = None
-    user_id: str | None = None
-    preview: str | None = None  # what was asked; never in the log
-
-
-class RatingRecord(msgspec.Struct, frozen=True, kw_only=True, tag="rating", tag_field="event"):
-    """One rating or retraction, as the log, the live feed and `gateway tail` show it."""
-
-    time: int
-    trace_id: str
-    name: str
-    value: Any  # None: retracted
-    source_id: str
-    project: str = "default"
-    score: str | None = None  # "4/5", where the value is a point on a scale
-    comment: str | None = None  # never in the log
-
-
-def score_of(metadata: Mapping[str, str]) -> str | None:
-    """The score as the rater gave it, from a rating's metadata."""
-    score, scale = metadata.get("score"), metadata.get("scale", "")
-    return f"{score}/{scale.partition('-')[2]}" if score and "-" in scale else score

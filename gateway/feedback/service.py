@@ -1,21 +1,22 @@
 """Takes ratings, retracts them, reads them back. Every reply follows the commit.
 
-Not a wire (wire/feedback.py decodes) and not a door: the routes, which call it, let in who may rate. A rater is the
+It is no wire (wire/feedback.py decodes), and it doesn't ask who may rate: the routes, which call it, do. A rater is the
 `user_id` that the caller vouches for, else the trace's anonymous one. Nobody reaches beyond the caller's project.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import msgspec
 
-from gateway.access.keys import Principal
-from gateway.config.schema import Dimension
+from gateway.access.principal import Principal
+from gateway.config.current import Current
 from gateway.domain import ids
-from gateway.domain.trace import Assessment, RatingRecord, score_of
+from gateway.domain.activity import RatingActivity, score_of
+from gateway.domain.trace import Assessment
 from gateway.errors import Forbidden, NotFound
 from gateway.storage.engine import FeedbackReceipt, FeedbackStore, FeedbackWrite
 from gateway.wire import feedback as wire
@@ -25,7 +26,7 @@ S = TypeVar("S", bound=Subject)
 
 
 class Feedback:
-    """`dimensions` gives the declared ones of the moment; `recorded` hears of each change once it is committed.
+    """`recorded` hears of each change once it is committed.
 
     `limit` is asked, by a name for its trace and rater, before a feedback token rates, or a page on its socket; it
     raises TooManyRequests.
@@ -34,13 +35,13 @@ class Feedback:
     def __init__(
         self,
         store: FeedbackStore,
-        dimensions: Callable[[], Mapping[str, Dimension]],
-        recorded: Callable[[RatingRecord], None],
+        current: Current,
+        recorded: Callable[[RatingActivity], None],
         limit: Callable[[str], None],
     ) -> None:
         self._store = store
         self._limit = limit
-        self._dimensions = dimensions
+        self._current = current
         self._recorded = recorded
 
     async def rate(self, principal: Principal, query: Query, body: bytes, idempotency_key: str | None) -> Rated:
@@ -62,7 +63,8 @@ class Feedback:
     ) -> RatedDetailed:
         """A rating by dimensions: all of them or none."""
         wire.check_idempotency_key(idempotency_key)
-        subject, ratings, given = wire.decode_detailed(query, body, self._dimensions(), known=principal.trace_id)
+        dimensions = self._current.value.feedback.dimensions
+        subject, ratings, given = wire.decode_detailed(query, body, dimensions, known=principal.trace_id)
         # The scores as given: a scale that was changed meanwhile makes no other request of a retry.
         request = ("detailed-feedback", list(given.items()), ratings[0].rationale)
         receipt = await self._record(principal, subject, ratings, idempotency_key, request)
@@ -77,7 +79,7 @@ class Feedback:
         )
         if count:
             self._recorded(
-                RatingRecord(
+                RatingActivity(
                     time=now,
                     trace_id=trace_id,
                     name=subject.name,
@@ -170,8 +172,8 @@ def _assessment(assessment_id: str, rating: Rating, project: str, now: int) -> A
     )
 
 
-def _news(stored: Assessment) -> RatingRecord:
-    return RatingRecord(
+def _news(stored: Assessment) -> RatingActivity:
+    return RatingActivity(
         time=stored.create_time,
         trace_id=stored.trace_id,
         name=stored.name,

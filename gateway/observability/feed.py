@@ -1,6 +1,6 @@
-"""The live feed: finished chats and ratings as they happen, to whoever listens. In memory; it keeps no history.
+"""The live feed: it hands finished chats and ratings to its subscribers at once. It keeps no history.
 
-`GET /events` subscribes; the chat spine and the feedback service publish, and never wait.
+`GET /events` subscribes. app.py publishes, and never waits.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from gateway.observability.lines import Record
+from gateway.domain.activity import Activity
 
 
 class Lost(msgspec.Struct, frozen=True, tag="lost", tag_field="event"):
-    """So many records were dropped here, because this subscriber was behind."""
+    """Tells a subscriber how many activities it missed at this point, because it was too slow."""
 
     count: int
 
 
 class _Subscriber:
     def __init__(self, limit: int) -> None:
-        self.waiting: deque[Record] = deque(maxlen=limit)
+        self.waiting: deque[Activity] = deque(maxlen=limit)
         self.lost = 0
         self.wake = asyncio.Event()
 
 
 class Feed:
-    """`limit`: how many records wait for one subscriber; beyond it that one loses the oldest and is told so."""
+    """At most `limit` activities wait for one subscriber. Beyond that it loses the oldest, and is told so."""
 
     def __init__(self, limit: int = 1000) -> None:
         self._limit = limit
@@ -36,25 +36,25 @@ class Feed:
         self._closed = False
 
     def __len__(self) -> int:
-        """How many listen."""
+        """Return the number of subscribers."""
         return len(self._subscribers)
 
-    def publish(self, record: Record) -> None:
-        """Hand a record to every subscriber. Never waits."""
+    def publish(self, activity: Activity) -> None:
+        """Hand an activity to every subscriber. Never waits."""
         for subscriber in self._subscribers:
             if len(subscriber.waiting) == self._limit:
                 subscriber.lost += 1
-            subscriber.waiting.append(record)
+            subscriber.waiting.append(activity)
             subscriber.wake.set()
 
     def close(self) -> None:
-        """End every subscription, once it has had what waits for it."""
+        """End every subscription after the activities that wait for it."""
         self._closed = True
         for subscriber in self._subscribers:
             subscriber.wake.set()
 
-    async def subscribe(self) -> AsyncIterator[Record | Lost]:
-        """What is published from the first step on, until the iterator is closed."""
+    async def subscribe(self) -> AsyncIterator[Activity | Lost]:
+        """Yield what is published from the first step on, until the iterator is closed."""
         subscriber = _Subscriber(self._limit)
         self._subscribers.add(subscriber)
         try:

@@ -1,7 +1,7 @@
-"""How one chat and one rating look: as a JSON line, and as an aligned line for people.
+"""Formats one chat or one rating: as a JSON line, and as an aligned line for people. It doesn't write them.
 
-Foreign text (names of models, users, comments, previews) never gets out raw: a line stays one line, and nothing in
-it moves a terminal's cursor. The log and `gateway tail` use it; it writes nowhere.
+Text from outside (names of models, users, comments, previews) is never shown raw: a line stays one line, and nothing
+in it moves a terminal's cursor. Used by logs.py and the CLI.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from typing import Any
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
-from gateway.domain.trace import ChatRecord, Outcome, RatingRecord
+from gateway.domain.activity import Activity, ChatActivity
+from gateway.domain.trace import Outcome
 
-Record = ChatRecord | RatingRecord
-
-# outcome → (in words, ANSI colour)
+# outcome → (its words, its ANSI colour)
 OUTCOMES = {
     Outcome.COMPLETE: ("ok", "32"),
     Outcome.DRAINED: ("ok, nobody left", "32"),
@@ -30,21 +29,21 @@ OUTCOMES = {
     Outcome.TOO_LONG: ("too long", "31"),
     Outcome.INTERRUPTED: ("interrupted", "35"),
 }
-_WIDE = 120  # columns of a terminal, from which on trace IDs are shown whole
-_MIN_TEXT = 20  # columns for what was asked, said or commented, before others find room
+_WIDE = 120  # columns of a terminal that shows trace IDs in full
+_MIN_TEXT = 20  # columns that the preview or comment gets before less important columns
 _encoder = msgspec.json.Encoder()
 
 
 def printable(text: str) -> str:
-    """The text with every control, bidi, separator and lone surrogate character shown as its escape."""
+    """Return the text with every control, bidi, separator and lone surrogate character shown as its escape."""
     if text.isprintable():
         return text
-    # A zero-width joiner holds many an emoji together and does no harm.
+    # The zero-width joiner is part of many emoji, and harmless.
     return "".join(c if c.isprintable() or c == "\u200d" else ascii(c)[1:-1] for c in text)
 
 
 def json_line(value: Any) -> str:
-    """One line of JSON; where the text isn't plain ASCII it is escaped, so that no control character is in it."""
+    """Return the value as one line of JSON. Text that isn't plain ASCII is escaped, so it has no control characters."""
     try:
         data = _encoder.encode(value)
     except UnicodeEncodeError:  # a lone surrogate
@@ -55,12 +54,12 @@ def json_line(value: Any) -> str:
 
 
 def clock(time_ms: int) -> str:
-    """The time of day where the reader is."""
+    """Return the local time of day, as HH:MM:SS."""
     return datetime.fromtimestamp(time_ms / 1000).strftime("%H:%M:%S")
 
 
 def rfc3339(time_ms: int) -> str:
-    """UTC, with milliseconds."""
+    """Return the time in UTC with milliseconds (RFC 3339)."""
     return f"{_second(time_ms // 1000)}.{time_ms % 1000:03d}Z"
 
 
@@ -69,34 +68,37 @@ def _second(time_s: int) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def pretty_line(record: Record, *, width: int | None, colour: bool) -> str:
-    """One aligned line. On a narrow terminal the less telling columns go; `width` None: nothing is cut."""
-    if isinstance(record, ChatRecord):
-        word, paint = OUTCOMES.get(record.outcome, (record.outcome, "0"))  # type: ignore[call-overload]
-        if record.attempts > 1 and len(word) <= 4:
-            word += f", {record.attempts} tries"
-        subject, where = record.model, record.route
-        first, took = _took(record.first_token_ms), _took(record.duration_ms)
-        tokens = "" if record.tokens is None else f"{record.tokens} tok"
-        tail = record.preview or ""
-        if record.error:
-            tail = f"{record.error}: {tail}" if tail else record.error
+def pretty_line(activity: Activity, *, width: int | None, colour: bool) -> str:
+    """Return one aligned line of at most `width` columns; None cuts nothing.
+
+    On a narrow terminal the less important columns are left out.
+    """
+    if isinstance(activity, ChatActivity):
+        word, paint = OUTCOMES.get(activity.outcome, (activity.outcome, "0"))  # type: ignore[call-overload]
+        if activity.attempts > 1 and len(word) <= 4:
+            word += f", {activity.attempts} tries"
+        subject, where = activity.model, activity.route
+        first, took = _duration(activity.first_token_ms), _duration(activity.duration_ms)
+        tokens = "" if activity.tokens is None else f"{activity.tokens} tok"
+        tail = activity.preview or ""
+        if activity.error:
+            tail = f"{activity.error}: {tail}" if tail else activity.error
     else:
-        word, paint = record.score or _rating(record.value), "36"
-        subject, where = record.name, record.source_id.partition(":tr-")[0]
+        word, paint = activity.score or _rating(activity.value), "36"
+        subject, where = activity.name, activity.source_id.partition(":tr-")[0]
         first = took = tokens = ""
-        tail = record.comment or ""
-    # text, cells, right-aligned, ANSI style, rank: the highest goes first where there is no room
+        tail = activity.comment or ""
+    # text, columns, right-aligned, ANSI style, rank: where there is no room the highest rank is left out first
     narrow = width is not None and width < _WIDE
     columns = [
-        (clock(record.time), 8, False, "2", 0),
+        (clock(activity.time), 8, False, "2", 0),
         (word, 15, False, paint, 0),
         (subject, 16, False, "1", 1),
         (where, 20, False, "", 3),
         (first, 8, True, "2", 4),
         (took, 8, True, "", 2),
         (tokens, 10, True, "2", 5),
-        (f"tr-…{record.trace_id[-8:]}" if narrow else record.trace_id, 12 if narrow else 35, False, "2", 0),
+        (f"tr-…{activity.trace_id[-8:]}" if narrow else activity.trace_id, 12 if narrow else 35, False, "2", 0),
     ]
     if width is not None:
         text = min(len(tail), _MIN_TEXT)
@@ -109,7 +111,7 @@ def pretty_line(record: Record, *, width: int | None, colour: bool) -> str:
 
 
 def pretty_row(texts: Sequence[str], widths: Sequence[int]) -> str:
-    """A row of a table; what is too long for its column is cut."""
+    """Return a row of a table. A text that is too long for its column is cut."""
     return "  ".join(_fit(printable(text), cells) for text, cells in zip(texts, widths, strict=True)).rstrip()
 
 
@@ -118,7 +120,7 @@ def _cells(columns: list[tuple[str, int, bool, str, int]]) -> int:
 
 
 def _fit(text: str, cells: int, right: bool = False) -> str:
-    """Exactly that many columns of a terminal, cut with … where it is longer."""
+    """Return the text in exactly that many columns, cut with … if it is longer."""
     size = cell_len(text)
     if size > cells:
         return set_cell_size(text, cells - 1) + "…"
@@ -129,7 +131,7 @@ def _paint(text: str, style: str, colour: bool) -> str:
     return f"\x1b[{style}m{text}\x1b[0m" if colour and style and not text.isspace() else text
 
 
-def _took(ms: int | None) -> str:
+def _duration(ms: int | None) -> str:
     if ms is None:
         return "-"
     return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.2f} s" if ms < 100_000 else f"{ms / 60_000:.0f} min"

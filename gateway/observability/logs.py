@@ -1,8 +1,9 @@
-"""The log on stdout: JSON lines, or aligned ones where stdout is a terminal.
+"""The log on stdout: JSON lines, or aligned lines where stdout is a terminal. How a line looks is in lines.py.
 
-One line per finished chat and per rating, by `Logs.record`; all else by Python's logging, whose records `install`
-brings here: every module says `log = logging.getLogger(__name__)`. What was asked, answered or commented is never
-in it. A reader of stdout that stopped can't stop the gateway: a thread writes, and drops and counts when it is behind.
+`Logs.write_activity` writes one line for each finished chat and each rating. All other lines come through Python's
+logging: every module has `log = logging.getLogger(__name__)`, and `install` sends those records here. The log never
+has what was asked, answered or commented. If nobody reads stdout the gateway goes on: a thread writes, and when it is
+behind, lines are dropped and counted. Called by app.py.
 """
 
 from __future__ import annotations
@@ -21,18 +22,19 @@ import msgspec
 
 from gateway import __version__
 from gateway.config.schema import Config, Target
+from gateway.domain.activity import Activity, ChatActivity
 from gateway.domain.ids import now_ms
-from gateway.domain.trace import ChatRecord
-from gateway.observability.lines import Record, clock, json_line, pretty_line, printable, rfc3339
+from gateway.observability.lines import clock, json_line, pretty_line, printable, rfc3339
 
-_CODE = re.compile(r"[a-z0-9_]{1,64}")  # an error's code; its text could quote the prompt
-
-
+_CODE = re.compile(r"[a-z0-9_]{1,64}")  # an error's code; an error's message could quote the prompt
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 class Writer:
-    """Lines to a file descriptor by a thread of its own. `write` never waits; what doesn't fit is dropped."""
+    """Writes lines to a file descriptor, in a thread of its own. `write` never waits.
+
+    At most `limit` lines wait; further ones are dropped and counted.
+    """
 
     def __init__(self, fd: int = 1, limit: int = 10_000) -> None:
         self.dropped = 0
@@ -43,7 +45,7 @@ class Writer:
         self._thread.start()
 
     def write(self, line: str) -> None:
-        """Queue one line, without its newline."""
+        """Queue one line, which has no newline at its end."""
         if len(self._lines) >= self._limit or self._closing.is_set():
             self.dropped += 1
             return
@@ -52,7 +54,7 @@ class Writer:
             self._wake.set()
 
     def close(self, timeout_s: float = 2) -> None:
-        """Write what waits; give up on a reader that takes nothing for that long."""
+        """Write the lines that wait. Give up after `timeout_s` if nobody reads them."""
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout_s)
@@ -60,10 +62,11 @@ class Writer:
     def _run(self) -> None:
         while not self._closing.is_set() or self._lines:
             self._wake.wait()
-            # Lines gather a moment: a busy gateway wakes this thread 50 times a second, not once a line.
+            # Lines are collected for 20 ms, so that a busy gateway wakes this thread 50 times a second at most.
             self._closing.wait(0.02)
             self._wake.clear()
-            # Counted, since `write` goes on appending meanwhile; what waits stays in the queue till it is written.
+            # `write` may append meanwhile, so only the lines counted here are taken. They stay in the queue until they
+            # are written, and count towards the limit.
             lines = [self._lines[at] for at in range(len(self._lines))]
             written = self._put("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
             for _ in lines:
@@ -75,15 +78,15 @@ class Writer:
         while data:
             try:
                 data = data[os.write(self._fd, data) :]
-            except BlockingIOError:  # somebody made the descriptor non-blocking
+            except BlockingIOError:  # another process that shares the descriptor made it non-blocking
                 time.sleep(0.02)
-            except OSError:  # nobody reads it any more
+            except OSError:  # nobody reads it any longer
                 return False
         return True
 
 
 class Logs(logging.Handler):
-    """Chats, ratings, and the records of Python's logging, in one form."""
+    """Writes chats, ratings and the records of Python's logging, all in one format."""
 
     def __init__(self, writer: Writer, *, pretty: bool, colour: bool) -> None:
         super().__init__()
@@ -91,45 +94,45 @@ class Logs(logging.Handler):
 
     @classmethod
     def on_stdout(cls) -> Logs:
-        """Pretty on a terminal, JSON elsewhere; NO_COLOR is heard."""
+        """Return a log on stdout: aligned lines on a terminal, JSON otherwise. It respects NO_COLOR (no-color.org)."""
         terminal = os.isatty(1)
         return cls(Writer(1), pretty=terminal, colour=terminal and not os.environ.get("NO_COLOR"))
 
     @property
     def dropped(self) -> int:
-        """Lines that stdout didn't take."""
+        """Return the number of lines that were dropped."""
         return self._writer.dropped
 
     def install(self) -> None:
-        """Take the gateway's messages from INFO on, and everybody else's from WARNING on."""
+        """Receive the gateway's records from INFO on, and those of libraries from WARNING on."""
         root = logging.getLogger()
         root.addHandler(self)
         root.setLevel(logging.WARNING)
         logging.getLogger("gateway").setLevel(logging.INFO)
 
     def close(self) -> None:
-        """Write what waits, and leave Python's logging."""
+        """Write the lines that wait, and leave Python's logging."""
         logging.getLogger().removeHandler(self)
         self._writer.close()
         super().close()
 
     def plain(self, line: str) -> None:
-        """A line for people, as it is: the first ones at the start."""
+        """Write a line for people as it is, for example those at the start."""
         self._writer.write(line)
 
-    def record(self, record: Record) -> None:
-        """One finished chat, or one rating."""
+    def write_activity(self, activity: Activity) -> None:
+        """Write the line of one finished chat or one rating, without its content."""
         if self._pretty:
-            bare = _without_content(record)
+            bare = _without_content(activity)
             self._writer.write(pretty_line(bare, width=shutil.get_terminal_size().columns, colour=self._colour))
         else:
-            self._writer.write(json_line(_fields(record)))
+            self._writer.write(json_line(_fields(activity)))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One record of Python's logging."""
+        """Write one record of Python's logging; logging calls this."""
         try:
             message = record.getMessage()
-            trouble = logging.Formatter().formatException(record.exc_info) if record.exc_info else None
+            traceback = logging.Formatter().formatException(record.exc_info) if record.exc_info else None
         except Exception:
             self.handleError(record)
             return
@@ -138,44 +141,44 @@ class Logs(logging.Handler):
             paint = {"warning": "33", "error": "31", "critical": "31"}.get(level) if self._colour else None
             word = f"\x1b[{paint}m{level:<15}\x1b[0m" if paint else f"{level:<15}"
             self._writer.write(f"{clock(now_ms())}  {word}  {printable(message)}")
-            if trouble:
-                # Indented, since an error's text may have line ends, and look like a line of this log.
-                self._writer.write("\n".join(f"    {printable(line)}" for line in trouble.splitlines()))
+            if traceback:
+                # An error's text may have line breaks. Indented, its lines can't be mistaken for lines of this log.
+                self._writer.write("\n".join(f"    {printable(line)}" for line in traceback.splitlines()))
             return
         fields = {"time": rfc3339(now_ms()), "event": "log", "level": level, "logger": record.name, "message": message}
-        self._writer.write(json_line(fields | ({"exception": trouble} if trouble else {})))
+        self._writer.write(json_line(fields | ({"exception": traceback} if traceback else {})))
 
 
-def _without_content(record: Record) -> Record:
-    if isinstance(record, ChatRecord):
-        return msgspec.structs.replace(record, preview=None, error=_code(record.error))
-    return msgspec.structs.replace(record, comment=None)
+def _without_content(activity: Activity) -> Activity:
+    if isinstance(activity, ChatActivity):
+        return msgspec.structs.replace(activity, preview=None, error=_code(activity.error))
+    return msgspec.structs.replace(activity, comment=None)
 
 
-def _fields(record: Record) -> dict[str, Any]:
-    fields: dict[str, Any] = {"time": rfc3339(record.time)}
-    if isinstance(record, ChatRecord):
+def _fields(activity: Activity) -> dict[str, Any]:
+    fields: dict[str, Any] = {"time": rfc3339(activity.time)}
+    if isinstance(activity, ChatActivity):
         fields |= {
             "event": "chat",
-            "trace_id": record.trace_id,
-            "route": record.route,
-            "model": record.model,
-            "provider": record.provider,
-            "attempts": record.attempts,
-            "outcome": record.outcome,
-            "first_token_ms": record.first_token_ms,
-            "duration_ms": record.duration_ms,
-            "tokens": record.tokens,
-            "project": record.project,
+            "trace_id": activity.trace_id,
+            "route": activity.route,
+            "model": activity.model,
+            "provider": activity.provider,
+            "attempts": activity.attempts,
+            "outcome": activity.outcome,
+            "first_token_ms": activity.first_token_ms,
+            "duration_ms": activity.duration_ms,
+            "tokens": activity.tokens,
+            "project": activity.project,
         }
-        return fields | ({"error": error} if (error := _code(record.error)) else {})
+        return fields | ({"error": error} if (error := _code(activity.error)) else {})
     return fields | {
         "event": "rating",
-        "trace_id": record.trace_id,
-        "name": record.name,
-        "value": record.value,
-        "source_id": record.source_id,
-        "project": record.project,
+        "trace_id": activity.trace_id,
+        "name": activity.name,
+        "value": activity.value,
+        "source_id": activity.source_id,
+        "project": activity.project,
     }
 
 
@@ -184,20 +187,20 @@ def _code(error: str | None) -> str | None:
 
 
 def local_url(host: str, port: int) -> str:
-    """The address to try from this machine, for a server bound to `host`."""
+    """Return the URL at which this machine reaches a server that is bound to `host`."""
     host = _EVERYWHERE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def program() -> str:
-    """How to call this command from here: its name where it is on the PATH, else its file."""
+    """Return how to call this command: by its name if that is on the PATH, else by its file."""
     if shutil.which("gateway"):
         return "gateway"
     return "python -m gateway" if sys.argv[0].endswith("__main__.py") else os.path.relpath(sys.argv[0])
 
 
 def startup_lines(config: Config, url: str, keys_required: bool, version: str = __version__) -> list[str]:
-    """Where it listens, which models, which store, whether keys are needed, and a curl line to try."""
+    """Return the lines shown at the start: address, models, store, whether keys are needed, and a curl command."""
     models = []
     for name, model in config.models.items():
         targets = [target.target if isinstance(target, Target) else target for target in model.targets]
@@ -209,7 +212,7 @@ def startup_lines(config: Config, url: str, keys_required: bool, version: str = 
     if keys_required:
         keys = f"required: {program()} keys create --role chat"
     elif config.auth.require_keys == "never":
-        keys = "never required: whoever reaches this address may do anything"
+        keys = "never required: everybody who reaches this address may do anything"
     everywhere = ", and every other address of this machine" if config.server.host in _EVERYWHERE else ""
     key = ' -H "Authorization: Bearer $GATEWAY_KEY"' if keys_required else ""
     body = """'{"message": "Hello!"}'"""

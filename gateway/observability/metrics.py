@@ -1,6 +1,6 @@
-"""Prometheus metrics, in a registry of their own. Plain methods; who counts what, `app.py` wires.
+"""Prometheus metrics, in a registry of their own. app.py connects the methods with the parts that call them.
 
-Label values are bounded: a model that isn't configured, or a target that isn't named, counts as "other".
+The set of label values is bounded: a model or target that isn't configured counts as "other".
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.domain.activity import ChatActivity, RatingActivity
 from gateway.domain.messages import Usage
-from gateway.domain.trace import ChatRecord, RatingRecord
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
@@ -21,7 +21,7 @@ OTHER = "other"
 
 
 class Metrics:
-    """All the counters of one gateway. `models`, `targets`, `names`: the label values that are known beforehand."""
+    """The counters of one gateway. `models`, `targets` and `names` (of ratings) are the label values to tell apart."""
 
     def __init__(self, models: Iterable[str] = (), targets: Iterable[str] = (), names: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
@@ -41,23 +41,23 @@ class Metrics:
         self._checkpoints = counter("gateway_checkpoints", "Running answers whose text was kept.")
         self._resumes = counter("gateway_resumes", "Readers that came back.")
         self._connections = gauge("gateway_open_connections", "Open requests and sockets.", "kind")
-        # A label's look-up costs more than the count, so the children of the hot path are kept.
+        # Looking up labels costs more than counting, so the hot path keeps its children.
         self._hot: dict[tuple[str, str, str], tuple[Any, ...]] = {}
         self._http = self._connections.labels("http")
 
     def configure(self, models: Iterable[str], targets: Iterable[str], names: Iterable[str]) -> None:
-        """The label values to tell apart from now on; called again when the configuration changes."""
+        """Set the label values to tell apart. Called again when the configuration changes."""
         self._models, self._targets = frozenset(models), frozenset(targets)
         self._names = frozenset({"user_feedback", *names})
 
     def watch(self, name: str, text: str, read: Callable[[], float], *, counts: bool = False) -> None:
-        """A value that is read when it is asked for: `metrics.watch("gateway_running_streams", …, runs.__len__)`."""
+        """Register a value that `read` returns at each scrape: a gauge, or a counter if `counts`."""
         self.registry.register(_Watched(name, text, read, counts))
 
-    def chat(self, record: ChatRecord, usage: Usage | None) -> None:
-        """A chat finished."""
-        model = record.model if record.model in self._models else OTHER
-        key = (record.route, model, record.outcome)
+    def chat(self, activity: ChatActivity, usage: Usage | None) -> None:
+        """Count a finished chat."""
+        model = activity.model if activity.model in self._models else OTHER
+        key = (activity.route, model, activity.outcome)
         if (children := self._hot.get(key)) is None:
             children = self._hot[key] = (
                 self._requests.labels(*key),
@@ -68,61 +68,61 @@ class Metrics:
             )
         requests, duration, first_token, prompt, completion = children
         requests.inc()
-        duration.observe(record.duration_ms / 1000)
-        if record.first_token_ms is not None:
-            first_token.observe(record.first_token_ms / 1000)
+        duration.observe(activity.duration_ms / 1000)
+        if activity.first_token_ms is not None:
+            first_token.observe(activity.first_token_ms / 1000)
         if usage is not None:
             prompt.inc(max(0, usage.prompt_tokens))
             completion.inc(max(0, usage.completion_tokens))
 
-    def rating(self, record: RatingRecord) -> None:
-        """A rating or a retraction was committed."""
-        kind = {None: "retracted", True: "positive", False: "negative"}
-        what = kind[record.value] if record.value is None or isinstance(record.value, bool) else "value"
-        self._ratings.labels(record.name if record.name in self._names else OTHER, what).inc()
+    def rating(self, activity: RatingActivity) -> None:
+        """Count a committed rating or retraction."""
+        kinds = {None: "retracted", True: "positive", False: "negative"}
+        kind = kinds[activity.value] if activity.value is None or isinstance(activity.value, bool) else "value"
+        self._ratings.labels(activity.name if activity.name in self._names else OTHER, kind).inc()
 
     def refused(self, status: int) -> None:
-        """A request was refused before it got a trace."""
+        """Count a request that was refused before it had a trace."""
         self._refused.labels(str(status)).inc()
 
     def attempt(self, target: str, result: str) -> None:
-        """A provider was called; `result` is "ok", "cancelled" or an error's code."""
+        """Count a call to a provider. `result` is "ok", "cancelled" or an error's code."""
         self._attempts.labels(target if target in self._targets else OTHER, result).inc()
 
     def cooldown(self, target: str) -> None:
-        """A target was set aside for a while."""
+        """Count a target that was put into cooldown."""
         self._cooldowns.labels(target if target in self._targets else OTHER).inc()
 
     def merged(self, count: int = 1) -> None:
-        """A reader that was behind got several log entries as one event."""
+        """Count events that merged several log entries for a reader that was behind."""
         self._merges.inc(count)
 
     def send_timeout(self) -> None:
-        """A client took nothing for `send_timeout_s`."""
+        """Count a client that took nothing for `send_timeout_s`, and was dropped."""
         self._send_timeouts.inc()
 
     def heartbeat(self) -> None:
-        """A comment or ping went out on an idle stream."""
+        """Count a comment or ping on an idle stream."""
         self._heartbeats.inc()
 
     def checkpoint(self, count: int = 1) -> None:
-        """So many running answers were checkpointed."""
+        """Count running answers whose text was checkpointed."""
         self._checkpoints.inc(count)
 
     def resumed(self) -> None:
-        """A reader came back."""
+        """Count a reader that resumed."""
         self._resumes.inc()
 
     def opened(self, kind: str) -> None:
-        """A request ("http") or socket ("websocket") began."""
+        """Count a request (`kind` "http") or a socket ("websocket") as open."""
         (self._http if kind == "http" else self._connections.labels(kind)).inc()
 
     def closed(self, kind: str) -> None:
-        """It ended."""
+        """Count a request or socket as closed."""
         (self._http if kind == "http" else self._connections.labels(kind)).dec()
 
     def render(self) -> bytes:
-        """Prometheus' text format; its content type is CONTENT_TYPE."""
+        """Return all metrics in Prometheus' text format, whose content type is CONTENT_TYPE."""
         return generate_latest(self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

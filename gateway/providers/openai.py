@@ -25,14 +25,14 @@ _MAX_EMBEDDING_BYTES = 67_108_864
 
 
 class OpenAIProvider:
-    """One base URL and its key. Connections are kept alive and shared by all calls; there is no limit on them."""
+    """One base URL and its key. All calls share the connections of `client`, whose number has no limit."""
 
     def __init__(self, config: ProviderConfig) -> None:
         base, key = config.base_url.rstrip("/"), config.api_key
         address = urlsplit(base)
         self.private = [text for text in (key, address.netloc, address.hostname) if text and len(text) > 2]
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        self._client = Client(base, headers | ({"Authorization": f"Bearer {key}"} if key else {}))
+        self.client = Client(base, headers | ({"Authorization": f"Bearer {key}"} if key else {}))
 
     async def chat(self, call: Call, sink: Sink) -> None:
         """See providers.base.Provider."""
@@ -59,7 +59,7 @@ class OpenAIProvider:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.close()
+        await self.client.close()
 
     async def _post(
         self,
@@ -79,7 +79,7 @@ class OpenAIProvider:
             refused = status, headers, _Text(_MAX_ERROR_BYTES)
             return refused[2]
 
-        await self._client.post(path, accept, msgspec.json.encode(fields), answered, connect_timeout_s)
+        await self.client.post(path, accept, msgspec.json.encode(fields), answered, connect_timeout_s)
         if refused is not None:
             status, headers, body = refused
             raise _refusal(status, headers, body.data[:_MAX_ERROR_BYTES].decode("utf-8", "replace"))

@@ -12,7 +12,8 @@ from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from gateway.domain.trace import Assessment, ChatRecord, Checkpoint, RatingRecord, Span, Trace, TraceEnd, TraceStart
+from gateway.domain.activity import Activity
+from gateway.domain.trace import Assessment, Checkpoint, Span, Trace, TraceEnd, TraceStart
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -157,9 +158,7 @@ class KeyStore(Protocol):
 
 
 class OpsStore(Protocol):
-    async def recent(
-        self, since_ms: int, limit: int = 1000, *, errors: bool = False
-    ) -> list[ChatRecord | RatingRecord]:
+    async def recent(self, since_ms: int, limit: int = 1000, *, errors: bool = False) -> list[Activity]:
         """What finished or was rated at or after `since_ms`: the newest `limit`, oldest first."""
 
     def ping(self) -> Awaitable[None]:
@@ -182,7 +181,7 @@ class OpsStore(Protocol):
 
 
 class ScriptStore(Protocol):
-    """Runs scripts of its callers' choice: for subjects that only one package knows, such as MLflow's."""
+    """Runs scripts of its callers' choice: for subjects that only one package knows."""
 
     def write(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """As one transaction in the write queue."""

@@ -95,7 +95,7 @@ class Recorder:
             finish_reason=self._reason(outcome),
             error_code=code,
             error_message=message,
-            model=last.model if last else None,
+            answered_model=last.model if last else None,
             provider=last.provider if last else None,
             usage=self._usage or self._estimate(),
             usage_estimated=self._usage is None and self._frames > 0,
@@ -126,8 +126,8 @@ class Recorder:
             "gateway.outcome": end.outcome.value,
             "gateway.config_hash": start.config_hash,
         }
-        if end.model:
-            root["gen_ai.response.model"] = end.model
+        if end.answered_model:
+            root["gen_ai.response.model"] = end.answered_model
         if end.finish_reason:
             root["gen_ai.response.finish_reasons"] = [end.finish_reason]
         if end.usage:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from gateway.config.current import Current
 from gateway.config.schema import Streaming
 from gateway.domain.trace import Checkpoint, Outcome
 from gateway.errors import GatewayError, Unavailable
@@ -43,10 +44,10 @@ class Kept(msgspec.Struct, frozen=True):
 class Runs:
     """The registry. `count` tells the metrics what the sweep did: heartbeats, send_timeouts, checkpoints."""
 
-    def __init__(self, store: TraceStore, limits: Streaming, count: Callable[[str], None]) -> None:
+    def __init__(self, store: TraceStore, current: Current, count: Callable[[str], None]) -> None:
         self.running: dict[str, Run] = {}
         self.draining = False
-        self.limits = limits
+        self._current = current
         self._store = store
         self._count = count
         self._kept: OrderedDict[str, Kept] = OrderedDict()
@@ -55,6 +56,10 @@ class Runs:
         self._replays: set[Reader] = set()  # of logs whose run is over
         self._saving: asyncio.Task[None] | None = None
         self._turn = self._added = 0
+
+    @property
+    def _config(self) -> Streaming:
+        return self._current.value.streaming
 
     def add(self, run: Run) -> None:
         """Raises Unavailable while the server drains."""
@@ -67,11 +72,11 @@ class Runs:
         """The run is over: keep it for a while if somebody may come back for it."""
         self.running.pop(run.trace_id, None)
         self._leaving.add(run.log)
-        if run.replayable and run.end is not None and self.limits.resume_window_s > 0:
+        if run.replayable and run.end is not None and self._config.resume_window_s > 0:
             kept = Kept(run.log, run.owner, asyncio.get_running_loop().time())
             self._kept[run.trace_id] = kept
             self._kept_bytes += kept.size
-            while self._kept_bytes > self.limits.replay_max_bytes:
+            while self._kept_bytes > self._config.replay_max_bytes:
                 self._forget()
 
     async def forget(self, trace_ids: Iterable[str]) -> bool:
@@ -129,7 +134,7 @@ class Runs:
         self._leaving = {log for log in self._leaving if log.readers}
         for reader in self._read_on():
             self._look_at(reader, now)
-        while self._kept and next(iter(self._kept.values())).ended < now - self.limits.resume_window_s:
+        while self._kept and next(iter(self._kept.values())).ended < now - self._config.resume_window_s:
             self._forget()
         if self._saving is None or self._saving.done():
             self._turn = (self._turn + 1) % _TURNS
@@ -137,12 +142,12 @@ class Runs:
 
     def _look_at(self, reader: Reader, now: float) -> None:
         if reader.sending_since is not None:
-            if reader.sending_since < now - self.limits.send_timeout_s and reader.drop is not None:
+            if reader.sending_since < now - self._config.send_timeout_s and reader.drop is not None:
                 self._count("send_timeouts")
                 reader.drop()
         elif reader.pushed:
             reader.pushed, reader.idle_since = False, now
-        elif reader.waiting and reader.idle_since < now - self.limits.heartbeat_s:
+        elif reader.waiting and reader.idle_since < now - self._config.heartbeat_s:
             self._count("heartbeats")
             reader.idle_since = now  # not every reader sends something when it is nudged
             reader.nudge()

@@ -13,69 +13,69 @@ from gateway.errors import NotFound
 from gateway.streaming.reader import Reader
 from gateway.streaming.run import Owner, Run
 from gateway.web.chat import begin
-from gateway.web.exchange import Exchange
+from gateway.web.request import Request
 from gateway.web.stream import SSE, attended, send_data
 from gateway.wire import ai_sdk
 
 
-async def chat(x: Exchange) -> None:
+async def chat(request: Request) -> None:
     """POST /api/chat."""
-    request = ai_sdk.decode_chat(await x.json_body(), x.header(b"traceparent"))
-    run, reader = await begin(x, request, resumable=True)
+    chat_request = ai_sdk.decode_chat(await request.json_body(), request.header(b"traceparent"))
+    run, reader = await begin(request, chat_request, resumable=True)
     try:
-        await _send(x, run, reader)
+        await _send(request, run, reader)
     finally:
         run.detach(reader)
 
 
-async def resume(x: Exchange) -> None:
+async def resume(request: Request) -> None:
     """GET /api/chat/{id}/stream: the running answer from its beginning on; 204 where none is."""
-    run = await _running(x)
+    run = await _running(request)
     if run is None:
-        await x.no_content()
+        await request.no_content()
         return
     reader = run.attach()
     try:
         await asyncio.shield(run.begun)
-        x.trace_id = run.trace_id
-        x.services.metrics.resumed()
-        await _send(x, run, reader)
+        request.trace_id = run.trace_id
+        request.services.metrics.resumed()
+        await _send(request, run, reader)
     finally:
         run.detach(reader)
 
 
-async def stop(x: Exchange) -> None:
+async def stop(request: Request) -> None:
     """POST /api/chat/{id}/stop: stop the running answer; that there is none is no error."""
-    run = await _running(x)
+    run = await _running(request)
     reply: dict[str, Any] = {"status": "success", "trace_id": None, "outcome": None}
     if run is not None:
         run.cancel(Outcome.STOPPED)
         await run.wait()
-        x.trace_id = run.trace_id
+        request.trace_id = run.trace_id
         reply |= {"trace_id": run.trace_id, "outcome": run.end.outcome if run.end else None}
-    await x.reply(reply)
+    await request.reply(reply)
 
 
-async def _running(x: Exchange) -> Run | None:
+async def _running(request: Request) -> Run | None:
     """The newest running answer of the caller's chat. NotFound where the chat is another user's."""
-    chat_id, principal = x.path_params["session_id"], x.principal
-    session = await x.services.store.get_session(principal.project, chat_id)
-    if session is not None and session.user_id not in (None, principal.user_id or x.query_dict().get("user_id")):
+    chat_id, principal = request.path_params["session_id"], request.principal
+    session = await request.services.store.get_session(principal.project, chat_id)
+    if session is not None and session.user_id not in (None, principal.user_id or request.query_dict().get("user_id")):
         raise NotFound("There is no such chat.")
     owner = Owner(principal.project, principal.key_id)
-    for run in reversed(x.services.chat.runs.running.values()):
+    for run in reversed(request.services.chat.runs.running.values()):
         if run.log.started.session_id == chat_id and run.owner == owner:
             principal.check_trace(run.trace_id)
             return run
     return None
 
 
-async def _send(x: Exchange, run: Run, reader: Reader) -> None:
+async def _send(request: Request, run: Run, reader: Reader) -> None:
     """The whole stream."""
     log, wire = run.log, ai_sdk.UIMessageStream()
-    async with attended(x, reader):
-        await x.head(200, SSE, ai_sdk.HEADERS)
-        if write := x.extension("gateway.push"):
+    async with attended(request, reader):
+        await request.head(200, SSE, ai_sdk.HEADERS)
+        if write := request.extension("gateway.push"):
 
             def push(text: bytes, _: bytes, __: int) -> bool:
                 data = wire.text(text)
@@ -91,5 +91,5 @@ async def _send(x: Exchange, run: Run, reader: Reader) -> None:
                 if await reader.wait():
                     continue
                 data = ai_sdk.HEARTBEAT
-            await send_data(x, reader, data, more=more)
+            await send_data(request, reader, data, more=more)
             data = b""

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from gateway.web.exchange import Exchange
+from gateway.web.request import Request
+from gateway.web.responses import JSONResponse, Response
 from gateway.wire.chat_body import convert, decode_fields
 
 
-async def models(x: Exchange) -> None:
-    """GET /v1/models: the declared ones."""
+async def models(request: Request) -> Response:
+    """List the declared models."""
     data = [
         {"id": name, "object": "model", "created": 0, "owned_by": "feedback-gateway"}
-        for name in x.services.config.models
+        for name in request.services.config.models
     ]
-    await x.reply({"object": "list", "data": data})
+    return JSONResponse({"object": "list", "data": data})
 
 
-async def embeddings(x: Exchange) -> None:
-    """POST /v1/embeddings: the provider's reply as it is."""
-    fields = decode_fields(await x.json_body())
+async def embeddings(request: Request) -> Response:
+    """Return the provider's embeddings as they are."""
+    fields = decode_fields(await request.json_body())
     name = convert(bytes(fields.pop("model", b"null")), str | None, "model")
-    router = x.services.chat.settings.router
+    router = request.services.chat.settings.router
     _, model = router.model(name)
-    await x.reply(await router.embed(model, fields))
+    return Response(await router.embed(model, fields), media_type="application/json")

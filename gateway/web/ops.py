@@ -13,46 +13,47 @@ from gateway.erasure import Wanted
 from gateway.errors import Forbidden, StoreUnavailable, Unauthorized, Unavailable
 from gateway.observability.feed import Lost
 from gateway.observability.metrics import CONTENT_TYPE
-from gateway.web.exchange import Exchange
+from gateway.web.request import Request
+from gateway.web.responses import JSONResponse, Response
 
 
-async def healthz(x: Exchange) -> None:
-    """GET /healthz: the process answers."""
-    await x.reply({"status": "ok"})
+async def healthz(request: Request) -> Response:
+    """Say that the process answers."""
+    return JSONResponse({"status": "ok"})
 
 
-async def readyz(x: Exchange) -> None:
-    """GET /readyz: a write commits, and the server is not draining."""
-    if x.services.chat.runs.draining:
+async def readyz(request: Request) -> Response:
+    """Say that a write commits and the server is not draining. Raise Unavailable, StoreUnavailable."""
+    if request.services.chat.runs.draining:
         raise Unavailable("The server is shutting down.")
     try:
         async with asyncio.timeout(5):
-            await x.services.store.ping()
+            await request.services.store.ping()
     except TimeoutError:
         raise StoreUnavailable("The store takes too long.") from None
-    await x.reply({"status": "ready"})
+    return JSONResponse({"status": "ready"})
 
 
-async def metrics(x: Exchange) -> None:
-    """GET /metrics, in Prometheus' text format."""
-    await x.reply(x.services.metrics.render(), content_type=CONTENT_TYPE.encode())
+async def metrics(request: Request) -> Response:
+    """Return the metrics in Prometheus' text format."""
+    return Response(request.services.metrics.render(), media_type=CONTENT_TYPE)
 
 
-async def config(x: Exchange) -> None:
-    """GET /config: models, dimensions with their scales, whether this caller needs a key."""
-    settings = x.services.config
+async def config(request: Request) -> Response:
+    """Return the models, the dimensions with their scales, and whether this caller needs a key."""
+    settings = request.services.config
     dimensions = {
         name: {"options": d.options} if d.options is not None else {"min": d.min, "max": d.max}
         for name, d in settings.feedback.dimensions.items()
     }
-    default, _ = x.services.chat.settings.router.model(None)
-    keyless = [header for header in x.headers if header[0] != b"authorization"]
+    default, _ = request.services.chat.settings.router.model(None)
+    keyless = [header for header in request.raw_headers if header[0] != b"authorization"]
     try:
-        x.services.door.admit(keyless, x.client_host)
+        request.services.authenticator.authenticate(keyless, request.client_host)
         key_required = False
     except (Unauthorized, Forbidden):
         key_required = True
-    await x.reply(
+    return JSONResponse(
         {
             "models": list(settings.models),
             "default_model": default,
@@ -63,35 +64,30 @@ async def config(x: Exchange) -> None:
     )
 
 
-async def events(x: Exchange) -> None:
-    """GET /events: finished chats and ratings of the key's project as they happen, until the key ends."""
+async def events(request: Request) -> EventSourceResponse:
+    """Send finished chats and ratings of the key's project as they happen, until the key ends."""
 
     async def feed() -> AsyncIterator[ServerSentEvent]:
-        async for record in x.services.feed.subscribe():
-            if not x.services.door.keys.active(x.principal.key_id):
+        async for record in request.services.feed.subscribe():
+            if not request.services.authenticator.keys.active(request.principal.key_id):
                 return
-            if not isinstance(record, Lost) and record.project != x.principal.project:
+            if not isinstance(record, Lost) and record.project != request.principal.project:
                 continue
             name = msgspec.to_builtins(record)["event"]
             yield ServerSentEvent(msgspec.json.encode(record).decode(), event=name, sep="\n")
 
-    x.started = True
-    response = EventSourceResponse(
-        feed(),
-        ping=max(1, round(x.services.config.streaming.heartbeat_s)),
-        send_timeout=x.services.config.streaming.send_timeout_s,
-        sep="\n",
-        headers={name.decode(): value.decode() for name, value in x.response_headers(None)},
+    settings = request.services.config.streaming
+    return EventSourceResponse(
+        feed(), ping=max(1, round(settings.heartbeat_s)), send_timeout=settings.send_timeout_s, sep="\n"
     )
-    await response(x.scope, x.receive, x.send)
 
 
-async def erase_user(x: Exchange) -> None:
-    """DELETE /users/{user_id}: in the key's project. The reply follows the scrubbing of the file."""
-    wanted = Wanted(x.path_params["user_id"], x.principal.project)
-    await x.reply(await x.services.erasure.erase(wanted))
+async def erase_user(request: Request) -> Response:
+    """Erase a user in the key's project. The reply follows the purge of the file."""
+    wanted = Wanted(request.path_params["user_id"], request.principal.project)
+    return JSONResponse(await request.services.erasure.erase(wanted))
 
 
-async def openapi(x: Exchange) -> None:
-    """GET /openapi.json."""
-    await x.reply(x.services.openapi)
+async def openapi(request: Request) -> Response:
+    """Return the description of the API."""
+    return Response(request.services.openapi, media_type="application/json")

@@ -1,27 +1,27 @@
 """The web app at `/`: the built files of the package, and what is shown where there are none. Called by routes.py.
 
-Files whose name carries a hash are kept by browsers for ever; the page itself is asked for anew each time, so that an
+Files whose name carries a hash are kept by browsers for ever; browsers ask for the page itself each time, so that an
 upgrade shows at once.
 """
 
 from __future__ import annotations
 
 from gateway.errors import NotFound
-from gateway.web.exchange import Exchange
 from gateway.web.files import HTML, File
-from gateway.web.types import RawHeaders
+from gateway.web.request import Request
+from gateway.web.responses import Response
 
 # What a model says ends up on this page: nothing runs, and nothing is loaded, but the app's own files.
 _POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
-    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_SAFE: RawHeaders = [
-    (b"content-security-policy", _POLICY),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-]
+_SAFE = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
 _NOT_BUILT = b"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Feedback Gateway</title></head><body>
 <h1>Feedback Gateway</h1>
@@ -33,29 +33,26 @@ again, or run <code>npm ci &amp;&amp; npm run build:app</code> in <code>frontend
 """
 
 
-async def app(x: Exchange) -> None:
-    """GET /: the web app."""
-    file = x.services.pages.find("index.html")
+async def app(request: Request) -> Response:
+    """Return the web app's page."""
+    file = request.services.pages.find("index.html")
     if file is None:
-        await x.reply(_NOT_BUILT, content_type=HTML, extra=[*_SAFE, (b"cache-control", b"no-store")])
-    else:
-        await _send(x, file)
+        return Response(_NOT_BUILT, media_type=HTML, headers=_SAFE | {"Cache-Control": "no-store"})
+    return _response(request, file)
 
 
-async def asset(x: Exchange) -> None:
-    """GET /assets/{name}: one of its files."""
-    file = x.services.pages.find(x.path_params["name"])
-    if file is None or file.kind == HTML:
+async def asset(request: Request) -> Response:
+    """Return one of its files. Raise NotFound."""
+    file = request.services.pages.find(request.path_params["name"])
+    if file is None or file.media_type == HTML:
         raise NotFound("There is no such file.")
-    await _send(x, file)
+    return _response(request, file)
 
 
-async def _send(x: Exchange, file: File) -> None:
-    headers: RawHeaders = [*_SAFE, (b"cache-control", file.cache), (b"etag", file.etag), (b"vary", b"Accept-Encoding")]
-    if file.etag.decode() in (x.header(b"if-none-match") or ""):
-        await x.head(304, None, headers)
-        await x.send({"type": "http.response.body", "body": b""})
-    elif file.packed is not None and "gzip" in (x.header(b"accept-encoding") or ""):
-        await x.reply(file.packed, content_type=file.kind, extra=[*headers, (b"content-encoding", b"gzip")])
-    else:
-        await x.reply(file.body, content_type=file.kind, extra=headers)
+def _response(request: Request, file: File) -> Response:
+    headers = _SAFE | {"Cache-Control": file.cache, "ETag": file.etag, "Vary": "Accept-Encoding"}
+    if file.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if file.gzipped is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(file.gzipped, media_type=file.media_type, headers=headers | {"Content-Encoding": "gzip"})
+    return Response(file.body, media_type=file.media_type, headers=headers)

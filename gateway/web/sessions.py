@@ -9,21 +9,24 @@ import msgspec
 from gateway.chat import stored_parts
 from gateway.domain.answer import answer_text
 from gateway.errors import NotFound
-from gateway.web.exchange import Exchange
+from gateway.web.request import Request
+from gateway.web.responses import JSONResponse, Response
 
 
-async def session(x: Exchange) -> None:
-    """GET /sessions/{session_id}: the turns with their traces and this rater's ratings."""
-    session_id, principal = x.path_params["session_id"], x.principal
-    user_id = principal.user_id or x.query_dict().get("user_id")
+async def session(request: Request) -> Response:
+    """Return the turns of a conversation with their traces and this rater's ratings."""
+    session_id, principal = request.path_params["session_id"], request.principal
+    user_id = principal.user_id or request.query_dict().get("user_id")
     if principal.token is not None:  # it knows its trace, and that trace its session
-        trace = await x.services.store.get_trace(principal.project, principal.token.trace_id)
+        trace = await request.services.store.get_trace(principal.project, principal.token.trace_id)
         if trace is None or trace.session_id != session_id:
             raise NotFound("There is no such session.")
         if user_id == f"anonymous:{trace.trace_id}":
             user_id = None  # of each turn it is the anonymous rater
-    traces = await x.services.chat.conversation(principal.project, user_id, session_id)
-    ratings = await x.services.store.feedback_of(x.principal.project, [trace.trace_id for trace in traces], user_id)
+    traces = await request.services.chat.conversation(principal.project, user_id, session_id)
+    ratings = await request.services.store.feedback_of(
+        request.principal.project, [trace.trace_id for trace in traces], user_id
+    )
     turns = []
     for trace in traces:
         turn: dict[str, Any] = {
@@ -35,7 +38,7 @@ async def session(x: Exchange) -> None:
             "message": _last_question(trace.request) or trace.request_preview,
             "response": answer_text(stored_parts(trace)) if trace.response else trace.response_preview,
             "error": trace.error_message,
-            "feedback_token": x.services.chat.token(principal, trace.trace_id, user_id),
+            "feedback_token": request.services.authenticator.tokens.issue(principal, trace.trace_id, user_id).text,
             "feedback": [
                 {
                     "assessment_id": rating.assessment_id,
@@ -48,7 +51,7 @@ async def session(x: Exchange) -> None:
             ],
         }
         turns.append(turn)
-    await x.reply({"session_id": session_id, "turns": turns})
+    return JSONResponse({"session_id": session_id, "turns": turns})
 
 
 def _last_question(request: str | None) -> Any:

@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
+from starlette.types import Receive, Scope, Send
 
-from gateway.access.keys import Principal
+from gateway.access.principal import Principal
 from gateway.domain.events import Done, Failed
 from gateway.domain.trace import Outcome
 from gateway.errors import BadRequest, Conflict, Forbidden, GatewayError, InvalidValue, NotFound, TooManyRequests
@@ -23,7 +24,7 @@ from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
 from gateway.streaming.run import Run
 from gateway.web.chat import trace_id_of
-from gateway.web.types import Receive, Scope, Send, Services
+from gateway.web.types import Services
 from gateway.wire import native
 from gateway.wire.chat_body import Id, convert, decode_fields
 
@@ -73,7 +74,7 @@ class Socket:
                 if not in_time():
                     await self.close(TOO_FAST, "Too many frames.")
                     break
-                if not self._services.door.keys.active(self._principal.key_id):
+                if not self._services.authenticator.keys.active(self._principal.key_id):
                     await self.close(POLICY, "The API key of this socket has ended.")
                     break
                 await self._frame(message)
@@ -106,7 +107,7 @@ class Socket:
         host = client[0] if client else None
         self._address = services.limits.arrive(headers, host)
         query = parse_qs(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        principal = services.door.admit_socket(headers, host, query.get("ticket", [None])[0])
+        principal = services.authenticator.authenticate_socket(headers, host, query.get("ticket", [None])[0])
         services.limits.request(principal.key_id, self._address, principal.requests_per_minute)
         return principal
 
@@ -116,7 +117,9 @@ class Socket:
         One that was opened from a web page reaches without a token what was asked on it, and nothing else.
         """
         if (token := fields.pop("feedback_token", None)) is not None:
-            return self._services.door.by_token(convert(bytes(token), str, "feedback_token"), self._principal)
+            return self._services.authenticator.from_token(
+                convert(bytes(token), str, "feedback_token"), self._principal
+            )
         trace_id = convert(bytes(fields.get("trace_id", b"null")), str | None, "trace_id")
         if self._principal.role == "publishable" and trace_id not in self._asked:
             raise Forbidden("Send the feedback_token that came with the answer.")

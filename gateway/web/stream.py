@@ -14,7 +14,7 @@ from gateway.domain.events import Done, Failed, Terminal
 from gateway.errors import GatewayError
 from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
-from gateway.web.exchange import PIECE_BYTES, ClientGone, Exchange, until_gone
+from gateway.web.request import PIECE_BYTES, ClientGone, Request, until_gone
 from gateway.wire import native, openai
 
 SSE = b"text/event-stream; charset=utf-8"
@@ -24,9 +24,9 @@ SSE_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 class attended:
     """While the client is there. Raises ClientGone when it leaves or is dropped; a dropped one is cut off."""
 
-    def __init__(self, x: Exchange, reader: Reader) -> None:
-        self._x, self._reader = x, reader
-        self._left: Any = x.extension("gateway.gone")
+    def __init__(self, request: Request, reader: Reader) -> None:
+        self._request, self._reader = request, reader
+        self._left: Any = request.extension("gateway.gone")
         self._watch: asyncio.Future[None] | None = None  # on a server that can't call
         self._timer = asyncio.timeout(None)  # ends the loop from outside
 
@@ -34,7 +34,7 @@ class attended:
         await self._timer.__aenter__()
         self._reader.drop = self._end
         if self._left is None:
-            self._watch = asyncio.ensure_future(until_gone(self._x.receive))
+            self._watch = asyncio.ensure_future(until_gone(self._request.receive))
             self._watch.add_done_callback(self._end)
         else:
             self._left.add(self._end)
@@ -58,7 +58,7 @@ class attended:
                 await asyncio.gather(self._watch, return_exceptions=True)
         if isinstance(error, OSError):  # TimeoutError is one; else it is how an ASGI 2.4 server says that it left
             if not gone:
-                self._x.abort()
+                self._request.abort()
                 await asyncio.sleep(0)  # lets the server see that the connection is gone
             raise ClientGone from None
 
@@ -67,11 +67,11 @@ class attended:
             self._timer.reschedule(asyncio.get_running_loop().time())
 
 
-async def send_events(x: Exchange, log: EventLog, reader: Reader) -> None:
+async def send_events(request: Request, log: EventLog, reader: Reader) -> None:
     """The native stream, from the reader's cursor to the terminal event."""
-    async with attended(x, reader):
-        await x.head(200, SSE, SSE_HEADERS)
-        if write := x.extension("gateway.push"):
+    async with attended(request, reader):
+        await request.head(200, SSE, SSE_HEADERS)
+        if write := request.extension("gateway.push"):
             reader.push = lambda text, _, position: write(native.TOKEN % (position, text))
         data, more = native.CONNECTED, True
         while more:
@@ -82,20 +82,20 @@ async def send_events(x: Exchange, log: EventLog, reader: Reader) -> None:
                 if await reader.wait():
                     continue
                 data = native.HEARTBEAT
-            await send_data(x, reader, data, more=more)
+            await send_data(request, reader, data, more=more)
             data = b""
 
 
-async def send_raw(x: Exchange, log: EventLog, reader: Reader, end: Callable[[Terminal], bytes]) -> None:
+async def send_raw(request: Request, log: EventLog, reader: Reader, end: Callable[[Terminal], bytes]) -> None:
     """OpenAI's stream: the provider's frames, then `end`. A failure before the first frame is an HTTP error."""
-    async with attended(x, reader):
-        if write := x.extension("gateway.push"):
+    async with attended(request, reader):
+        if write := request.extension("gateway.push"):
             reader.push = lambda _, raw, __: write(raw)
         more = True
         while more:
             data = reader.read_raw()
             if log.closed is not None:
-                if isinstance(log.closed, Failed) and not x.started and not data:
+                if isinstance(log.closed, Failed) and not request.started and not data:
                     raise as_error(log.closed)
                 data += end(log.closed)
                 more = False
@@ -103,30 +103,30 @@ async def send_raw(x: Exchange, log: EventLog, reader: Reader, end: Callable[[Te
                 if await reader.wait():
                     continue
                 data = openai.HEARTBEAT
-            if not x.started:
-                await x.head(200, SSE, SSE_HEADERS)
-            await send_data(x, reader, data, more=more)
+            if not request.started:
+                await request.head(200, SSE, SSE_HEADERS)
+            await send_data(request, reader, data, more=more)
 
 
-async def send_data(x: Exchange, reader: Reader, data: bytes, *, more: bool) -> None:
+async def send_data(request: Request, reader: Reader, data: bytes, *, more: bool) -> None:
     """All of `data`, piece by piece, each watched by the sweep while the client doesn't take it."""
     loop = asyncio.get_running_loop()
     for at in range(0, len(data), PIECE_BYTES):
         reader.sending_since = loop.time()
-        await x.send({"type": "http.response.body", "body": data[at : at + PIECE_BYTES], "more_body": True})
+        await request.send({"type": "http.response.body", "body": data[at : at + PIECE_BYTES], "more_body": True})
     if not more:  # a server waits for the client before a write, not after: this one waits for the last
         reader.sending_since = loop.time()
-        await x.send({"type": "http.response.body", "body": b""})
+        await request.send({"type": "http.response.body", "body": b""})
     reader.sending_since = None
     reader.idle_since = loop.time()
     reader.sent()
     if reader.merged:
-        x.services.metrics.merged(reader.take_merged())
+        request.services.metrics.merged(reader.take_merged())
 
 
-async def wait_whole(x: Exchange, log: EventLog, reader: Reader) -> tuple[Terminal, bytes]:
+async def wait_whole(request: Request, log: EventLog, reader: Reader) -> tuple[Terminal, bytes]:
     """The end of a plain answer, and its raw body. Raises the error that it ended in, or ClientGone."""
-    async with attended(x, reader):
+    async with attended(request, reader):
         raw = b""
         while True:
             if reader.raw:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from gateway.access.authenticator import TICKET_S
-from gateway.web.exchange import Exchange
+from gateway.web.request import Request
+from gateway.web.responses import JSONResponse, Response
 from gateway.wire import native
 
 
-async def ws_ticket(x: Exchange) -> None:
-    """POST /chat/ws-ticket: for a browser, which can't send a key when it opens a WebSocket."""
-    body = await x.body()
+async def ws_ticket(request: Request) -> Response:
+    """Give a ticket to a browser, which can't send a key when it opens a WebSocket."""
+    body = await request.body()
     if body:
-        x.require_json()
+        request.require_json()
     wanted = native.decode_ticket(body) if body else native.TicketRequest()
-    ticket = x.services.door.issue_ticket(x.principal, x.headers, wanted.user_id)
-    await x.reply(native.TicketReply(ticket, TICKET_S))
+    ticket = request.services.authenticator.issue_ticket(request.principal, request.raw_headers, wanted.user_id)
+    return JSONResponse(native.TicketReply(ticket, TICKET_S))

@@ -1,15 +1,13 @@
-"""ASGI's shapes, and what handlers share."""
+"""What the composition root hands to the handlers, and the shape of raw headers."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
 import msgspec
 
-from gateway.access.authenticator import Door
+from gateway.access.authenticator import Authenticator
 from gateway.access.limits import Limits
 from gateway.chat import Chat
+from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.erasure import Erasure
 from gateway.feedback.service import Feedback
@@ -18,20 +16,18 @@ from gateway.observability.metrics import Metrics
 from gateway.storage.engine import Store
 from gateway.web.files import Pages
 
-Scope = MutableMapping[str, Any]
-ASGIMessage = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[ASGIMessage]]
-Send = Callable[[ASGIMessage], Awaitable[None]]
 RawHeaders = list[tuple[bytes, bytes]]
 
 
 class Services(msgspec.Struct, frozen=True):
-    """What the composition root made; a handler gets it with each exchange."""
+    """What the composition root made; a handler gets it with each request."""
 
+    current: Current
+    limits: Limits
     chat: Chat
     feedback: Feedback
     store: Store
-    door: Door
+    authenticator: Authenticator
     metrics: Metrics
     feed: Feed
     openapi: bytes
@@ -41,9 +37,4 @@ class Services(msgspec.Struct, frozen=True):
     @property
     def config(self) -> Config:
         """The configuration in force, as last reloaded."""
-        return self.chat.settings.config
-
-    @property
-    def limits(self) -> Limits:
-        """What callers may ask for."""
-        return self.chat.limits
+        return self.current.value

@@ -1,11 +1,14 @@
-"""The door: tickets and their time, keys that end, and the order in which credentials count."""
+"""The authenticator: tickets and their time, keys that end, and the order in which credentials count."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.access.authenticator import MOST_TICKETS, TICKET_S, Door
-from gateway.access.keys import KEYLESS, KeyRing, Principal, new_key
+from gateway.access.authenticator import MOST_TICKETS, TICKET_S, Authenticator
+from gateway.access.keys import KeyRing, new_key
+from gateway.access.principal import KEYLESS, Principal
+from gateway.access.tokens import Tokens
+from gateway.config.current import Current
 from gateway.config.schema import Auth, Config
 from gateway.domain import ids
 from gateway.errors import Forbidden, InvalidValue, Unauthorized, Unavailable
@@ -14,8 +17,8 @@ HERE = [(b"host", b"localhost:8000")]
 PAGE = (b"origin", b"https://shop.example")
 
 
-def make(*records: object, auth: Auth | None = None) -> Door:
-    return Door(KeyRing(records), lambda: Config(auth=auth or Auth()), "127.0.0.1", "stored")  # type: ignore[arg-type]
+def make(*records: object, auth: Auth | None = None) -> Authenticator:
+    return Authenticator(KeyRing(records), Tokens(("stored",), 60), Current(Config(auth=auth or Auth())))  # type: ignore[arg-type]
 
 
 def bearer(key: str) -> tuple[bytes, bytes]:
@@ -24,71 +27,73 @@ def bearer(key: str) -> tuple[bytes, bytes]:
 
 def test_a_ticket_is_over_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a minute; those before it are forgotten when the next one is made."""
-    door, now = make(), 1000.0
+    authenticator, now = make(), 1000.0
     monkeypatch.setattr("gateway.access.authenticator.time.monotonic", lambda: now)
-    early, late = door.issue_ticket(KEYLESS, HERE), door.issue_ticket(KEYLESS, HERE)
+    early, late = authenticator.issue_ticket(KEYLESS, HERE), authenticator.issue_ticket(KEYLESS, HERE)
     now += TICKET_S - 1
-    assert door.admit_socket(HERE, None, early) is KEYLESS
+    assert authenticator.authenticate_socket(HERE, None, early) is KEYLESS
     now += 1
     with pytest.raises(Unauthorized):
-        door.admit_socket(HERE, None, late)
+        authenticator.authenticate_socket(HERE, None, late)
     for _ in range(MOST_TICKETS):
-        door.issue_ticket(KEYLESS, HERE)
+        authenticator.issue_ticket(KEYLESS, HERE)
     with pytest.raises(Unavailable):
-        door.issue_ticket(KEYLESS, HERE)
+        authenticator.issue_ticket(KEYLESS, HERE)
     now += TICKET_S
-    assert door.issue_ticket(KEYLESS, HERE)
+    assert authenticator.issue_ticket(KEYLESS, HERE)
 
 
 def test_a_ticket_ends_with_its_key() -> None:
     """A key that was revoked meanwhile opens no socket."""
     secret, record = new_key("chat")
-    door = make(record)
-    ticket = door.issue_ticket(door.admit([bearer(secret)], None), HERE)
-    door.keys.refresh([])
+    authenticator = make(record)
+    ticket = authenticator.issue_ticket(authenticator.authenticate([bearer(secret)], None), HERE)
+    authenticator.keys.refresh([])
     with pytest.raises(Unauthorized):
-        door.admit_socket(HERE, None, ticket)
+        authenticator.authenticate_socket(HERE, None, ticket)
 
 
 def test_a_key_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """And with it the feedback tokens of its chats."""
     now = ids.now_ms()
     secret, record = new_key("chat", expires=now + 5000)
-    door = make(record)
-    token = door.tokens.issue("default", "tr-" + "a" * 32, "ada", record.key_id)
-    assert door.admit([bearer(secret)], None).key_id == record.key_id
-    assert door.admit([bearer(token)], None).user_id == "ada"
+    authenticator = make(record)
+    token = authenticator.tokens.issue(authenticator.keys.find(secret), "tr-" + "a" * 32, "ada").text
+    assert authenticator.authenticate([bearer(secret)], None).key_id == record.key_id
+    assert authenticator.authenticate([bearer(token)], None).user_id == "ada"
     monkeypatch.setattr("gateway.access.keys.now_ms", lambda: now + 5000)
     for said in (secret, token):
         with pytest.raises(Unauthorized):
-            door.admit([bearer(said)], None)
+            authenticator.authenticate([bearer(said)], None)
 
 
 def test_a_token_counts_where_it_is_good_for_something() -> None:
     """In its own header beside a key on a route that takes tokens; on others it says who an earlier visitor was."""
     secret, record = new_key("chat", origins=["https://shop.example"])
-    door = make(record)
-    token = door.tokens.issue("default", "tr-" + "a" * 32, "ada", record.key_id)
+    authenticator = make(record)
+    token = authenticator.tokens.issue(authenticator.keys.find(secret), "tr-" + "a" * 32, "ada").text
     headers = [bearer(secret), PAGE, (b"x-feedback-token", token.encode())]
-    assert door.admit(headers, None, ("chat", "token")).role == "token"
-    chatting = door.admit(headers, None, ("chat", "publishable"))
+    assert authenticator.authenticate(headers, None, ("chat", "token")).role == "token"
+    chatting = authenticator.authenticate(headers, None, ("chat", "publishable"))
     assert (chatting.role, chatting.user_id, chatting.token) == ("publishable", "ada", None)
-    assert door.admit([*HERE, headers[2]], None, ("chat",)) is KEYLESS
+    assert authenticator.authenticate([*HERE, headers[2]], None, ("chat",)) is KEYLESS
 
 
 def test_a_publishable_key_is_bound_to_origins() -> None:
     """Exactly those: no other scheme, port, subdomain or case."""
     secret, record = new_key("chat", origins=["https://shop.example"])
-    door = make(record)
+    authenticator = make(record)
     for origin in (
         None, "http://shop.example", "https://shop.example:443", "https://a.shop.example", "https://shop.example.evil",
         "HTTPS://SHOP.EXAMPLE", "null", "", "https://shop.example, https://evil.example",
     ):  # fmt: skip
         headers = [bearer(secret), *([(b"origin", origin.encode())] if origin is not None else [])]
         with pytest.raises(Forbidden):
-            door.admit(headers, None, ("publishable",))
+            authenticator.authenticate(headers, None, ("publishable",))
     with pytest.raises(Forbidden):
-        door.admit([bearer(secret), (b"origin", b"https://evil.example"), PAGE][:2], None, ("publishable",))
+        authenticator.authenticate(
+            [bearer(secret), (b"origin", b"https://evil.example"), PAGE][:2], None, ("publishable",)
+        )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +116,7 @@ def test_good_origins(origin: str) -> None:
 
 def test_a_publishable_key_only_chats() -> None:
     """There is no admin's key for a web page."""
-    with pytest.raises(InvalidValue, match="only chats"):
+    with pytest.raises(InvalidValue, match="must have the role chat"):
         new_key("admin", origins=["https://a.example"])
 
 
@@ -121,19 +126,19 @@ def test_one_origin_at_a_time() -> None:
     evil = (b"origin", b"https://evil.example")
     for headers in ([bearer(secret), evil, PAGE], [bearer(secret), PAGE, evil]):
         with pytest.raises(Forbidden):
-            make(record).admit(headers, None, ("publishable",))
+            make(record).authenticate(headers, None, ("publishable",))
 
 
 def test_principals_compare() -> None:
     """Whoever came by a key has what the key has."""
     secret, record = new_key("review", "shop", "desk", requests_per_minute=7)
-    assert make(record).admit([bearer(secret)], None) == Principal(record.key_id, "review", "shop", "desk", 7)
+    assert make(record).authenticate([bearer(secret)], None) == Principal(record.key_id, "review", "shop", "desk", 7)
 
 
 def test_who_has_nothing_hears_what_opens_the_route() -> None:
     """A page that rates has a feedback token, not a key."""
-    door = make(new_key("chat")[1])
+    authenticator = make(new_key("chat")[1])
     with pytest.raises(Unauthorized, match="X-Feedback-Token"):
-        door.admit([], "203.0.113.9", roles=("chat", "token"))
-    with pytest.raises(Unauthorized, match=r"gw-sk-…$"):
-        door.admit([], "203.0.113.9")
+        authenticator.authenticate([], "203.0.113.9", roles=("chat", "token"))
+    with pytest.raises(Unauthorized, match=r"gw-sk-….$"):
+        authenticator.authenticate([], "203.0.113.9")

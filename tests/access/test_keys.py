@@ -1,4 +1,4 @@
-"""Keys, the door for keyless callers, roles."""
+"""Keys, the authenticator for keyless callers, roles."""
 
 from __future__ import annotations
 
@@ -7,25 +7,21 @@ import re
 
 import pytest
 
-from gateway.access.authenticator import Door
-from gateway.access.keys import (
-    KEYLESS,
-    KeyRing,
-    Principal,
-    is_loopback,
-    keys_required,
-    new_key,
-    origin_allowed,
-    require,
-)
-from gateway.config.schema import Auth, Config
+from gateway.access.address import is_loopback
+from gateway.access.authenticator import Authenticator
+from gateway.access.keys import KeyRing, new_key
+from gateway.access.local import keys_required, origin_allowed
+from gateway.access.principal import KEYLESS, Principal, require
+from gateway.access.tokens import Tokens
+from gateway.config.current import Current
+from gateway.config.schema import Auth, Config, Server
 from gateway.errors import Forbidden, InvalidValue, Unauthorized
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound here
 LOCAL = [(b"host", b"localhost:8000")]
 
 
-def door(
+def caller(
     headers: list[tuple[bytes, bytes]],
     *,
     ring: KeyRing | None = None,
@@ -33,7 +29,8 @@ def door(
     bound: str = "127.0.0.1",
     client: str | None = "127.0.0.1",
 ) -> Principal:
-    return Door(ring or KeyRing(), lambda: Config(auth=auth or Auth()), bound, "k").admit(headers, client)
+    config = Config(auth=auth or Auth(), server=Server(host=bound))
+    return Authenticator(ring or KeyRing(), Tokens(("k",), 60), Current(config)).authenticate(headers, client)
 
 
 def bearer(token: str) -> tuple[bytes, bytes]:
@@ -62,7 +59,7 @@ def test_a_key_opens_the_door_from_anywhere() -> None:
     """Role, project and name are the record's, and the use is noted once taken."""
     secret, record = new_key("review", "shop", "desk")
     ring = KeyRing([record])
-    found = door([bearer(secret), (b"host", b"example.com")], ring=ring, bound=EVERYWHERE, client="8.8.8.8")
+    found = caller([bearer(secret), (b"host", b"example.com")], ring=ring, bound=EVERYWHERE, client="8.8.8.8")
     assert found == Principal(record.key_id, "review", "shop", "desk")
     assert list(ring.take_used()) == [record.key_id]
     assert ring.take_used() == {}
@@ -76,7 +73,7 @@ def test_a_revoked_key_is_forgotten_at_the_refresh() -> None:
     ring.refresh([type(record)(**{f: getattr(record, f) for f in record.__struct_fields__} | {"revoked": 1})])
     assert len(ring) == 0
     with pytest.raises(Unauthorized, match="not valid"):
-        door([bearer(secret), *LOCAL], ring=ring)
+        caller([bearer(secret), *LOCAL], ring=ring)
 
 
 @pytest.mark.parametrize("scheme", [b"bearer", b"BEARER", b"Bearer "])
@@ -84,7 +81,7 @@ def test_the_scheme_is_read_in_any_case(scheme: bytes) -> None:
     """RFC 9110 has it so."""
     secret, record = new_key("chat")
     headers = [(b"authorization", scheme + b" " + secret.encode())]
-    assert door(headers, ring=KeyRing([record])).key_id == record.key_id
+    assert caller(headers, ring=KeyRing([record])).key_id == record.key_id
 
 
 @pytest.mark.parametrize(
@@ -92,7 +89,7 @@ def test_the_scheme_is_read_in_any_case(scheme: bytes) -> None:
 )
 def test_keyless_callers_of_this_machine_come_in(host: bytes) -> None:
     """auto, bound to loopback, a local Host, no proxy: admin of the default project."""
-    assert door([(b"user-agent", b"curl"), (b"host", host), (b"accept", b"*/*")]) is KEYLESS
+    assert caller([(b"user-agent", b"curl"), (b"host", host), (b"accept", b"*/*")]) is KEYLESS
     assert (KEYLESS.role, KEYLESS.project, KEYLESS.key_id) == ("admin", "default", None)
 
 
@@ -102,14 +99,14 @@ def test_keyless_callers_of_this_machine_come_in(host: bytes) -> None:
 def test_another_host_keeps_the_door_closed(host: bytes) -> None:
     """A page whose name was pointed at 127.0.0.1 does not get in."""
     with pytest.raises(Unauthorized):
-        door([(b"host", host)])
+        caller([(b"host", host)])
 
 
 @pytest.mark.parametrize("headers", [[], [*LOCAL, (b"host", b"example.com")]])
 def test_no_host_or_two_keep_it_closed(headers: list[tuple[bytes, bytes]]) -> None:
     """Whoever looks at only one of two would see another one than the proxy did."""
     with pytest.raises(Unauthorized):
-        door(headers)
+        caller(headers)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +116,7 @@ def test_no_host_or_two_keep_it_closed(headers: list[tuple[bytes, bytes]]) -> No
 def test_a_proxy_on_the_same_machine_keeps_it_closed(name: str) -> None:
     """Any forwarding header says that the caller may be anywhere."""
     with pytest.raises(Unauthorized):
-        door([*LOCAL, (name.encode(), b"x")])
+        caller([*LOCAL, (name.encode(), b"x")])
 
 
 @pytest.mark.parametrize(
@@ -133,44 +130,44 @@ def test_a_proxy_on_the_same_machine_keeps_it_closed(name: str) -> None:
 def test_keys_are_required_elsewhere(auth: Auth, bound: str, client: str) -> None:
     """always; another address; a client that isn't on this machine."""
     with pytest.raises(Unauthorized, match="required"):
-        door(LOCAL, auth=auth, bound=bound, client=client)
+        caller(LOCAL, auth=auth, bound=bound, client=client)
 
 
 def test_never_lets_everybody_in() -> None:
     """It had to be written out."""
-    assert door([(b"host", b"x"), (b"via", b"y")], auth=Auth(require_keys="never"), bound=EVERYWHERE) is KEYLESS
+    assert caller([(b"host", b"x"), (b"via", b"y")], auth=Auth(require_keys="never"), bound=EVERYWHERE) is KEYLESS
 
 
 def test_a_socket_without_an_address_is_local() -> None:
     """A Unix socket has no client address."""
-    assert door(LOCAL, client=None) is KEYLESS
+    assert caller(LOCAL, client=None) is KEYLESS
 
 
 @pytest.mark.parametrize("token", ["sk-anything", "none", ""])
 def test_what_openai_clients_must_send_is_ignored(token: str) -> None:
     """A bearer that isn't one of ours neither opens nor closes."""
-    assert door([bearer(token), *LOCAL]) is KEYLESS
+    assert caller([bearer(token), *LOCAL]) is KEYLESS
     with pytest.raises(Unauthorized):
-        door([bearer(token), *LOCAL], auth=Auth(require_keys="always"))
+        caller([bearer(token), *LOCAL], auth=Auth(require_keys="always"))
 
 
 def test_basic_is_no_bearer() -> None:
     """Another scheme is as good as none."""
-    assert door([(b"authorization", b"Basic Z3ctc2s="), *LOCAL]) is KEYLESS
+    assert caller([(b"authorization", b"Basic Z3ctc2s="), *LOCAL]) is KEYLESS
 
 
 @pytest.mark.parametrize("token", ["gw-sk-wrong", "gw-", "gw-sk-\xe9"])
 def test_a_wrong_key_is_refused_even_here(token: str) -> None:
     """Who shows a key means it."""
     with pytest.raises(Unauthorized) as caught:
-        door([bearer(token), *LOCAL])
+        caller([bearer(token), *LOCAL])
     assert caught.value.code == "invalid_api_key"
 
 
 def test_two_keys_are_refused() -> None:
     """Nobody knows which one was meant."""
-    with pytest.raises(Unauthorized, match="one Authorization"):
-        door([bearer("a"), bearer("b"), *LOCAL])
+    with pytest.raises(Unauthorized, match="Send one Authorization"):
+        caller([bearer("a"), bearer("b"), *LOCAL])
 
 
 @pytest.mark.parametrize(
@@ -185,7 +182,7 @@ def test_two_keys_are_refused() -> None:
 def test_whether_keys_are_required_at_all(setting: str, bound: str, required: bool) -> None:
     """What the start needs to know."""
     auth = Auth(require_keys=setting)  # type: ignore[arg-type]
-    assert keys_required(auth, bound) is required
+    assert keys_required(Config(auth=auth, server=Server(host=bound))) is required
 
 
 def test_roles() -> None:

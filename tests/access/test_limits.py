@@ -9,6 +9,7 @@ import pytest
 
 from gateway.access import limits as module
 from gateway.access.limits import Buckets, Limits
+from gateway.config.current import Current
 from gateway.config.schema import Config, Server
 from gateway.config.schema import Limits as Settings
 from gateway.errors import InvalidValue, TooManyRequests, Unavailable
@@ -24,7 +25,12 @@ class Clock:
 
 
 def made(clock: Clock | None = None, proxies: tuple[str, ...] = (), **settings: Any) -> Limits:
-    return Limits(configured(proxies, **settings), clock or Clock())
+    return Limits(Current(configured(proxies, **settings)), clock or Clock())
+
+
+def reloadable(clock: Clock, **settings: Any) -> tuple[Limits, Current]:
+    current = Current(configured(**settings))
+    return Limits(current, clock), current
 
 
 def configured(proxies: tuple[str, ...] = (), **settings: Any) -> Config:
@@ -108,16 +114,16 @@ def test_no_limit_is_no_limit() -> None:
 def test_a_reload_counts_on() -> None:
     """Another limit is in force at once, whether more or less; what was used stays used."""
     clock = Clock()
-    limits = made(clock, requests_per_minute=10)
+    limits, current = reloadable(clock, requests_per_minute=10)
     assert taken(limits, 20) == 10
-    limits.configure(configured(requests_per_minute=1000))
+    current.replace(configured(requests_per_minute=1000))
     assert taken(limits, 20) == 0  # all was used a moment ago
     clock.now += 6
     assert taken(limits, 1000) == 100
-    limits.configure(configured(requests_per_minute=1))
+    current.replace(configured(requests_per_minute=1))
     clock.now += 60
     assert taken(limits, 20) == 1
-    limits.configure(configured())
+    current.replace(configured())
     assert taken(limits, 20) == 20
 
 
@@ -207,7 +213,7 @@ def test_streams_of_one_address() -> None:
     """So many at once, whatever keys it bears."""
     limits = made(streams_per_address=2)
     releases = [limits.stream(key, "192.0.2.1") for key in ("key-1", None)]
-    with pytest.raises(TooManyRequests, match="one address"):
+    with pytest.raises(TooManyRequests, match="this address"):
         limits.stream("key-2", "192.0.2.1")
     limits.stream("key-2", "192.0.2.2")
     releases[1]()
@@ -247,13 +253,13 @@ def test_ratings_of_one_token() -> None:
 def test_frames_of_one_socket() -> None:
     """Five seconds' worth at once, then so many a second."""
     clock = Clock()
-    limits = made(clock, socket_messages_per_s=10)
+    limits, current = reloadable(clock, socket_messages_per_s=10)
     passes, other = limits.frames(), limits.frames()
     assert [passes() for _ in range(60)].count(True) == 50
     assert other()
     clock.now += 1
     assert [passes() for _ in range(60)].count(True) == 10
-    limits.configure(configured(socket_messages_per_s=0))
+    current.replace(configured(socket_messages_per_s=0))
     assert passes()
 
 

@@ -11,11 +11,13 @@ import string
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.tokens import MAX_CHARS, FeedbackToken, Tokens, asserted_user
+from gateway.access.principal import KEYLESS, FeedbackToken
+from gateway.access.tokens import MAX_CHARS, Tokens, asserted_user
 from gateway.domain import ids
 from gateway.errors import Unauthorized
 
@@ -25,7 +27,8 @@ LETTERS = string.ascii_letters + string.digits + "-_.="
 
 
 def issued(tokens: Tokens, rater: str = "u", **fields: Any) -> str:
-    return tokens.issue("default", TRACE, rater, fields.get("key_id"), fields.get("names", ()))
+    principal = msgspec.structs.replace(KEYLESS, key_id=fields.get("key_id"))
+    return tokens.issue(principal, TRACE, rater, fields.get("names", ())).text
 
 
 def taken(tokens: Tokens, text: str) -> bool:
@@ -44,7 +47,7 @@ def test_a_token_says_what_was_put_in(rater: str, names: list[str], key_id: str 
     except UnicodeEncodeError:
         return
     tokens = Tokens(["k"], 60)
-    text = tokens.issue("default", TRACE, rater, key_id, tuple(names))
+    text = issued(tokens, rater, key_id=key_id, names=tuple(names))
     found = tokens.read(text)
     assert (found.project, found.trace_id, found.rater) == ("default", TRACE, rater)
     assert (found.names, found.key_id) == (tuple(names), key_id)
@@ -127,6 +130,29 @@ def test_tokens_are_compared_as_they_are_read() -> None:
     found = Tokens(["k"], 60).read(issued(Tokens(["k"], 60), key_id="key-1"))
     assert isinstance(found, FeedbackToken)
     assert len(issued(Tokens(["k"], 60), "anonymous:" + TRACE, key_id="key-" + "0" * 16)) < 300
+
+
+def test_a_token_says_when_it_ends() -> None:
+    """What issues it tells the same as what reads it; without an end it is 0."""
+    for ttl_s in (60, 0):
+        tokens = Tokens(["k"], ttl_s)
+        token = tokens.issue(KEYLESS, TRACE, "u")
+        assert token.expires == tokens.read(token.text).expires
+        assert bool(token.expires) == bool(ttl_s)
+
+
+def test_a_token_for_nobody_is_for_the_anonymous_rater() -> None:
+    """Of its trace, so that two of them never meet."""
+    tokens = Tokens(["k"], 60)
+    assert tokens.read(tokens.issue(KEYLESS, TRACE, None).text).rater == f"anonymous:{TRACE}"
+
+
+def test_a_token_given_for_a_token_opens_no_more_names() -> None:
+    """Else the one could be exchanged for a better one."""
+    tokens = Tokens(["k"], 60)
+    narrow = tokens.read(issued(tokens, names=("tone",)))
+    rater = msgspec.structs.replace(KEYLESS, role="token", token=narrow)
+    assert tokens.read(tokens.issue(rater, TRACE, "u").text).names == ("tone",)
 
 
 # user assertions

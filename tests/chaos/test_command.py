@@ -45,5 +45,5 @@ async def test_a_port_in_use_is_one_line_and_exit_1() -> None:
     _, said = await process.communicate()
     await server.close()
     assert process.returncode == 1
-    assert said.decode().startswith("cannot listen on 127.0.0.1:")
+    assert said.decode().startswith("Cannot listen on 127.0.0.1:")
     assert said.count(b"\n") == 1

@@ -131,11 +131,13 @@ def run(tmp_path: Path, *args: str) -> Any:
 
 
 def test_bad_usage(tmp_path: Path) -> None:
-    """An unknown case and a missing target are said, with exit 2."""
+    """An unknown case, a missing target and one that is no URL are reported, with exit 2."""
     unknown = run(tmp_path, "--target", "http://127.0.0.1:1", "--only", "nonsense")
     missing = run(tmp_path)
-    assert (unknown.returncode, missing.returncode) == (2, 2)
-    assert "no such case" in unknown.stderr
+    no_urls = [run(tmp_path, "--target", target) for target in ("127.0.0.1:9000", "http://127.0.0.1:x")]
+    assert {ran.returncode for ran in (unknown, missing, *no_urls)} == {2}
+    assert all("must be an http:// or https:// URL" in ran.stderr for ran in no_urls)
+    assert "There is no such case" in unknown.stderr
     assert "--target" in missing.stderr
 
 
@@ -144,7 +146,7 @@ def test_a_gateway_that_isnt_there(tmp_path: Path) -> None:
     ran = run(tmp_path, "--target", f"http://127.0.0.1:{free_port()}", "--port", "0")
     assert ran.returncode == 1
     assert "base_url http://127.0.0.1:" in ran.stderr
-    assert "the chaos upstream wasn't asked" in ran.stderr
+    assert "The chaos upstream wasn't asked" in ran.stderr
 
 
 async def test_the_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:

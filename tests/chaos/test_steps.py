@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from gateway.chaos import case_for
-from gateway.chaos.case import LAST_CHUNK, SSE_HEAD, Ask, Step
+from gateway.chaos.case import LAST_CHUNK, SSE_HEAD, ChaosRequest, Step
 from gateway.providers.demo import Reply
 
 
 def steps(model: str, *, stream: bool = True) -> list[Step]:
     case = case_for(model)
     assert case is not None
-    ask = Ask(model=model, attempt=1, include_usage=False, reply=Reply(model, reply_id="x", created=1))
-    return list((case.stream if stream else case.plain).script(ask))
+    request = ChaosRequest(model=model, attempt=1, include_usage=False, reply=Reply(model, reply_id="x", created=1))
+    return list((case.stream if stream else case.plain).script(request))
 
 
 def writes(model: str, *, stream: bool = True) -> list[bytes]:

@@ -11,6 +11,7 @@ import pytest
 from gateway import erasure
 from gateway.cli import erase as command
 from gateway.cli.erase import erase
+from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.erasure import ASKED, Erased, Erasure, Wanted
 from gateway.errors import GatewayError
@@ -104,7 +105,7 @@ async def test_a_server_that_goes_away(tmp_path: Path, monkeypatch: pytest.Monke
 async def test_a_server_that_cannot(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its reason is the command's."""
     monkeypatch.setattr(erasure, "POLL_S", 0.01)
-    follows = asyncio.create_task(Erasure(store, None, Config).follow_notes())
+    follows = asyncio.create_task(Erasure(store, None, Current(Config())).follow_notes())
     try:
         with pytest.raises(GatewayError, match="1 to 250 characters"):
             await erase(store.path, Config(), Wanted(""))

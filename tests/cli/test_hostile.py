@@ -30,10 +30,10 @@ from gateway.observability.logs import Logs, Writer
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.cli.conftest import chat, rate
 from tests.conftest import StartGateway
+from tests.support.activities import chat as chat_record
+from tests.support.activities import rating as rating_record
 from tests.support.hostile_text import NASTIES
 from tests.support.http_client import ask, call
-from tests.support.records import chat as chat_record
-from tests.support.records import rating as rating_record
 
 COLOURS = re.compile(r"\x1b\[\d{1,2}(;\d{1,2})*m")
 SURROGATE = "half \ud800 a character"  # can't be stored; a record on its way may hold one
@@ -169,8 +169,8 @@ def test_a_log_line(nasty: str, pretty: bool) -> None:
     """A chat, a rating, and a message of Python's logging with a traceback: each is what it is, and no more."""
     read, write = os.pipe()
     logs = Logs(Writer(write), pretty=pretty, colour=pretty)
-    logs.record(chat_record(model=nasty, error=nasty, preview=nasty))
-    logs.record(rating_record(nasty, rater=nasty, comment=nasty))
+    logs.write_activity(chat_record(model=nasty, error=nasty, preview=nasty))
+    logs.write_activity(rating_record(nasty, rater=nasty, comment=nasty))
     try:
         raise ValueError(nasty)
     except ValueError:

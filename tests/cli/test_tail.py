@@ -17,14 +17,14 @@ import msgspec
 import pytest
 
 from gateway.cli import tail
+from gateway.domain.activity import Activity
 from gateway.domain.ids import new_assessment_id, new_span_id, new_trace_id, now_ms
 from gateway.domain.trace import Assessment, Outcome, TraceEnd, TraceStart
 from gateway.errors import GatewayError
 from gateway.observability.feed import Lost
-from gateway.observability.lines import Record
 from gateway.storage.engine import FeedbackWrite
 from gateway.storage.sqlite.engine import SQLiteStore
-from tests.support.records import TRACE, chat, rating
+from tests.support.activities import TRACE, chat, rating
 
 
 class Terminal(io.StringIO):
@@ -150,7 +150,7 @@ async def until(out: io.StringIO, lines: int) -> None:
 )
 def test_what_is_left_out(errors: bool, feedback: bool, wanted: list[int]) -> None:
     """--errors: what ended in state ERROR, and outcomes nobody knows; --feedback: ratings; both: both."""
-    records: list[Record] = [chat(), chat(outcome="interrupted"), chat(outcome="novel"), rating()]
+    records: list[Activity] = [chat(), chat(outcome="interrupted"), chat(outcome="novel"), rating()]
     chosen = printer(io.StringIO(), errors=errors, feedback=feedback)
     assert [at for at, record in enumerate(records) if chosen.wants(record)] == wanted
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.load import config_hash, find_config, load, masked
+from gateway.config.load import find_config, load
 from gateway.config.schema import Config, ConfigError, Secret, Target
+from gateway.config.show import config_hash, masked
 
 ENV = {"UNRELATED": "1", "GATEWAY_KEY": "gw-sk-x", "GATEWAY_PORT_8000_TCP": "tcp://10.0.0.1"}
 
@@ -237,3 +238,30 @@ def test_a_secret_is_not_shown_by_repr() -> None:
     config = load(None, {"OPENAI_API_KEY": "sk-secret"})
     assert "sk-secret" not in repr(config)
     assert repr(Secret("x")) == "'***'"
+
+
+OVERRIDES = {"$.server.port": 3, "$.store.url": "sqlite:///x.db"}
+
+
+def test_overrides_beat_the_environment_and_the_file(tmp_path: Path) -> None:
+    """The command line's values stand above all; a section that the file doesn't have is made."""
+    path = tmp_path / "config.toml"
+    path.write_text("[server]\nport = 1\ndrain_s = 7")
+    config = load(path, {"GATEWAY_SERVER__PORT": "2"}, OVERRIDES)
+    assert (config.server.port, config.server.drain_s, config.store.url) == (3, 7, "sqlite:///x.db")
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "message"),
+    [
+        ("", {"$.server.host": ""}, "command line: $.server.host: is empty: 0.0.0.0 is every address"),
+        ("server = 3", {"$.server.port": 3}, "$.server: a table is expected"),
+    ],
+)
+def test_overrides_are_checked(tmp_path: Path, text: str, overrides: dict[str, object], message: str) -> None:
+    """What the command line got wrong is said to be its; a table that is none is the file's fault."""
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path, {}, overrides)
+    assert str(caught.value).endswith(message)

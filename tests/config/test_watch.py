@@ -10,19 +10,27 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.current import Current
 from gateway.config.load import load
 from gateway.config.schema import Config
 from gateway.config.watch import watch
 
 
 class Watched:
-    """A watcher on a real file, and what it reported."""
+    """A watcher on a real file, and the configurations it put in force."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.configs, self.news = path, list[Config](), asyncio.Event()
         self.trouble: Exception | None = None
+        self.current = Current(self.load())
+        self.current.subscribe(self._on_change)
+        self.configs.clear()
+        self.news.clear()
 
-    def on_change(self, config: Config) -> None:
+    def load(self) -> Config:
+        return load(self.path, {})
+
+    def _on_change(self, config: Config) -> None:
         self.news.set()
         if self.trouble:
             raise self.trouble
@@ -40,7 +48,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     path = tmp_path / "config.toml"
     path.write_text("")
     seen = Watched(path)
-    task = asyncio.create_task(watch(path, load(path, {}), seen.on_change, {}, poll_s=0.01))
+    task = asyncio.create_task(watch(path, seen.load, seen.current, poll_s=0.01))
     await asyncio.sleep(0)
     yield seen
     task.cancel()
@@ -88,15 +96,17 @@ async def test_a_hangup_loads_at_once(watched: Watched, caplog: pytest.LogCaptur
 
 
 async def test_what_needs_a_restart_is_named(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
-    """The rest of the change is taken."""
+    """The rest of the change is taken; the address and the store in force stay those of the process."""
     watched.path.write_text('[server]\nport = 9\n[store]\nurl = "sqlite:///other.db"\n[streaming]\nheartbeat_s = 6')
-    assert (await watched.next()).streaming.heartbeat_s == 6
+    config = await watched.next()
+    assert config.streaming.heartbeat_s == 6
+    assert (config.server.port, config.store.url) == (8000, "sqlite:///gateway.db")
     assert "server.port needs a restart" in caplog.text
     assert "store needs a restart" in caplog.text
     assert "server.host" not in caplog.text
 
 
-async def test_a_failing_listener_does_not_end_the_watch(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_subscriber_does_not_end_the_watch(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged, and the next change comes through."""
     watched.trouble = RuntimeError("boom")
     watched.path.write_text("[streaming]\nheartbeat_s = 7")
@@ -110,7 +120,7 @@ async def test_a_failing_listener_does_not_end_the_watch(watched: Watched, caplo
 async def test_without_a_file_only_a_hangup_counts(caplog: pytest.LogCaptureFixture) -> None:
     """Nothing to look at, nothing goes wrong."""
     caplog.set_level("INFO")
-    task = asyncio.create_task(watch(None, load(None, {}), lambda _: None, {}, poll_s=0.01))
+    task = asyncio.create_task(watch(None, Config, Current(Config()), poll_s=0.01))
     await asyncio.sleep(0.03)
     os.kill(os.getpid(), signal.SIGHUP)
     await until(lambda: "nothing changed" in caplog.text)

@@ -107,7 +107,7 @@ async def drain(directory: Path, model: str, drain_s: float, *, streams: int = 2
 
 
 async def _newcomers_are_refused(gateway: GatewayProcess) -> None:
-    """It listens, is alive and not ready, and takes no chat by any door."""
+    """It listens, is alive and not ready, and takes no chat by any route."""
     port = gateway.port
     while (ready := await fetch(port, "GET", "/readyz")).status != 503:
         assert ready.status == 200

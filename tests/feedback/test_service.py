@@ -10,10 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.access.keys import KEYLESS, Principal
-from gateway.config.schema import Dimension
+from gateway.access.principal import KEYLESS, Principal
+from gateway.config.current import Current
+from gateway.config.schema import Config, Dimension
+from gateway.config.schema import Feedback as Declared
+from gateway.domain.activity import RatingActivity
 from gateway.domain.ids import new_span_id, new_trace_id, now_ms
-from gateway.domain.trace import RatingRecord, TraceStart
+from gateway.domain.trace import TraceStart
 from gateway.errors import InvalidValue, NotFound, StoreUnavailable
 from gateway.feedback.service import Feedback
 from gateway.storage.sqlite.engine import SQLiteStore
@@ -28,20 +31,26 @@ class Bench:
 
     def __init__(self, store: SQLiteStore) -> None:
         self.store = store
-        self.told: list[RatingRecord] = []
+        self.begun = 0  # traces so far: each a millisecond after the one before
+        self.told: list[RatingActivity] = []
         self.asked: list[str] = []
-        self.dimensions = {name: Dimension(min=1, max=5) for name in ("accuracy", "helpfulness")}
-        self.feedback = Feedback(store, lambda: self.dimensions, self.told.append, self.asked.append)
+        self.current = Current(Config())
+        self.declare({name: Dimension(min=1, max=5) for name in ("accuracy", "helpfulness")})
+        self.feedback = Feedback(store, self.current, self.told.append, self.asked.append)
+
+    def declare(self, dimensions: dict[str, Dimension]) -> None:
+        self.current.replace(Config(feedback=Declared(dimensions=dimensions)))
 
     async def trace(self, client_request_id: str | None = None) -> str:
         trace_id = new_trace_id()
+        self.begun += 1
         await self.store.begin_trace(
             TraceStart(
                 trace_id=trace_id,
                 root_span_id=new_span_id(),
                 project="default",
                 route="/chat",
-                request_time=now_ms(),
+                request_time=now_ms() + self.begun,
                 model="m",
                 session_id="s",
                 client_request_id=client_request_id,
@@ -160,7 +169,7 @@ async def test_detailed_is_all_or_nothing(bench: Bench) -> None:
 async def test_dimensions_of_the_moment(bench: Bench) -> None:
     """A reloaded configuration counts from the next rating on."""
     trace_id = await bench.trace()
-    bench.dimensions = {"tone": Dimension(options=("right",))}
+    bench.declare({"tone": Dimension(options=("right",))})
     reply = await bench.feedback.rate_detailed(KEYLESS, {"trace_id": trace_id, "tone": "right"}, None, None)
     assert reply.feedback_recorded == {"tone": "right"}
 
@@ -199,7 +208,7 @@ async def test_replay_of_detailed(bench: Bench) -> None:
     """A detailed rating is replayed whole, even where its scale was changed meanwhile."""
     trace_id = await bench.trace()
     first = await bench.feedback.rate_detailed(KEYLESS, {"trace_id": trace_id, "accuracy": "4"}, None, "k")
-    bench.dimensions = {"accuracy": Dimension(min=1, max=10)}
+    bench.declare({"accuracy": Dimension(min=1, max=10)})
     body = json.dumps({"trace_id": trace_id, "accuracy": 4}).encode()
     assert await bench.feedback.rate_detailed(KEYLESS, {}, body, "k") == first
     assert len(bench.told) == 1

@@ -1,7 +1,7 @@
 """What a team does with MLflow's client, and what it is answered, as JSON on stdout: `scenario.py TRACKING OPENAI`.
 
 A script of its own, in a process of its own, so that any release of the client can run it, against any server. It
-imports nothing of the gateway's. IDs and times are told by plain.py.
+imports nothing of the gateway's. tests/support/mlflow_answers.py makes its answers comparable.
 """
 
 from __future__ import annotations

@@ -10,8 +10,7 @@ from gateway.mlflow.scripts import datasets as mlflow_datasets
 from gateway.mlflow.scripts import experiments as mlflow_experiments
 from gateway.mlflow.scripts import runs as mlflow_runs
 from gateway.mlflow.scripts import traces as mlflow_traces
-from gateway.mlflow.scripts.datasets import Dataset, NewRecord
-from gateway.mlflow.scripts.runs import Run, RunValue
+from gateway.mlflow.values import Dataset, NewRecord, Run, RunValue
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import PROJECT, a_rating, a_start
 
@@ -46,7 +45,7 @@ async def test_tags_of_a_trace(store: SQLiteStore, monkeypatch: pytest.MonkeyPat
         await store.write(mlflow_traces.set_tag, PROJECT, start.trace_id, "b", "1")
     (stored,) = await store.read(mlflow_traces.get_infos(PROJECT, [start.trace_id]))
     assert stored.trace.tags == {"a": "2"}
-    assert await store.read(mlflow_traces.spans_of(PROJECT, ["tr-none"])) == {}
+    assert await store.read(mlflow_traces.get_spans_of(PROJECT, ["tr-none"])) == {}
 
 
 async def test_values_of_a_run(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:

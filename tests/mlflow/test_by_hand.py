@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.mlflow.conftest import V2, V3, Tracking
+from tests.support.mlflow_client import V2, V3, Tracking
 
 
 def test_runs_by_hand(tracking: Tracking) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.mlflow.conftest import V2, V3, Tracking
 from tests.support.http_client import call
+from tests.support.mlflow_client import V2, V3, Tracking
 
 HUMAN = {"source_type": "HUMAN", "source_id": "ann"}
 

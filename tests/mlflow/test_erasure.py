@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.erasure import Erasure, Wanted
-from gateway.mlflow.otlp import trace_of
+from gateway.mlflow.names import FINALIZED
 from gateway.mlflow.scripts.assessments import create_assessment
-from gateway.mlflow.scripts.datasets import Dataset, NewRecord, create_dataset, upsert_records
-from gateway.mlflow.scripts.traces import get_infos, save_artifact, save_info, save_spans, spans_of
+from gateway.mlflow.scripts.datasets import create_dataset, upsert_records
+from gateway.mlflow.scripts.traces import get_infos, get_spans_of, save_artifact, save_info, save_spans
+from gateway.mlflow.values import ClientSpans, ClientTrace, Dataset, NewRecord
 from gateway.mlflow.wire import otlp
-from gateway.mlflow.wire.traces import FINALIZED, ForeignTrace
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import PROJECT, a_rating, ask
 
@@ -22,7 +23,7 @@ async def test_nothing_of_ann_is_left(tmp_path: Path) -> None:
     """Tags, metadata, spans, files, copies in datasets, values of judges; the trace stays as a row of numbers."""
     store = await SQLiteStore.open(tmp_path / "g.db", own=True)
     try:
-        trace = ForeignTrace(
+        trace = ClientTrace(
             trace_id=ID,
             experiment_id="0",
             request_time=1,
@@ -39,7 +40,7 @@ async def test_nothing_of_ann_is_left(tmp_path: Path) -> None:
             b'"name":"annika","attributes":[{"key":"q","value":{"stringValue":"annika"}}]}]}]}]}' % ID[3:].encode()
         )
         ((trace_id, spans),) = otlp.decode(body, is_json=True).items()
-        await store.write(save_spans, PROJECT, [(trace_of(trace_id, "0", spans), spans)], 5)
+        await store.write(save_spans, PROJECT, [(otlp.trace_of(trace_id, "0", spans), spans)], 5)
         await store.write(save_artifact, PROJECT, ID, "annika")
         rating = a_rating(trace_id=ID, value={"annika": 1}, source_id="judge", error={"error_code": "annika"})
         await store.write(create_assessment, rating)
@@ -48,11 +49,11 @@ async def test_nothing_of_ann_is_left(tmp_path: Path) -> None:
         source = {"source_type": "TRACE", "source_data": {"trace_id": ID}}
         copied = NewRecord(inputs={"q": "annika"}, source=source)
         await store.write(upsert_records, PROJECT, "d-1", [("dr-1", copied)], 5)
-        assert await store.read(spans_of(PROJECT, [ID])) != {ID: []}
+        assert await store.read(get_spans_of(PROJECT, [ID])) != {ID: ClientSpans(())}
 
-        assert (await Erasure(store, None, lambda: Config()).erase(Wanted("annika"))).traces == 1
+        assert (await Erasure(store, None, Current(Config())).erase(Wanted("annika"))).traces == 1
 
-        assert await store.read(spans_of(PROJECT, [ID])) == {ID: []}
+        assert await store.read(get_spans_of(PROJECT, [ID])) == {ID: ClientSpans(())}
         (stored,) = await store.read(get_infos(PROJECT, [ID]))
         assert (stored.trace.duration_ms, stored.name) == (2, None)
         for table in ("labels", "trace_artifacts", "dataset_records", "spans"):

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.mlflow.conftest import V2, V3, Tracking, trace_info
 from tests.support.http_client import Reply, call
+from tests.support.mlflow_client import V2, V3, Tracking, trace_info
 
 BEGIN = 1_770_000_000_000_000_000  # ns
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.mlflow.conftest import V2, V3, Tracking, trace_info
 from tests.support.http_client import call
+from tests.support.mlflow_client import V2, V3, Tracking, trace_info
 
 BAD = (400, "INVALID_PARAMETER_VALUE")
 GONE = (404, "RESOURCE_DOES_NOT_EXIST")

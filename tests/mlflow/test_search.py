@@ -10,8 +10,9 @@ import pytest
 
 from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.mlflow.scripts import search as mlflow_search
-from gateway.mlflow.scripts.search import Query, search_traces
+from gateway.mlflow.scripts.search import search_traces
 from gateway.mlflow.scripts.traces import set_tag
+from gateway.mlflow.values import TraceQuery
 from gateway.mlflow.wire.filter import parse_filter, parse_order
 from gateway.storage.sqlite import engine as sqlite
 from gateway.storage.sqlite.engine import SQLiteStore
@@ -20,7 +21,7 @@ from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 
 async def found(store: SQLiteStore, text: str, order: tuple[str, ...] = (), **over: Any) -> list[str]:
     over = {"experiment_ids": ("0",)} | over
-    query = Query(project=PROJECT, clauses=parse_filter(text), orders=parse_order(list(order)), **over)
+    query = TraceQuery(project=PROJECT, clauses=parse_filter(text), orders=parse_order(list(order)), **over)
     traces, _ = await store.search(search_traces(query))
     return [each.trace.trace_id for each in traces]
 
@@ -48,7 +49,7 @@ async def test_both_ways_find_the_same(
     token = None
     for _ in range(3):
         clauses = parse_filter("tags.even = '0'")
-        query = Query(project=PROJECT, experiment_ids=("0",), clauses=clauses, limit=2, page_token=token)
+        query = TraceQuery(project=PROJECT, experiment_ids=("0",), clauses=clauses, limit=2, page_token=token)
         page, token = await store.search(search_traces(query))
         pages += [each.trace.trace_id for each in page]
     assert pages == ids[8::-2]
@@ -63,7 +64,7 @@ async def test_pages_hold_though_traces_come(store: SQLiteStore) -> None:
         await store.begin_trace(start)
     seen, token = [], None
     while True:
-        query = Query(project=PROJECT, experiment_ids=("0",), limit=2, page_token=token)
+        query = TraceQuery(project=PROJECT, experiment_ids=("0",), limit=2, page_token=token)
         page, token = await store.search(search_traces(query))
         seen += [each.trace.trace_id for each in page]
         await store.begin_trace(a_start(request_time=2_000))

@@ -17,7 +17,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Outcome, Span, State, Trace
 from gateway.errors import BadRequest, GatewayError, InvalidValue, MethodNotAllowed, NotFound, TooLarge
-from gateway.mlflow.wire import assessments, body, conventions, errors, otlp, spans, traces
+from gateway.mlflow.usage import total_usage, unwrap_json
+from gateway.mlflow.values import ChatSpans, StoredTrace
+from gateway.mlflow.wire import assessments, body, checks, errors, otlp, spans, traces
 
 ID = "tr-" + "ab" * 16
 
@@ -61,7 +63,7 @@ def test_what_is_missing() -> None:
 @pytest.mark.parametrize("value", [None, True, 7, -0.5, "text", [], [1, None, [True]], {"a": {"b": ["c"]}}])
 def test_attribute_values(value: Any) -> None:
     """As protobuf's JSON, which protobuf reads back."""
-    assert otlp.plain(ParseDict(otlp.any_value(value), AnyValue())) == value
+    assert otlp.read_any_value(ParseDict(otlp.write_any_value(value), AnyValue())) == value
 
 
 def test_deep_values() -> None:
@@ -69,23 +71,23 @@ def test_deep_values() -> None:
     value: Any = "end"
     for _ in range(300):
         value = [value]
-    assert ParseDict(otlp.any_value(value), AnyValue())
-    assert otlp.plain(AnyValue(bytes_value=b"ab")) == base64.b64encode(b"ab").decode()
+    assert ParseDict(otlp.write_any_value(value), AnyValue())
+    assert otlp.read_any_value(AnyValue(bytes_value=b"ab")) == base64.b64encode(b"ab").decode()
 
 
 def test_quoted_values() -> None:
     """JSON in JSON is opened; what only looks like it stays."""
-    assert conventions.unquoted('"TOOL"') == "TOOL"
-    assert conventions.unquoted("{no json") == "{no json"
-    assert conventions.unquoted(5) == 5
+    assert unwrap_json('"TOOL"') == "TOOL"
+    assert unwrap_json("{no json") == "{no json"
+    assert unwrap_json(5) == 5
 
 
 def test_tokens_of_a_tree() -> None:
     """A parent's count stands for its children's, however far; a circle of parents ends; what isn't a count isn't."""
     count = {"total_tokens": 5, "input_tokens": float("nan")}
-    assert otlp.usage_of([("a", None, count), ("b", "a", None), ("c", "b", count)]) == {"total_tokens": 5}
-    assert otlp.usage_of([("a", "b", count), ("b", "a", None), ("c", None, count)]) == {"total_tokens": 10}
-    assert otlp.usage_of([("a", None, "x"), ("b", None, {})]) is None
+    assert total_usage([("a", None, count), ("b", "a", None), ("c", "b", count)]) == {"total_tokens": 5}
+    assert total_usage([("a", "b", count), ("b", "a", None), ("c", None, count)]) == {"total_tokens": 10}
+    assert total_usage([("a", None, "x"), ("b", None, {})]) is None
 
 
 def test_too_many_spans(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +151,7 @@ def a_span(**over: Any) -> Span:
 
 def test_a_chat_without_content() -> None:
     """What isn't stored isn't shown; nor is usage that nobody counted."""
-    (root,) = spans.chat_spans(a_trace(usage=None), [a_span(status="ERROR", message="no")])
+    (root,) = spans.write_spans(ChatSpans(a_trace(usage=None), (a_span(status="ERROR", message="no"),)))
     keys = {pair["key"] for pair in root["attributes"]}
     assert not keys & {"mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage"}
     assert root["status"] == {"code": "STATUS_CODE_ERROR", "message": "no"}
@@ -158,7 +160,7 @@ def test_a_chat_without_content() -> None:
 def test_the_file_for_older_clients() -> None:
     """Attributes are JSON in JSON there."""
     trace = a_trace(request='[{"role":"user","content":"hi"}]', response='[{"role":"assistant","content":"ho"}]')
-    whole = json.loads(spans.artifact(trace, [a_span(attributes={"n": 3, "l": ["a"], "none": None})]))
+    whole = json.loads(spans.write_artifact(ChatSpans(trace, (a_span(attributes={"n": 3, "l": ["a"], "none": None}),))))
     attributes = {key: json.loads(value) for key, value in whole["spans"][0]["attributes"].items()}
     assert attributes["mlflow.spanInputs"] == {"messages": [{"role": "user", "content": "hi"}]}
     assert attributes["mlflow.spanOutputs"]["choices"][0]["message"]["content"] == "ho"
@@ -167,14 +169,18 @@ def test_the_file_for_older_clients() -> None:
 
 def test_infos() -> None:
     """A client's own keeps its metadata, and lists the chats made within it; a name that was given stays."""
-    foreign = traces.Stored(
-        trace=a_trace(route="mlflow", duration_ms=None), experiment_id="1", name=None, foreign=True, linked=("tr-1",)
+    client_made = StoredTrace(
+        trace=a_trace(route="mlflow", duration_ms=None),
+        experiment_id="1",
+        name=None,
+        client_made=True,
+        linked=("tr-1",),
     )
-    info = traces.write_info(foreign)
+    info = traces.write_info(client_made)
     assert info["trace_metadata"] == {"gateway.trace_ids": "tr-1"}
     assert "execution_duration" not in info
     assert "mlflow.traceName" not in info["tags"]
-    own = traces.Stored(trace=a_trace(), experiment_id="0", name="renamed", foreign=False)
+    own = StoredTrace(trace=a_trace(), experiment_id="0", name="renamed", client_made=False)
     assert traces.write_info(own)["tags"]["mlflow.traceName"] == "renamed"
     assert traces.write_info(own)["trace_metadata"]["gateway.usage_estimated"] == "true"
 
@@ -191,7 +197,7 @@ def test_no_valid_unicode() -> None:
 def test_the_size_of_a_value(value: str, taken: bool) -> None:
     """10,000 bytes of UTF-8, as in a rating."""
     message = assessments.Message(assessment_name="x", feedback=assessments.FeedbackValue(value=value))
-    update = assessments.Update(assessment=message, update_mask="feedback")
+    update = assessments.UpdateAssessment(assessment=message, update_mask="feedback")
     with nullcontext() if taken else pytest.raises(GatewayError, match="more than 10000 bytes"):
         assessments.read_change(update)
 
@@ -202,27 +208,44 @@ def test_deep_assessments() -> None:
     for _ in range(2_000):
         value = [value]
     message = assessments.Message(assessment_name="x", feedback=assessments.FeedbackValue(value=value))
-    update = assessments.Update(assessment=message, update_mask="feedback,rationale,,metadata")
+    update = assessments.UpdateAssessment(assessment=message, update_mask="feedback,rationale,,metadata")
     with pytest.raises(InvalidValue, match="deep"):
         assessments.read_change(update)
 
 
-def test_errors() -> None:
-    """Each status in MLflow's words; an unknown one is its own fault."""
-    assert errors.error_body(NotFound("x"))["error_code"] == "RESOURCE_DOES_NOT_EXIST"
-    assert errors.error_body(NotFound("x", code="unknown_path"))["error_code"] == "ENDPOINT_NOT_FOUND"
-    assert errors.error_status(MethodNotAllowed("x")) == 404
-    assert errors.error_body(GatewayError("x"))["error_code"] == "INTERNAL_ERROR"
-    assert errors.otlp_body(InvalidValue("x")) == {"detail": "x"}
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (NotFound("x"), 404, "RESOURCE_DOES_NOT_EXIST"),
+        (NotFound("x", code="unknown_path"), 404, "ENDPOINT_NOT_FOUND"),
+        (MethodNotAllowed("x"), 404, "ENDPOINT_NOT_FOUND"),
+        (GatewayError("x"), 500, "INTERNAL_ERROR"),
+    ],
+)
+def test_errors(error: GatewayError, status: int, code: str) -> None:
+    """Each status has MLflow's code; an unknown one is the server's fault."""
+    found, body = errors.MLFLOW.write(error, None)
+    assert (found, json.loads(body)) == (status, {"error_code": code, "message": "x"})
+
+
+def test_errors_of_otlp() -> None:
+    """A message, or the headers that are missing."""
+    assert errors.OTLP.write(InvalidValue("x"), None) == (422, b'{"detail":"x"}')
+    _, body = errors.OTLP.write(InvalidValue("x", details=[("h", "Field required")]), None)
+    assert json.loads(body) == {"detail": [{"loc": ["header", "h"], "msg": "Field required"}]}
+
+
+def test_what_is_missing_is_not_found() -> None:
+    """As MLflow's RESOURCE_DOES_NOT_EXIST."""
     with pytest.raises(NotFound):
-        errors.missing("x")
+        checks.missing("x")
 
 
 def test_defaults() -> None:
     """A trace that says little is in progress, in the experiment it names, now."""
     start = msgspec.json.decode(
         json.dumps({"trace": {"trace_info": {"trace_id": ID, "trace_location": {"mlflow_experiment": {}}}}}),
-        type=traces.Start,
+        type=traces.StartTrace,
     )
     read = traces.read_info(start.trace.trace_info, 77)
     assert (read.experiment_id, read.request_time, read.state, read.duration_ms) == ("0", 77, "IN_PROGRESS", None)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.mlflow.wire.conventions import CHAT_USAGE, INPUTS, MODEL, OUTPUTS, TYPE, translated
+from gateway.mlflow.names import INPUTS, MODEL, OUTPUTS, SPAN_TYPE, SPAN_USAGE
+from gateway.mlflow.wire.conventions import translate
 
 
 @pytest.mark.parametrize(
@@ -22,8 +23,8 @@ from gateway.mlflow.wire.conventions import CHAT_USAGE, INPUTS, MODEL, OUTPUTS, 
                 "llm.token_count.completion": "4",
                 "llm.token_count.total": 8,
             },
-            {TYPE: "LLM", INPUTS: {"q": 1}, OUTPUTS: "yes", MODEL: "m-1"}
-            | {CHAT_USAGE: {"input_tokens": 3, "output_tokens": 4, "total_tokens": 8}},
+            {SPAN_TYPE: "LLM", INPUTS: {"q": 1}, OUTPUTS: "yes", MODEL: "m-1"}
+            | {SPAN_USAGE: {"input_tokens": 3, "output_tokens": 4, "total_tokens": 8}},
         ),
         (
             {
@@ -35,8 +36,8 @@ from gateway.mlflow.wire.conventions import CHAT_USAGE, INPUTS, MODEL, OUTPUTS, 
                 "gen_ai.usage.input_tokens": 0,
                 "gen_ai.usage.output_tokens": 4,
             },
-            {TYPE: "TOOL", INPUTS: [1], OUTPUTS: "done", MODEL: "answered"}
-            | {CHAT_USAGE: {"input_tokens": 0, "output_tokens": 4, "total_tokens": 4}},
+            {SPAN_TYPE: "TOOL", INPUTS: [1], OUTPUTS: "done", MODEL: "answered"}
+            | {SPAN_USAGE: {"input_tokens": 0, "output_tokens": 4, "total_tokens": 4}},
         ),
         (
             {
@@ -45,21 +46,21 @@ from gateway.mlflow.wire.conventions import CHAT_USAGE, INPUTS, MODEL, OUTPUTS, 
                 "traceloop.entity.output": "said",
                 "llm.usage.total_tokens": 9,
             },
-            {TYPE: "WORKFLOW", INPUTS: "ask", OUTPUTS: "said", CHAT_USAGE: {"total_tokens": 9}},
+            {SPAN_TYPE: "WORKFLOW", INPUTS: "ask", OUTPUTS: "said", SPAN_USAGE: {"total_tokens": 9}},
         ),
     ],
 )
 def test_conventions(values: dict[str, Any], told: dict[str, Any]) -> None:
     """OpenInference, OpenTelemetry's own, Traceloop."""
-    assert translated(values) == told
+    assert translate(values) == told
 
 
 def test_what_is_there_stays() -> None:
     """MLflow's own attributes are what they are; only an unknown type is found out."""
-    said = {INPUTS: "own", OUTPUTS: "own", MODEL: "own", CHAT_USAGE: "own", "input.value": "x", "output.value": "x"}
+    said = {INPUTS: "own", OUTPUTS: "own", MODEL: "own", SPAN_USAGE: "own", "input.value": "x", "output.value": "x"}
     more = {"llm.model_name": "x", "llm.token_count.total": 1, "openinference.span.kind": "CHAIN"}
-    assert translated(said | more | {TYPE: '"AGENT"'}) == {}
-    assert translated(said | more | {TYPE: '"UNKNOWN"'}) == {TYPE: "CHAIN"}
+    assert translate(said | more | {SPAN_TYPE: '"AGENT"'}) == {}
+    assert translate(said | more | {SPAN_TYPE: '"UNKNOWN"'}) == {SPAN_TYPE: "CHAIN"}
 
 
 @pytest.mark.parametrize(
@@ -76,4 +77,4 @@ def test_what_is_there_stays() -> None:
 )
 def test_what_says_nothing(values: dict[str, Any]) -> None:
     """Nothing is made up."""
-    assert translated(values) == {}
+    assert translate(values) == {}

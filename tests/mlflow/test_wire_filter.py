@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidValue
-from gateway.mlflow.wire.datasets import matches, parse_dataset_filter, parse_dataset_order
-from gateway.mlflow.wire.filter import Clause, Order, parse_filter, parse_order
+from gateway.mlflow.values import Clause, Order
+from gateway.mlflow.wire.dataset_filter import matches, parse_dataset_filter, parse_dataset_order
+from gateway.mlflow.wire.filter import parse_filter, parse_order
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+from gateway.domain.activity import Activity
 from gateway.observability.feed import Feed, Lost
-from gateway.observability.lines import Record
-from tests.support.records import chat, rating
+from tests.support.activities import chat, rating
 
 
-async def started(feed: Feed) -> tuple[AsyncGenerator[Record | Lost, None], asyncio.Task[Record | Lost]]:
+async def started(feed: Feed) -> tuple[AsyncGenerator[Activity | Lost, None], asyncio.Task[Activity | Lost]]:
     """A subscriber that waits for its first record."""
     events = feed.subscribe()
     assert isinstance(events, AsyncGenerator)
 
-    async def step() -> Record | Lost:
+    async def step() -> Activity | Lost:
         return await anext(events)
 
     first = asyncio.create_task(step())

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from gateway.domain.trace import Value
 from gateway.observability.lines import json_line, pretty_line, pretty_row, printable, rfc3339
-from tests.support.records import TRACE, chat, rating
+from tests.support.activities import TRACE, chat, rating
 
 HOSTILE = "a\nb\x1b[31mc\x9bd\u202ee\u2028f\x7fg\ud800"
 

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config.load import load
 from gateway.observability.logs import Logs, Writer, local_url, startup_lines
-from tests.support.records import TRACE, chat, rating
+from tests.support.activities import TRACE, chat, rating
 
 
 class Pipe:
@@ -58,8 +58,8 @@ def lines(pipe: Pipe, logs: Logs) -> list[dict[str, Any]]:
 def test_a_chat_is_one_json_line_without_content(pipe: Pipe) -> None:
     """The fields that the contract names; what was asked is not among them, nor an error's text."""
     logs = Logs(Writer(pipe.write_fd), pretty=False, colour=False)
-    logs.record(chat(error="the provider quoted: What is the capital of France?"))
-    logs.record(chat(outcome="timeout", error="upstream_timeout"))
+    logs.write_activity(chat(error="the provider quoted: What is the capital of France?"))
+    logs.write_activity(chat(outcome="timeout", error="upstream_timeout"))
     first, second = lines(pipe, logs)
     assert first == {
         "time": "2023-11-14T22:13:20.123Z",
@@ -81,7 +81,7 @@ def test_a_chat_is_one_json_line_without_content(pipe: Pipe) -> None:
 def test_a_rating_is_one_json_line_without_comment(pipe: Pipe) -> None:
     """Who rated which trace how."""
     logs = Logs(Writer(pipe.write_fd), pretty=False, colour=False)
-    logs.record(rating(False))
+    logs.write_activity(rating(False))
     (line,) = lines(pipe, logs)
     assert (line["event"], line["value"], line["source_id"], "comment" in line) == ("rating", False, "mia", False)
 
@@ -89,8 +89,8 @@ def test_a_rating_is_one_json_line_without_comment(pipe: Pipe) -> None:
 def test_pretty_lines_have_no_content_either(pipe: Pipe) -> None:
     """A terminal's scrollback is a log as well."""
     logs = Logs(Writer(pipe.write_fd), pretty=True, colour=False)
-    logs.record(chat(error="The provider said: capital of France"))
-    logs.record(rating())
+    logs.write_activity(chat(error="The provider said: capital of France"))
+    logs.write_activity(rating())
     logs.close()
     pipe.close(pipe.write_fd)
     text = pipe.text()
@@ -221,7 +221,7 @@ def test_the_first_lines_with_keys_and_many_models() -> None:
 def test_the_first_lines_warn_of_an_open_door() -> None:
     """It was written out; it is said all the same."""
     config = load(None, {"GATEWAY_AUTH__REQUIRE_KEYS": "never"})
-    assert "whoever reaches" in "\n".join(startup_lines(config, "http://h", False))
+    assert "everybody who reaches" in "\n".join(startup_lines(config, "http://h", False))
 
 
 @pytest.mark.parametrize(

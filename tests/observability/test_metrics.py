@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.domain.messages import Usage
 from gateway.observability.metrics import Metrics
-from tests.support.records import chat, rating
+from tests.support.activities import chat, rating
 
 
 def value(metrics: Metrics, name: str, /, **labels: str) -> float | None:

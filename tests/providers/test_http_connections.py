@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from gateway.errors import ProviderBusy, ProviderError
 from gateway.providers.http import connection as connections
 from gateway.providers.http.client import Client
-from gateway.providers.http.connection import Connection, Idle
+from gateway.providers.http.connection import Connection
+from gateway.providers.http.pool import Pool
 from tests.support.clock import until
 from tests.support.http_parts import OK, Taker, post, served
 from tests.support.upstream import HEAD, LAST, Raw, part, raw_server, whole
@@ -34,8 +35,8 @@ async def client(raw: Raw) -> AsyncIterator[Client]:
     yield made
     await made.close()
     await asyncio.sleep(0.005)
-    assert not made._idle
-    assert not made._every
+    assert made.pool.idle_count == 0
+    assert made.pool.open_count == 0
 
 
 @pytest.mark.parametrize("ending", ["close", "reset"])
@@ -72,34 +73,32 @@ async def test_an_idle_connection_that_ends(raw: Raw, client: Client, ending: An
     end = asyncio.Event()
     raw.replies = [[OK, end, ending], [OK]]
     await post(client)
-    assert len(client._idle) == 1
+    assert client.pool.idle_count == 1
     end.set()
-    await until(lambda: not client._every)
+    await until(lambda: client.pool.open_count == 0)
     assert await served(raw, client) == [1, 2]
 
 
-async def test_connections_idle_for_long_are_closed(raw: Raw, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connections_idle_for_long_are_closed(raw: Raw, client: Client) -> None:
     """When the next request looks for one: it takes a new one."""
     raw.replies = [[OK], [OK]]
     await post(client)
-    monkeypatch.setattr(connections, "_MAX_IDLE_S", -1.0)
+    client.pool.max_idle_s = -1.0
     assert await served(raw, client) == [1, 2]
-    await until(lambda: len(client._every) == 1)
+    await until(lambda: client.pool.open_count == 1)
 
 
-async def test_the_number_of_idle_connections_is_bounded(
-    raw: Raw, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_number_of_idle_connections_is_bounded(raw: Raw, client: Client) -> None:
     """Not that of those in use."""
-    monkeypatch.setattr(connections, "_MAX_IDLE", 1)
+    client.pool.max_idle = 1
     wait = asyncio.Event()
     raw.replies = [[wait, OK], [wait, OK]]
     both = asyncio.gather(post(client), post(client))
     await until(lambda: len(raw.seen) == 2)
     wait.set()
     await both
-    await until(lambda: len(client._every) == 1)
-    assert len(client._idle) == 1
+    await until(lambda: client.pool.open_count == 1)
+    assert client.pool.idle_count == 1
 
 
 async def test_back_pressure(raw: Raw, client: Client) -> None:
@@ -149,7 +148,7 @@ async def test_cancel(raw: Raw, client: Client, when: str) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     await raw.gone.wait()
-    await until(lambda: not client._every)
+    await until(lambda: client.pool.open_count == 0)
 
 
 async def test_what_feed_raises_reaches_the_caller(raw: Raw, client: Client) -> None:
@@ -166,9 +165,9 @@ async def test_enough_of_a_body(raw: Raw, client: Client, monkeypatch: pytest.Mo
     late = asyncio.Event()
     raw.replies = [[HEAD, part(b"all"), late, part(b"more"), part(b"more") + LAST], [OK]]
     taker = await post(client, Taker(b"all"))
-    assert not client._idle
+    assert client.pool.idle_count == 0
     late.set()
-    await until(lambda: client._idle)
+    await until(lambda: client.pool.idle_count)
     assert await served(raw, client) == [1, 1]
     assert taker.data == b"all"
 
@@ -178,10 +177,10 @@ async def test_enough_of_a_body_that_never_ends(raw: Raw, client: Client, rest: 
     """It costs its connection, whatever else is the matter with it."""
     raw.replies = [[HEAD, part(b"all"), *([rest] if rest else []), "gone"]]
     await post(client, Taker(b"all"))
-    await until(lambda: not client._every)
+    await until(lambda: client.pool.open_count == 0)
     raw.replies = [[HEAD + part(b"all") + b"zz\r\n", "gone"]]
     await post(client, Taker(b"all"))
-    await until(lambda: not client._every)
+    await until(lambda: client.pool.open_count == 0)
 
 
 async def test_a_reply_before_the_request_is_read(raw: Raw, client: Client) -> None:
@@ -189,14 +188,14 @@ async def test_a_reply_before_the_request_is_read(raw: Raw, client: Client) -> N
 
     async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(whole(413, b"no"))
-        await until(lambda: not hasty._every)
+        await until(lambda: hasty.pool.open_count == 0)
         writer.close()
 
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     hasty = Client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {})
     taker = await post(hasty, body=b"x" * 20_000_000)
     assert (taker.status, taker.data) == (413, b"no")
-    assert not hasty._idle
+    assert hasty.pool.idle_count == 0
     await hasty.close()
     server.close()
 
@@ -208,12 +207,12 @@ async def test_no_header_is_smuggled() -> None:
         await post(client)
 
 
-def connected() -> tuple[Connection, Idle]:
+def connected() -> tuple[Connection, Pool]:
     """A connection whose other end the test plays."""
-    idle = Idle()
-    connection = Connection(idle, set())
+    pool = Pool()
+    connection = Connection(pool)
     connection.connection_made(Wire())
-    return connection, idle
+    return connection, pool
 
 
 class Wire(asyncio.Transport):
@@ -239,7 +238,7 @@ async def test_a_reset_is_no_end() -> None:
     """Not even of a body that has no other end than the connection's."""
     connection, _ = connected()
     taker = Taker()
-    task = asyncio.ensure_future(connection.exchange([b""], taker.answered))
+    task = asyncio.ensure_future(connection.request([b""], taker.answered))
     await asyncio.sleep(0)
     connection.data_received(UNTIL_CLOSE + b"abc")
     connection.connection_lost(ConnectionResetError())
@@ -253,18 +252,18 @@ async def test_a_connection_that_ends_before_it_is_used() -> None:
     connection, _ = connected()
     connection.eof_received()
     with pytest.raises(ProviderError, match="broke"):
-        await connection.exchange([b""], Taker().answered)
+        await connection.request([b""], Taker().answered)
 
 
 async def test_a_caller_that_is_cancelled_at_the_end() -> None:
     """The connection that somebody else has by then stays open."""
-    connection, idle = connected()
-    first = asyncio.ensure_future(connection.exchange([b""], Taker().answered))
+    connection, pool = connected()
+    first = asyncio.ensure_future(connection.request([b""], Taker().answered))
     await asyncio.sleep(0)
     connection.data_received(OK)
     first.cancel()
-    assert idle.take() is connection
-    second = asyncio.ensure_future(connection.exchange([b""], (taker := Taker()).answered))
+    assert pool.take() is connection
+    second = asyncio.ensure_future(connection.request([b""], (taker := Taker()).answered))
     await asyncio.sleep(0)
     assert first.cancelled()
     connection.data_received(OK)
@@ -278,15 +277,15 @@ def test_any_split_gives_the_same_body(reply: bytes, cuts: list[int]) -> None:
     """Wherever the network cuts a reply."""
 
     async def run() -> tuple[Taker, bool]:
-        connection, idle = connected()
+        connection, pool = connected()
         taker = Taker()
-        task = asyncio.ensure_future(connection.exchange([b""], taker.answered))
+        task = asyncio.ensure_future(connection.request([b""], taker.answered))
         await asyncio.sleep(0)
         at = 0
         for cut in [*sorted({cut for cut in cuts if cut < len(reply)}), len(reply)]:
             connection.data_received(reply[at:cut])
             at = cut
-        kept = connection in idle
+        kept = pool.idle_count == 1
         connection.eof_received()
         await task
         return taker, kept

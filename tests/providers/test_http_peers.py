@@ -58,7 +58,7 @@ async def post(client: Client, path: str = "/", body: bytes = BODY) -> Taker:
 async def ended(client: Client) -> AsyncIterator[Client]:
     yield client
     await client.close()
-    await until(lambda: not client._every)
+    await until(lambda: client.pool.open_count == 0)
 
 
 @asynccontextmanager
@@ -88,7 +88,7 @@ async def test_node(files: Files, tls: bool) -> None:
             await post(client, "/cut")
         many = await asyncio.gather(*(post(client, "/stream") for _ in range(20)))
         assert len({taker.data for taker in many}) == 20
-        await until(lambda: len(client._idle) == 20)
+        await until(lambda: client.pool.idle_count == 20)
 
 
 @asynccontextmanager
@@ -251,8 +251,8 @@ async def test_nginx(files: Files, tmp_path: Path) -> None:
             sink = Sink()
             await provider.chat(Call(model="lorem-50-2ms", fields={}, stream=True), sink)
             assert sink.data.count(b'"content"') >= 50
-            await until(lambda: provider._client._idle)
-        assert len(provider._client._every) == 1
+            await until(lambda: provider.client.pool.idle_count)
+        assert provider.client.pool.open_count == 1
     finally:
         await provider.close()
         process.terminate()

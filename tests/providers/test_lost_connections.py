@@ -93,10 +93,10 @@ async def test_a_kept_connection_that_ends_is_forgotten(server: chaos.ChaosServe
     sink.free.set()
     for _ in range(3):
         await provider.chat(_call("lorem-3-5ms"), sink)
-    client = provider._client
-    assert len(client._idle) == len(client._every) == server.stats.connections == 1
+    client = provider.client
+    assert client.pool.idle_count == client.pool.open_count == server.stats.connections == 1
     await provider.close()
     await _gone(server)
     await asyncio.sleep(0.02)
-    assert not client._idle
-    assert not client._every
+    assert client.pool.idle_count == 0
+    assert client.pool.open_count == 0

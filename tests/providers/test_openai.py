@@ -110,7 +110,7 @@ async def test_connections_are_kept_alive(raw: Raw, provider: OpenAIProvider, mo
     await sink.came.wait()
     late.set()
     await second
-    while not provider._client._idle:  # noqa: ASYNC110  nobody is told
+    while provider.client.pool.idle_count == 0:  # noqa: ASYNC110  nobody is told
         await asyncio.sleep(0.001)
     await provider.chat(call(options=5), Sink())
     assert [number for number, _, _ in raw.seen] == [1, 1, 1]

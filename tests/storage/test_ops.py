@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gateway.domain.trace import ChatRecord, Outcome, RatingRecord
+from gateway.domain.activity import ChatActivity, RatingActivity
+from gateway.domain.trace import Outcome
 from gateway.errors import Conflict, NotFound
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import PROJECT, a_key, a_rating, a_span, a_start, a_write, an_end, ask
@@ -59,7 +60,7 @@ async def test_recent_tells_chats_and_ratings_in_order(store: SQLiteStore) -> No
     await store.finish_trace(an_end(start, spans=(a_span(), *attempts), error_message="late"))
     await store.record_feedback(a_write(start.trace_id, a_rating(rationale="why")))
     await store.retract_feedback(PROJECT, start.trace_id, None, "ann", "user_feedback", 4_000)
-    chat = ChatRecord(
+    chat = ChatActivity(
         time=2_000,
         trace_id=start.trace_id,
         route="/chat/stream",
@@ -75,7 +76,7 @@ async def test_recent_tells_chats_and_ratings_in_order(store: SQLiteStore) -> No
         user_id="ann",
         preview="Hi",
     )
-    rating = RatingRecord(
+    rating = RatingActivity(
         time=3_000, trace_id=start.trace_id, name="user_feedback", value=True, source_id="ann", comment="why"
     )
     retraction = msgspec.structs.replace(rating, time=4_000, value=None, comment=None)

@@ -11,7 +11,7 @@ from gateway.domain.events import Done, Terminal
 from gateway.domain.trace import Outcome
 from gateway.errors import GatewayError, ProviderBusy, StoreUnavailable
 from gateway.streaming.run import Run
-from gateway.web.exchange import ClientGone
+from gateway.web.request import ClientGone
 from gateway.web.stream import send_raw, wait_whole
 from tests.support.asgi import Client, events, serve, services
 from tests.support.clock import jumping, ticks, until
@@ -91,12 +91,12 @@ async def test_a_client_that_leaves_while_it_is_sent_to(old: bool) -> None:
 async def test_a_send_that_raises_first_is_a_client_that_left() -> None:
     """ASGI 2.4, before `receive` has said so."""
     rig, says = Rig(), Says("a", Says.hold)
-    client = Client(services(None), old=False)
 
-    async def send(message: Any) -> None:
-        raise OSError("the client left")
+    class Leaving(Client):
+        async def send(self, message: Any) -> None:
+            raise OSError("the client left")
 
-    client.x.send = send
+    client = Leaving(services(None), old=False)
     run = rig.run(says)
     with pytest.raises(ClientGone):
         await serve(client, run)
@@ -132,7 +132,7 @@ async def test_a_reader_that_is_behind_gets_merged_tokens() -> None:
     tokens = [event["content"] for event in events(client.data) if event["type"] == "token"]
     assert tokens == ["a", "bcd"]
     assert b"id: 5\n" in client.data
-    assert client.x.services.metrics.registry.get_sample_value("gateway_stream_merges_total") == 2
+    assert client.request.services.metrics.registry.get_sample_value("gateway_stream_merges_total") == 2
 
 
 async def test_the_raw_stream_holds_its_head_for_the_first_frame() -> None:
@@ -141,9 +141,9 @@ async def test_the_raw_stream_holds_its_head_for_the_first_frame() -> None:
     client = Client(services(None), path="/v1/chat/completions")
     run = rig.run(sent_raw(b"one", b"two", b"three"))
     reader = run.attach(raw=True)
-    await send_raw(client.x, run.log, reader, end)
+    await send_raw(client.request, run.log, reader, end)
     assert client.data == b"onetwothreeEND Done"
-    assert client.x.services.metrics.registry.get_sample_value("gateway_stream_merges_total") == 2
+    assert client.request.services.metrics.registry.get_sample_value("gateway_stream_merges_total") == 2
 
 
 async def test_a_failure_before_the_first_frame_is_an_http_error() -> None:
@@ -153,7 +153,7 @@ async def test_a_failure_before_the_first_frame_is_an_http_error() -> None:
     run = rig.run(Says(ProviderBusy("Busy.", retry_after=3)))
     reader = run.attach(raw=True)
     with pytest.raises(GatewayError) as caught:
-        await send_raw(client.x, run.log, reader, end)
+        await send_raw(client.request, run.log, reader, end)
     assert (caught.value.status, caught.value.retry_after, caught.value.retryable) == (429, 3, True)
     assert client.sent == []
 
@@ -165,7 +165,7 @@ async def test_a_failure_after_a_heartbeat_or_a_frame_is_in_the_stream() -> None
     client = Client(services(None))
     run = rig.run(says)
     reader = run.attach(raw=True)
-    task = asyncio.ensure_future(send_raw(client.x, run.log, reader, end))
+    task = asyncio.ensure_future(send_raw(client.request, run.log, reader, end))
     await until(lambda: reader.waiting)
     rig.runs.sweep(asyncio.get_running_loop().time() + 2)
     await client.until(lambda data: data == b": heartbeat\n\n")
@@ -181,7 +181,7 @@ async def test_a_plain_answer_waits_for_the_end(raw: bool) -> None:
     client = Client(services(None))
     run = rig.run(sent_raw(b"one", b"two"))
     reader = run.attach(raw=raw)
-    terminal, body = await wait_whole(client.x, run.log, reader)
+    terminal, body = await wait_whole(client.request, run.log, reader)
     assert isinstance(terminal, Done)
     assert body == (b"onetwo" if raw else b"")
     assert reader.unsent == 0
@@ -193,7 +193,7 @@ async def test_a_plain_answer_that_is_there_already() -> None:
     run = rig.run(sent_raw(b"whole"))
     reader = run.attach(raw=True)
     await run.wait()
-    assert (await wait_whole(Client(services(None)).x, run.log, reader))[1] == b"whole"
+    assert (await wait_whole(Client(services(None)).request, run.log, reader))[1] == b"whole"
 
 
 async def test_a_plain_answer_whose_client_leaves() -> None:
@@ -202,7 +202,7 @@ async def test_a_plain_answer_whose_client_leaves() -> None:
     client = Client(services(None))
     run = rig.run(says)
     reader = run.attach()
-    task = asyncio.ensure_future(wait_whole(client.x, run.log, reader))
+    task = asyncio.ensure_future(wait_whole(client.request, run.log, reader))
     await says.reached.wait()
     client.gone.set()
     with pytest.raises(ClientGone):
@@ -216,5 +216,5 @@ async def test_a_plain_answer_that_fails() -> None:
     rig = Rig()
     run = rig.run(Says(StoreUnavailable("odd", retry_after=1)))
     with pytest.raises(GatewayError) as caught:
-        await wait_whole(Client(services(None)).x, run.log, run.attach())
+        await wait_whole(Client(services(None)).request, run.log, run.attach())
     assert (caught.value.code, caught.value.status) == ("store_unavailable", 503)

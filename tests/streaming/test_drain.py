@@ -9,7 +9,7 @@ import pytest
 from gateway.domain.events import Failed
 from gateway.errors import Unavailable
 from gateway.streaming.run import Run
-from gateway.web.exchange import ClientGone
+from gateway.web.request import ClientGone
 from tests.support.asgi import Client, events, serve, services
 from tests.support.clock import jumping, ticks, until
 from tests.support.runs import Rig, Says, answer_of, text

@@ -18,7 +18,7 @@ from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt
 from gateway.providers.reply import Reply
 from gateway.streaming.run import Run
-from gateway.web.server import Gone
+from gateway.web.http_protocol import Gone
 from gateway.web.stream import send_events, send_raw
 from gateway.wire.native import event_json
 from gateway.wire.upstream import StreamDecoder
@@ -66,7 +66,7 @@ class Pushed(Client):
         super().__init__(services(None), path=path)
         self.paused = False
         self.pushes = 0
-        self.x.scope["extensions"] |= {"gateway.push": self.push, "gateway.gone": Gone()}
+        self.request.scope["extensions"] |= {"gateway.push": self.push, "gateway.gone": Gone()}
 
     def push(self, data: bytes) -> bool:
         if self.paused or not self.sent:
@@ -131,7 +131,8 @@ def test_events_are_the_same_by_either_way(said: tuple[list[bytes], list[int]], 
         run = rig.run(lambda run: answer(run, cut(*said), moves, pushed, raw=False))
         readers = [run.attach(), run.attach()]
         sending = [
-            send_events(client.x, run.log, reader) for client, reader in zip((pushed, plain), readers, strict=True)
+            send_events(client.request, run.log, reader)
+            for client, reader in zip((pushed, plain), readers, strict=True)
         ]
         await asyncio.gather(*sending)
         return pushed.data, plain.data, run
@@ -160,9 +161,9 @@ def test_raw_bytes_are_the_same_by_either_way(said: tuple[list[bytes], list[int]
     async def talk(*, push: bool) -> bytes:
         rig, client = Rig(), Pushed("/v1/chat/completions")
         if not push:
-            del client.x.scope["extensions"]["gateway.push"]
+            del client.request.scope["extensions"]["gateway.push"]
         run = rig.run(lambda run: answer(run, cut(*said), moves, client, raw=True))
-        await send_raw(client.x, run.log, run.attach(raw=True), lambda _: b"data: end\n\n")
+        await send_raw(client.request, run.log, run.attach(raw=True), lambda _: b"data: end\n\n")
         return client.data.replace(b": heartbeat\n\n", b"").replace(run.trace_id.encode(), b"ID")
 
     assert asyncio.run(talk(push=True)) == asyncio.run(talk(push=False))
@@ -189,7 +190,7 @@ async def test_most_frames_are_pushed() -> None:
     rig, client = Rig(), Pushed()
     pieces = [frame({"content": f"word{number} "}) for number in range(20)]
     run = rig.run(lambda run: answer(run, [*pieces, END], ["turn"], client, raw=False))
-    await send_events(client.x, run.log, run.attach())
+    await send_events(client.request, run.log, run.attach())
     assert client.pushes >= 17
     assert run.end is not None
     assert run.end.usage is not None

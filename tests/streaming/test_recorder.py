@@ -52,7 +52,7 @@ def test_a_whole_answer(at: list[int]) -> None:
     end = record.end(Ending(Outcome.COMPLETE), TEXT)
     assert (end.first_token_ms, end.duration_ms, end.end_time) == (600, 1_000, 2_000)
     assert (end.finish_reason, end.usage, end.usage_estimated) == ("length", Usage(1, 2, 3), False)
-    assert (end.model, end.provider, end.error_code) == ("gpt", "openai", None)
+    assert (end.answered_model, end.provider, end.error_code) == ("gpt", "openai", None)
     assert (end.response_preview, end.parts) == ("Hello", None)
     assert json.loads(end.response or "") == [{"role": "assistant", "content": "Hello"}]
     root, call = end.spans
@@ -91,7 +91,7 @@ def test_a_failure_with_its_attempts(at: list[int]) -> None:
 def test_the_reason_by_outcome(outcome: Outcome, reason: str | None, code: str | None) -> None:
     """Where the provider gave none."""
     end = recorder().end(Ending(outcome), [])
-    assert (end.finish_reason, end.error_code, end.model, end.provider) == (reason, code, None, None)
+    assert (end.finish_reason, end.error_code, end.answered_model, end.provider) == (reason, code, None, None)
     assert end.duration_ms >= 0
 
 

@@ -21,16 +21,16 @@ async def test_chat_stream_and_its_resume() -> None:
     """GET after the end gives what came after the id, and 204 once there is nothing left."""
     spine = Spine()
     first = Client(services(spine.chat), body={"model": "demo/lorem-3-0ms", "message": "Hi"})
-    await routes.chat_stream(first.x)
+    await routes.chat_stream(first.request)
     trace_id = events(first.data)[0]["trace_id"]
     assert dict(first.head["headers"])[b"x-trace-id"] == trace_id.encode()
     last = int(first.data.rsplit(b"id: ", 1)[1].split(b"\n")[0])
     for after, kinds in ((0, ["start", "token", "done"]), (3, ["token", "done"]), (last - 1, ["done"])):
         again = resumed(spine, trace_id, query=f"after={after}")
-        await routes.resume(again.x)
+        await routes.resume(again.request)
         assert [event["type"] for event in events(again.data)] == kinds
     nothing = resumed(spine, trace_id, header=str(last))
-    await routes.resume(nothing.x)
+    await routes.resume(nothing.request)
     assert nothing.head["status"] == 204
 
 
@@ -42,7 +42,7 @@ async def test_resuming_a_running_stream() -> None:
     run.attach()
     await says.reached.wait()
     clients = [resumed(spine, run.trace_id, query=f"after={after}") for after in (0, 2, 99)]
-    tasks = [asyncio.ensure_future(routes.resume(client.x)) for client in clients]
+    tasks = [asyncio.ensure_future(routes.resume(client.request)) for client in clients]
     await ticks()
     says.go.set()
     await asyncio.gather(*tasks)
@@ -58,11 +58,11 @@ async def test_resuming_from_the_store() -> None:
     old = a_trace(end_time=ids.now_ms() - 301_000)
     keep(spine.store, trace, gone, old)
     client = resumed(spine, trace.trace_id)
-    await routes.resume(client.x)
+    await routes.resume(client.request)
     assert [event.get("content") for event in events(client.data)] == [None, "A", None]
     for one in (gone, old):  # its content isn't stored, or resume_window_s has passed
         nothing = resumed(spine, one.trace_id)
-        await routes.resume(nothing.x)
+        await routes.resume(nothing.request)
         assert nothing.head["status"] == 204
 
 
@@ -73,8 +73,8 @@ async def test_the_last_event_id_goes_before_the_query() -> None:
     keep(spine.store, trace)
     for header, kinds in (("2", ["done"]), ("", ["start", "token", "done"])):
         client = resumed(spine, trace.trace_id, query="after=0", header=header)
-        client.x.headers.append((b"x-last", b""))
-        await routes.resume(client.x)
+        client.request.raw_headers.append((b"x-last", b""))
+        await routes.resume(client.request)
         assert [event["type"] for event in events(client.data)] == kinds
 
 
@@ -83,7 +83,7 @@ async def test_a_bad_position_is_refused(query: str) -> None:
     """422."""
     client = resumed(Spine(), "tr-" + "0" * 32, query=query)
     with pytest.raises(GatewayError, match="after"):
-        await routes.resume(client.x)
+        await routes.resume(client.request)
 
 
 @pytest.mark.parametrize("route", [routes.resume, routes.stop])
@@ -91,7 +91,7 @@ async def test_a_trace_that_never_was(route: Any) -> None:
     """404; a wrong form is 422."""
     for trace_id, status in (("tr-" + "0" * 32, 404), ("nonsense", 422)):
         with pytest.raises(GatewayError) as caught:
-            await route(resumed(Spine(), trace_id).x)
+            await route(resumed(Spine(), trace_id).request)
         assert caught.value.status == status
 
 
@@ -101,18 +101,18 @@ async def test_a_row_that_fails_is_503_before_any_byte() -> None:
     spine.store.fail = [StoreUnavailable("Full.")]
     client = Client(services(spine.chat), body={"model": "demo/lorem-1000-50ms", "message": "Hi"})
     with pytest.raises(StoreUnavailable):
-        await routes.chat_stream(client.x)
+        await routes.chat_stream(client.request)
     await ticks()
-    assert (client.sent, client.x.trace_id, spine.rig.runs.running) == ([], None, {})
+    assert (client.sent, client.request.trace_id, spine.rig.runs.running) == ([], None, {})
     with pytest.raises(NotFound):
-        await routes.chat_stream(Client(services(spine.chat), body={"model": "none", "message": "Hi"}).x)
+        await routes.chat_stream(Client(services(spine.chat), body={"model": "none", "message": "Hi"}).request)
 
 
 async def test_plain_chat() -> None:
     """The whole answer, with its trace."""
     spine = Spine()
     client = Client(services(spine.chat), body={"model": "demo/lorem-3-0ms", "message": "Hi"}, path="/chat")
-    await routes.chat(client.x)
+    await routes.chat(client.request)
     reply = json.loads(client.data)
     assert (reply["finish_reason"], reply["trace_id"]) == ("stop", spine.store.ended[0].trace_id)
     assert reply["response"]
@@ -120,8 +120,8 @@ async def test_plain_chat() -> None:
 
 def resumed(spine: Spine, trace_id: str, *, query: str = "", header: str = "") -> Client:
     client = Client(services(spine.chat))
-    client.x.path_params = {"trace_id": trace_id}
-    client.x.scope["query_string"] = query.encode()
+    client.request.scope["path_params"] = {"trace_id": trace_id}
+    client.request.scope["query_string"] = query.encode()
     if header:
-        client.x.headers.append((b"last-event-id", header.encode()))
+        client.request.raw_headers.append((b"last-event-id", header.encode()))
     return client

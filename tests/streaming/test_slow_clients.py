@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.web.exchange import ClientGone
+from gateway.web.request import ClientGone
 from gateway.web.stream import send_events
 from tests.support.asgi import Client, events, serve, services
 from tests.support.clock import jumping, ticks
@@ -38,7 +38,7 @@ async def test_a_slow_client_that_takes_something_stays() -> None:
     await run.wait()
     client.step = asyncio.Semaphore(1)  # of the head
     reader = run.attach()
-    task = asyncio.ensure_future(send_events(client.x, run.log, reader))
+    task = asyncio.ensure_future(send_events(client.request, run.log, reader))
     starts = []
     while not task.done():
         await ticks()
@@ -56,7 +56,7 @@ async def test_a_slow_client_that_takes_something_stays() -> None:
 async def test_a_large_reply_goes_out_in_pieces(size: int, pieces: list[int]) -> None:
     """A small one at once; the last of many is empty."""
     client = Client(services(None, send_timeout_s=30))
-    await client.x.reply(b"x" * size)
+    await client.request.reply(b"x" * size)
     assert [len(message["body"]) for message in client.sent[1:]] == pieces
     assert [message["more_body"] for message in client.sent[1:]] == [True] * (len(pieces) - 1) + [False]
 
@@ -66,7 +66,7 @@ async def test_a_client_that_takes_nothing_of_a_large_reply_is_cut_off() -> None
     client = Client(services(None, send_timeout_s=30))
     client.step = asyncio.Semaphore(3)
     with jumping(), pytest.raises(ClientGone):
-        await client.x.reply(b"x" * 5_000_000)
+        await client.request.reply(b"x" * 5_000_000)
     assert (client.aborted, len(client.data)) == (True, 2 * 65_536)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-from gateway.access.keys import KEYLESS
+from gateway.access.principal import KEYLESS
 from gateway.observability.metrics import Metrics
 from gateway.streaming.run import Run
-from gateway.web.exchange import Exchange
+from gateway.web.request import Request
 from gateway.web.stream import send_events
 
 
@@ -37,8 +37,8 @@ class Client:
             "headers": [(b"content-type", b"application/json")],
             "asgi": {"spec_version": "2.3" if old else "2.4"}, "extensions": {"gateway.abort": self.abort},
         }  # fmt: skip
-        self.x = Exchange(scope, self.receive, self.send, services, "req-1")
-        self.x.principal = KEYLESS
+        self.request = Request(scope, self.receive, self.send, services, "req-1")
+        self.request.principal = KEYLESS
 
     async def receive(self) -> Any:
         if self._body is not None:
@@ -97,6 +97,6 @@ async def serve(client: Client, run: Run, *, after: int = 0) -> None:
     """As the handlers do it: attach, send, detach."""
     reader = run.attach(after=after)
     try:
-        await send_events(client.x, run.log, reader)
+        await send_events(client.request, run.log, reader)
     finally:
         run.detach(reader)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from tests.mlflow.plain import alike
+from tests.support.mlflow_answers import alike
 from tests.support.servers import GatewayProcess, ServerProcess
 
 SCENARIO = Path(__file__).parents[1] / "mlflow" / "scenario.py"

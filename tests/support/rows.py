@@ -51,7 +51,7 @@ def an_end(start: TraceStart, **over: Any) -> TraceEnd:
         "duration_ms": 1_000,
         "first_token_ms": 100,
         "finish_reason": "stop",
-        "model": "demo/echo",
+        "answered_model": "demo/echo",
         "provider": "demo",
         "usage": Usage(1, 2, 3),
         "response_preview": "Hello",

@@ -7,7 +7,8 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from gateway.config.schema import Streaming
+from gateway.config.current import Current
+from gateway.config.schema import Config, Streaming
 from gateway.domain.events import Delta, Finished, Started, TextDelta
 from gateway.domain.trace import Attempt, Checkpoint, Span, Trace, TraceEnd, TraceStart
 from gateway.storage.engine import Session
@@ -81,7 +82,7 @@ class Rig:
         self.store = FakeStore()
         self.limits = Streaming(**limits)
         self.counts: list[str] = []
-        self.runs = Runs(self.store, self.limits, self.counts.append)
+        self.runs = Runs(self.store, Current(Config(streaming=self.limits)), self.counts.append)
         self.settled: list[Run] = []
 
     def run(

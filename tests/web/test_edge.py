@@ -1,4 +1,4 @@
-"""The edge: request and trace IDs, CORS, methods, and the door for callers without a key."""
+"""The edge: request and trace IDs, CORS, methods, and callers without a key."""
 
 from __future__ import annotations
 
@@ -184,14 +184,14 @@ def test_head_of_a_stream(edge: GatewayProcess, path: str) -> None:
             assert reply.status in (200, 405)
 
 
-# The door for callers without a key
+# Callers without a key
 
 
 FORWARDED = ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-IP"]
 
 
 @pytest.mark.parametrize("name", FORWARDED)
-def test_a_proxy_before_the_door(edge: GatewayProcess, name: str) -> None:
+def test_a_proxy_before_the_gateway(edge: GatewayProcess, name: str) -> None:
     """What came through one may be from anywhere."""
     for method, path in (("POST", "/chat"), ("GET", "/feedback"), ("GET", "/nowhere"), ("GET", "/metrics")):
         assert_native(call(edge, method, path, None, {name: "127.0.0.1"}), 401, "unauthorized")
@@ -217,7 +217,7 @@ def test_two_hosts(edge: GatewayProcess) -> None:
 
 
 @pytest.mark.parametrize("authorization", ["Bearer gw-sk-wrong", "Bearer gw-", "bearer gw-sk-\xff"])
-def test_a_bad_key_closes_the_door(edge: GatewayProcess, authorization: str) -> None:
+def test_a_bad_key_is_refused_on_this_machine_too(edge: GatewayProcess, authorization: str) -> None:
     """Even here, where none is needed; the challenge says how to do better, and the key isn't repeated."""
     reply = call(edge, "POST", "/chat", {"message": "hi"}, {"Authorization": authorization})
     assert_native(reply, 401, "invalid_api_key")

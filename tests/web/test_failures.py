@@ -4,43 +4,44 @@ from __future__ import annotations
 
 import json
 import logging
-from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import pytest
 
-from gateway.access.authenticator import Door
+from gateway.access.authenticator import Authenticator
 from gateway.access.keys import KeyRing
+from gateway.access.limits import Limits
+from gateway.access.tokens import Tokens
+from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.observability.metrics import Metrics
-from gateway.web.edge import Edge
-from gateway.web.exchange import Exchange
+from gateway.web.application import Application
 from gateway.web.files import Pages
-from gateway.web.routes import ROUTES, Handler
+from gateway.web.request import Request
+from gateway.web.route import Handler, Route
 from gateway.web.types import Services
 
 SECRET = "SELECT * FROM keys -- /srv/gateway.db"
 
 
-async def raises(x: Exchange) -> None:
+async def raises(request: Request) -> None:
     raise RuntimeError(SECRET)
 
 
-async def raises_late(x: Exchange) -> None:
-    await x.head(200, b"text/plain")
+async def raises_late(request: Request) -> None:
+    await request.head(200, b"text/plain")
     raise RuntimeError(SECRET)
 
 
-async def ask(handler: Handler, aborted: list[str]) -> list[Any]:
-    """What the edge sends for a GET /healthz that this handler answers."""
-    settings: Any = SimpleNamespace(settings=SimpleNamespace(config=Config()))
+async def ask(handler: Handler, aborted: list[str], *, direct: bool) -> list[Any]:
+    """Return what the application sends for a GET /healthz that this handler answers."""
+    current = Current(Config())
     nothing: Any = None
-    door = Door(KeyRing(), Config, "127.0.0.1", "k")
-    services = Services(settings, nothing, nothing, door, Metrics(), nothing, b"{}", nothing, Pages())
-    edge = Edge(services)
-    route = next(route for route in ROUTES if route.path == "/healthz")
-    edge._routes["GET", "/healthz"] = msgspec.structs.replace(route, handler=handler)
+    authenticator = Authenticator(KeyRing(), Tokens(("k",), 60), current)
+    services = Services(
+        current, Limits(current), nothing, nothing, nothing, authenticator, Metrics(), nothing, b"{}", nothing, Pages()
+    )
+    app = Application(services, [Route("GET", "/healthz", handler, (), direct=direct)])
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -58,14 +59,15 @@ async def ask(handler: Handler, aborted: list[str]) -> list[Any]:
         "client": ("127.0.0.1", 1),
         "extensions": {"gateway.abort": lambda: aborted.append("cut")},
     }
-    await edge(scope, receive, send)
+    await app(scope, receive, send)
     return sent
 
 
-async def test_an_error_that_nobody_foresaw(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("direct", [True, False])
+async def test_an_error_that_nobody_foresaw(caplog: pytest.LogCaptureFixture, direct: bool) -> None:
     """500 that says nothing of the inside; the log has all of it, under the request's ID."""
     with caplog.at_level(logging.ERROR):
-        head, body = await ask(raises, [])
+        head, body = await ask(raises, [], direct=direct)
     assert head["status"] == 500
     assert json.loads(body["body"]) == {"error": "Something went wrong in the gateway.", "code": "internal_error"}
     request_id = dict(head["headers"])[b"x-request-id"].decode()
@@ -73,10 +75,11 @@ async def test_an_error_that_nobody_foresaw(caplog: pytest.LogCaptureFixture) ->
     assert caplog.records[0].exc_info is not None
 
 
-async def test_an_error_after_the_head(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("direct", [True, False])
+async def test_an_error_after_the_head(caplog: pytest.LogCaptureFixture, direct: bool) -> None:
     """It is too late for a status: the connection is cut, so that nobody takes the reply for whole."""
     aborted: list[str] = []
     with caplog.at_level(logging.ERROR):
-        (head,) = await ask(raises_late, aborted)
+        (head,) = await ask(raises_late, aborted, direct=direct)
     assert head["status"] == 200
     assert aborted == ["cut"]

@@ -12,8 +12,8 @@ import pytest
 
 from gateway.errors import NotFound
 from gateway.web import pages
-from gateway.web.exchange import Exchange
 from gateway.web.files import Pages
+from gateway.web.request import Request
 from tests.support.http_client import Reply, call
 from tests.support.servers import GatewayProcess
 
@@ -41,10 +41,12 @@ async def get(files: Pages, name: str = "", **headers: str) -> Reply:
         sent.append(message)
 
     given = [(key.replace("_", "-").encode(), value.encode()) for key, value in headers.items()]
-    scope = {"headers": given, "path": f"/assets/{name}", "method": "GET"}
-    x = Exchange(scope, cast(Any, None), send, cast(Any, SimpleNamespace(pages=files)), "r")
-    x.path_params = {"name": name}
-    await (pages.asset if name else pages.app)(x)
+    scope = {"type": "http", "headers": given, "path": f"/assets/{name}", "method": "GET"}
+    request = Request(scope, cast(Any, None), send, cast(Any, SimpleNamespace(pages=files)), "r")
+    request.scope["path_params"] = {"name": name}
+    response = await (pages.asset if name else pages.app)(request)
+    with request.in_scope():
+        await response(scope, request.receive, request.send)
     found = {key.decode(): value.decode() for key, value in sent[0]["headers"]}
     return Reply(sent[0]["status"], found, sent[1]["body"])
 

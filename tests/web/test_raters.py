@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.access.principal import KEYLESS
 from gateway.access.tokens import Tokens
 from gateway.domain import ids
 from tests.conftest import StartGateway
@@ -163,7 +164,7 @@ def test_tokens_outlive_a_restart_and_a_rotation(start_gateway: StartGateway) ->
 
     assert takes(asked["feedback_token"])
     old, new = "an-old-key-of-some-length", "a-new-key-of-some-length"
-    by_old, by_new = (Tokens([key], 60).issue("default", asked["trace_id"], "u", None) for key in (old, new))
+    by_old, by_new = (Tokens([key], 60).issue(KEYLESS, asked["trace_id"], "u").text for key in (old, new))
     gateway.write_config(CONFIG | {"auth": {"signing_keys": [old]}})
     until(lambda: takes(by_old), 5)
     assert not takes(asked["feedback_token"])

@@ -206,7 +206,7 @@ async def test_an_allowed_page(edge: GatewayProcess, own: bool) -> None:
     "headers", [{"Host": "evil.example"}, {"X-Forwarded-For": "8.8.8.8"}, {"Authorization": "Bearer gw-sk-no"}]
 )
 def test_sockets_that_want_a_key(edge: GatewayProcess, headers: dict[str, str]) -> None:
-    """The keyless door is the same as for requests."""
+    """Callers without a key are let in as for requests."""
     with shaken(edge, **headers) as connection:
         assert first_close(connection) == 1008
 

@@ -1,5 +1,7 @@
-"""Transaction scripts over single assessments, in MLflow's way: nothing overrides unasked, and the deletion of an
-override restores what it overrode. The rows are those of /feedback. See sql.py for what a script is.
+"""Transaction scripts over single assessments. The rows are those of /feedback.
+
+Unlike there, a new assessment overrides only what it names, and the deletion of an override restores what it
+overrode. See gateway/storage/scripts/traces.py for what a script is. Run by handlers/assessments.py.
 """
 
 from __future__ import annotations
@@ -10,14 +12,14 @@ import msgspec
 
 from gateway.domain.trace import Assessment
 from gateway.errors import InvalidValue, NotFound
-from gateway.mlflow.wire.assessments import Change
+from gateway.mlflow.values import AssessmentChange
 from gateway.storage.scripts.feedback import insert_assessment, to_assessment
 from gateway.storage.scripts.traces import Script, find_trace, to_json
 
 MAX_PER_TRACE = 10_000
 _OF_TRACE = "trace_id = $1 AND assessment_id = $2 AND project = $3"
-# Whoever retracts takes the whole chain back; the mark is on its newest alone.
-_TAKEN_BACK = (
+# A retraction takes back a rater's whole chain of that name, and marks only its newest rating.
+_RETRACTED = (
     "SELECT 1 FROM assessments newer WHERE newer.trace_id = assessments.trace_id AND newer.name = assessments.name"
     " AND newer.source_id = assessments.source_id AND newer.source_type = assessments.source_type"
     " AND newer.create_time >= assessments.create_time AND newer.retracted IS NOT NULL"
@@ -25,7 +27,7 @@ _TAKEN_BACK = (
 
 
 def create_assessment(new: Assessment) -> Script[Assessment]:
-    """NotFound for the trace, or for what it overrides, which becomes invalid."""
+    """Insert an assessment; the one it overrides becomes invalid. Raise NotFound for it or the trace."""
     trace = yield from find_trace(new.project, new.trace_id, None)
     if trace is None:
         raise NotFound(f"Trace with ID '{new.trace_id}' not found.")
@@ -40,7 +42,7 @@ def create_assessment(new: Assessment) -> Script[Assessment]:
 
 
 def get_assessment(project: str, trace_id: str, assessment_id: str) -> Script[Assessment]:
-    """NotFound for either."""
+    """Return an assessment. Raise NotFound for the trace or the assessment."""
     rows = yield f"SELECT * FROM assessments WHERE {_OF_TRACE}", (trace_id, assessment_id, project)  # noqa: S608
     if rows:
         return to_assessment(rows[0])
@@ -49,8 +51,10 @@ def get_assessment(project: str, trace_id: str, assessment_id: str) -> Script[As
     raise NotFound(f"Assessment with ID '{assessment_id}' not found for trace '{trace_id}'")
 
 
-def update_assessment(project: str, trace_id: str, assessment_id: str, change: Change, now: int) -> Script[Assessment]:
-    """What it is now. Metadata are added to those there; source and span stay."""
+def update_assessment(
+    project: str, trace_id: str, assessment_id: str, change: AssessmentChange, now: int
+) -> Script[Assessment]:
+    """Return the assessment as changed. Metadata are added to those there; source and span stay."""
     old = yield from get_assessment(project, trace_id, assessment_id)
     if change.kind is not None and change.kind != old.kind:
         raise InvalidValue(f"Cannot update {change.kind} value on {'an' if old.kind[0] == 'e' else 'a'} {old.kind}.")
@@ -62,25 +66,30 @@ def update_assessment(project: str, trace_id: str, assessment_id: str, change: C
     if change.metadata is not msgspec.UNSET:
         fields["metadata"] = old.metadata | change.metadata
     new = msgspec.structs.replace(old, **fields, last_update_time=now)
+    columns = {
+        "name": new.name,
+        "value": msgspec.json.encode(new.value).decode(),
+        "error": new.error and msgspec.json.encode(new.error).decode(),
+        "rationale": new.rationale,
+        "metadata": to_json(new.metadata),
+        "last_update_time": now,
+    }
+    changes = ", ".join(f"{name} = ${at}" for at, name in enumerate(columns, 4))
     yield (
-        "UPDATE assessments SET name = $4, value = $5, error = $6, rationale = $7, metadata = $8, last_update_time = $9"  # noqa: S608
-        f" WHERE {_OF_TRACE}",
-        (
-            *(trace_id, assessment_id, project, new.name, msgspec.json.encode(new.value).decode()),
-            *(new.error and msgspec.json.encode(new.error).decode(), new.rationale, to_json(new.metadata), now),
-        ),
+        f"UPDATE assessments SET {changes} WHERE {_OF_TRACE}",  # noqa: S608  our own names
+        (trace_id, assessment_id, project, *columns.values()),
     )
     return new
 
 
 def delete_assessment(project: str, trace_id: str, assessment_id: str) -> Script[None]:
-    """One that isn't there is no error; a trace that isn't, is."""
+    """Delete an assessment if it is there. Raise NotFound for the trace."""
     if (yield from find_trace(project, trace_id, None)) is None:
         raise NotFound(f"Trace with ID '{trace_id}' not found.")
     rows = yield f"SELECT overrides FROM assessments WHERE {_OF_TRACE}", (trace_id, assessment_id, project)  # noqa: S608
     if rows and rows[0]["overrides"] is not None:
         yield (
-            f"UPDATE assessments SET valid = 1 WHERE {_OF_TRACE} AND NOT EXISTS ({_TAKEN_BACK})",  # noqa: S608  constants
+            f"UPDATE assessments SET valid = 1 WHERE {_OF_TRACE} AND NOT EXISTS ({_RETRACTED})",  # noqa: S608  constants
             (trace_id, rows[0]["overrides"], project),
         )
     yield f"DELETE FROM assessments WHERE {_OF_TRACE}", (trace_id, assessment_id, project)  # noqa: S608

@@ -1,6 +1,7 @@
-"""Transaction scripts over evaluation datasets and their records, one record for the same inputs.
+"""Transaction scripts over evaluation datasets and their records. Run by handlers/datasets.py.
 
-See sql.py for what a script is.
+A dataset has one record for the same inputs: whoever sends them again changes it. See
+gateway/storage/scripts/traces.py for what a script is.
 """
 
 from __future__ import annotations
@@ -12,55 +13,12 @@ from typing import Any
 import msgspec
 
 from gateway.errors import InvalidValue, NotFound
+from gateway.mlflow.names import AUTHOR
 from gateway.mlflow.scripts.experiments import require_experiment
+from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
 from gateway.storage.scripts.traces import Params, Row, Script, insert_into, numbers
 
 MAX_RECORDS = 100_000
-USER = "mlflow.user"  # a tag: who did it
-
-
-class Dataset(msgspec.Struct, frozen=True, kw_only=True):
-    """`tags` and `experiment_ids` are decoded; schema and profile stay JSON, as the wire has them."""
-
-    dataset_id: str
-    project: str
-    name: str
-    digest: str
-    created_time: int
-    last_update_time: int
-    created_by: str | None = None
-    last_updated_by: str | None = None
-    experiment_ids: list[str] = []
-    tags: dict[str, str] = {}
-    schema: str | None = None
-    profile: str | None = None
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """As stored; what is None was never given."""
-
-    record_id: str
-    dataset_id: str
-    inputs: dict[str, Any]
-    outputs: Any = None
-    expectations: dict[str, Any] | None = None
-    tags: dict[str, str] | None = None
-    source: dict[str, Any] | None = None
-    created_time: int = 0
-    last_update_time: int = 0
-    created_by: str | None = None
-    last_updated_by: str | None = None
-
-
-class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """As it comes."""
-
-    inputs: dict[str, Any] = {}
-    outputs: Any = None
-    expectations: dict[str, Any] | None = None
-    tags: dict[str, str] | None = None
-    source: dict[str, Any] | None = None
-
 
 _FIELDS = Dataset.__struct_fields__
 _INSERT = insert_into("datasets", _FIELDS)
@@ -70,20 +28,13 @@ _INSERT_RECORD = insert_into("dataset_records", (*_RECORD_FIELDS, "input_hash", 
 _TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", list: "array", dict: "object"}
 
 
-def source_id(source: dict[str, Any] | None) -> str | None:
-    """The trace that a record was taken from."""
-    data = (source or {}).get("source_data")
-    found = data.get("trace_id") if isinstance(data, dict) else None
-    return found if isinstance(found, str) else None
-
-
 def digest(name: str, time: int) -> str:
-    """Another one after each change."""
+    """Return a short hash that differs after each change of a dataset."""
     return hashlib.sha256(f"{name}:{time}".encode()).hexdigest()[:8]
 
 
 def create_dataset(new: Dataset) -> Script[Dataset]:
-    """NotFound for an experiment."""
+    """Insert a dataset. Raise NotFound for an experiment that isn't there."""
     for experiment_id in new.experiment_ids:
         yield from require_experiment(new.project, experiment_id)
     plain = msgspec.to_builtins(new) | {"tags": _dump(new.tags), "experiment_ids": _dump(new.experiment_ids)}
@@ -92,6 +43,7 @@ def create_dataset(new: Dataset) -> Script[Dataset]:
 
 
 def get_dataset(project: str, dataset_id: str) -> Script[Dataset]:
+    """Return a dataset. Raise NotFound."""
     rows = yield "SELECT * FROM datasets WHERE dataset_id = $1 AND project = $2", (dataset_id, project)
     if not rows:
         raise NotFound(f"Dataset with ID '{dataset_id}' not found")
@@ -99,13 +51,13 @@ def get_dataset(project: str, dataset_id: str) -> Script[Dataset]:
 
 
 def list_datasets(project: str) -> Script[list[Dataset]]:
-    """All of a project; the caller filters."""
+    """Return all datasets of a project, the newest first; the caller filters them."""
     rows = yield "SELECT * FROM datasets WHERE project = $1 ORDER BY created_time DESC, dataset_id DESC", (project,)
     return [_dataset(row) for row in rows]
 
 
 def set_tags(project: str, dataset_id: str, tags: dict[str, str | None]) -> Script[Dataset]:
-    """Set tags, and delete those that are None."""
+    """Set tags, and delete those that are None. Raise NotFound for the dataset."""
     found = yield from get_dataset(project, dataset_id)
     merged = {key: value for key, value in (found.tags | tags).items() if value is not None}
     yield "UPDATE datasets SET tags = $2 WHERE dataset_id = $1", (dataset_id, _dump(merged))
@@ -113,13 +65,14 @@ def set_tags(project: str, dataset_id: str, tags: dict[str, str | None]) -> Scri
 
 
 def delete_tag(project: str, dataset_id: str, key: str) -> Script[None]:
-    """One that isn't there is no error, nor is a dataset."""
+    """Delete a tag if the dataset and the tag are there."""
     rows = yield "SELECT * FROM datasets WHERE dataset_id = $1 AND project = $2", (dataset_id, project)
     if rows:
         yield from set_tags(project, dataset_id, {key: None})
 
 
 def set_experiments(project: str, dataset_id: str, add: Sequence[str], remove: Sequence[str]) -> Script[Dataset]:
+    """Put a dataset into experiments and take it out of others. Raise NotFound for it or an experiment."""
     found = yield from get_dataset(project, dataset_id)
     for experiment_id in add:
         yield from require_experiment(project, experiment_id)
@@ -129,13 +82,10 @@ def set_experiments(project: str, dataset_id: str, add: Sequence[str], remove: S
 
 
 def delete_dataset(project: str, dataset_id: str) -> Script[None]:
-    """One that isn't there is no error."""
+    """Delete a dataset and its records if it is there."""
     rows = yield (
         "DELETE FROM datasets WHERE dataset_id = $1 AND project = $2 RETURNING dataset_id",
-        (
-            dataset_id,
-            project,
-        ),
+        (dataset_id, project),
     )
     if rows:
         yield "DELETE FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
@@ -144,25 +94,26 @@ def delete_dataset(project: str, dataset_id: str) -> Script[None]:
 def upsert_records(
     project: str, dataset_id: str, records: Sequence[tuple[str, NewRecord]], now: int
 ) -> Script[tuple[int, int]]:
-    """New records under the IDs given, and those with known inputs changed: how many of each."""
+    """Insert records under the IDs given, or change those with the same inputs; return how many of each.
+
+    Raise NotFound for the dataset, and InvalidValue beyond MAX_RECORDS.
+    """
     found = yield from get_dataset(project, dataset_id)
     schema = msgspec.json.decode(found.schema) if found.schema else {"inputs": {}, "outputs": {}, "expectations": {}}
     inserted, user = 0, None
     for record_id, new in records:
-        by = (new.tags or {}).get(USER)
+        by = (new.tags or {}).get(AUTHOR)
         user = by or user
         key = hashlib.sha256(msgspec.json.encode(new.inputs, order="sorted")).hexdigest()
-        rows = yield (
-            "SELECT * FROM dataset_records WHERE dataset_id = $1 AND input_hash = $2",
-            (dataset_id, key),
-        )
+        rows = yield "SELECT * FROM dataset_records WHERE dataset_id = $1 AND input_hash = $2", (dataset_id, key)
         if rows:
-            yield _merged(_record(rows[0]), new, by, now)
+            yield _update_record(_record(rows[0]), new, by, now)
         else:
             inserted += 1
             texts = [_dump(getattr(new, name)) for name in _JSON]
-            yield _INSERT_RECORD, (dataset_id, record_id, now, now, by, by, key, *texts, source_id(new.source))
+            yield _INSERT_RECORD, (dataset_id, record_id, now, now, by, by, key, *texts, source_trace(new.source))
         _learn(schema, new)
+    # only now is it known how many were new; where they are too many, the engine undoes all of it
     counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
     if counted[0]["n"] > MAX_RECORDS:
         raise InvalidValue(f"A dataset has at most {MAX_RECORDS} records.")
@@ -174,8 +125,8 @@ def upsert_records(
     return inserted, len(records) - inserted
 
 
-def _merged(old: Record, new: NewRecord, by: str | None, now: int) -> tuple[str, Params]:
-    """Expectations and tags are added to those there; outputs are replaced; the first source stays."""
+def _update_record(old: Record, new: NewRecord, by: str | None, now: int) -> tuple[str, Params]:
+    """Return the UPDATE: expectations and tags are added to those there, outputs replaced; the first source stays."""
     outputs = new.outputs if new.outputs is not None else old.outputs
     expectations = {**(old.expectations or {}), **(new.expectations or {})} or None
     tags = {**(old.tags or {}), **(new.tags or {})} or None
@@ -190,7 +141,7 @@ def _merged(old: Record, new: NewRecord, by: str | None, now: int) -> tuple[str,
 
 
 def _learn(schema: dict[str, Any], record: NewRecord) -> None:
-    """The type of each field, as it was first seen."""
+    """Add the type of each new field to the schema; the first type seen stays."""
     for part in ("inputs", "outputs", "expectations"):
         values = getattr(record, part)
         if isinstance(values, dict) and isinstance(schema[part], dict):
@@ -201,7 +152,7 @@ def _learn(schema: dict[str, Any], record: NewRecord) -> None:
 
 
 def get_records(project: str, dataset_id: str, limit: int, after: tuple[int, str] | None) -> Script[list[Record]]:
-    """In the order they came, after the last one seen."""
+    """Return records in the order they came, after the time and ID given. Raise NotFound for the dataset."""
     yield from get_dataset(project, dataset_id)
     time, last = after or (-1, "")
     rows = yield (
@@ -213,7 +164,7 @@ def get_records(project: str, dataset_id: str, limit: int, after: tuple[int, str
 
 
 def delete_records(project: str, dataset_id: str, record_ids: Sequence[str], now: int) -> Script[int]:
-    """How many there were."""
+    """Delete records; return how many were there. Raise NotFound for the dataset."""
     found = yield from get_dataset(project, dataset_id)
     if not record_ids:
         return 0

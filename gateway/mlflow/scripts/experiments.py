@@ -1,25 +1,18 @@
-"""Transaction scripts over experiments, a project's folders of traces. See sql.py for what a script is."""
+"""Transaction scripts over experiments, a project's folders of traces. Run by handlers/experiments.py.
+
+Experiment 0 has no row until it is tagged. See gateway/storage/scripts/traces.py for what a script is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from gateway.errors import Conflict, NotFound
+from gateway.mlflow.values import Experiment
 from gateway.storage.scripts.traces import Row, Script, strings, to_json
 
 DEFAULT = "0"
 _DEFAULT_NAME = "Default"
-
-
-class Experiment(msgspec.Struct, frozen=True):
-    experiment_id: str
-    name: str
-    lifecycle_stage: str
-    creation_time: int
-    last_update_time: int
-    tags: dict[str, str]
 
 
 def _experiment(row: Row) -> Experiment:
@@ -28,13 +21,13 @@ def _experiment(row: Row) -> Experiment:
 
 
 def require_experiment(project: str, experiment_id: str) -> Script[None]:
-    """NotFound unless the project has it."""
+    """Raise NotFound unless the project has the experiment."""
     if experiment_id != DEFAULT:
         yield from get_experiment(project, experiment_id)
 
 
 def get_experiment(project: str, experiment_id: str) -> Script[Experiment]:
-    """NotFound unless the project has it; every project has the first."""
+    """Return an experiment. Raise NotFound unless the project has it; every project has the first."""
     rows = yield "SELECT * FROM experiments WHERE project = $1 AND experiment_id = $2", (project, experiment_id)
     if rows:
         return _experiment(rows[0])
@@ -43,7 +36,8 @@ def get_experiment(project: str, experiment_id: str) -> Script[Experiment]:
     return Experiment(DEFAULT, _DEFAULT_NAME, "active", 0, 0, {})
 
 
-def experiment_by_name(project: str, name: str) -> Script[Experiment]:
+def get_experiment_by_name(project: str, name: str) -> Script[Experiment]:
+    """Return the experiment of that name. Raise NotFound."""
     rows = yield "SELECT * FROM experiments WHERE project = $1 AND name = $2", (project, name)
     if rows:
         return _experiment(rows[0])
@@ -53,7 +47,7 @@ def experiment_by_name(project: str, name: str) -> Script[Experiment]:
 
 
 def create_experiment(project: str, name: str, tags: dict[str, str], now: int) -> Script[str]:
-    """Its ID: small numbers, by project. Conflict for a name that is taken."""
+    """Insert an experiment and return its ID, the project's next number. Raise Conflict for a taken name."""
     rows = yield "SELECT experiment_id, name FROM experiments WHERE project = $1", (project,)
     if name == _DEFAULT_NAME or any(row["name"] == name for row in rows):
         raise Conflict(f"Experiment(name={name}) already exists.")
@@ -69,9 +63,9 @@ _INSERT = (
 
 
 def set_experiment_tag(project: str, experiment_id: str, key: str, value: str, now: int) -> Script[None]:
-    """NotFound for the experiment."""
+    """Set a tag. Raise NotFound for the experiment."""
     found = yield from get_experiment(project, experiment_id)
-    if found.creation_time == 0:  # the first, which nobody made
+    if found.creation_time == 0:  # experiment 0, which has no row yet
         yield _INSERT, (project, DEFAULT, _DEFAULT_NAME, now, "{}")
     yield (
         "UPDATE experiments SET tags = $3, last_update_time = $4 WHERE project = $1 AND experiment_id = $2",
@@ -80,7 +74,7 @@ def set_experiment_tag(project: str, experiment_id: str, key: str, value: str, n
 
 
 def list_experiments(project: str, stages: Sequence[str]) -> Script[list[Experiment]]:
-    """The newest first."""
+    """Return all experiments of a project in one of the lifecycle stages, the newest first."""
     rows = yield "SELECT * FROM experiments WHERE project = $1", (project,)
     found = [_experiment(row) for row in rows]
     if all(each.experiment_id != DEFAULT for each in found):

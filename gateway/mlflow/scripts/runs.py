@@ -1,46 +1,20 @@
-"""Transaction scripts over runs, as far as an evaluation needs them: info, tags, parameters, the last value of each
-metric, the datasets that went in, and the traces that belong to it. See sql.py for what a script is.
+"""Transaction scripts over runs, as far as an evaluation needs them. Run by handlers/runs.py.
+
+A run has info, tags, parameters, the last value of each metric, the datasets that went in, and traces that are linked
+to it. See gateway/storage/scripts/traces.py for what a script is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from gateway.errors import InvalidValue, NotFound
+from gateway.mlflow.names import RUN_NAME
 from gateway.mlflow.scripts.experiments import require_experiment
+from gateway.mlflow.values import Run, RunValue, WholeRun
 from gateway.storage.scripts.traces import Script, insert_into, numbers
 
-MAX_VALUES = 5_000
-
-
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    run_id: str
-    project: str
-    experiment_id: str
-    name: str
-    user_id: str
-    status: str = "RUNNING"
-    lifecycle_stage: str = "active"
-    start_time: int
-    end_time: int | None = None
-
-
-class RunValue(msgspec.Struct, frozen=True, kw_only=True):
-    """A tag, a parameter, a metric or an input; `value` of an input is JSON."""
-
-    kind: str
-    key: str
-    value: str
-    step: int = 0
-    time: int = 0
-
-
-class WholeRun(msgspec.Struct, frozen=True):
-    info: Run
-    values: tuple[RunValue, ...]
-
+MAX_VALUES = 10_000  # of a run; those that replace others count, too
 
 _FIELDS = Run.__struct_fields__
 _INSERT = insert_into("runs", _FIELDS)
@@ -52,7 +26,7 @@ _VALUE = (
 
 
 def create_run(run: Run, values: Sequence[RunValue]) -> Script[WholeRun]:
-    """NotFound for the experiment."""
+    """Insert a run with its first values. Raise NotFound for the experiment."""
     yield from require_experiment(run.project, run.experiment_id)
     yield _INSERT, [getattr(run, name) for name in _FIELDS]
     yield from _add(run.run_id, values)
@@ -60,6 +34,7 @@ def create_run(run: Run, values: Sequence[RunValue]) -> Script[WholeRun]:
 
 
 def get_run(project: str, run_id: str) -> Script[WholeRun]:
+    """Return a run. Raise NotFound."""
     rows = yield "SELECT * FROM runs WHERE run_id = $1 AND project = $2", (run_id, project)
     if not rows:
         raise NotFound(f"Run with id={run_id} not found")
@@ -73,7 +48,7 @@ def get_run(project: str, run_id: str) -> Script[WholeRun]:
 def update_run(
     project: str, run_id: str, name: str | None, status: str | None, end_time: int | None
 ) -> Script[WholeRun]:
-    """What is None stays."""
+    """Change the fields that aren't None. Raise NotFound."""
     yield from get_run(project, run_id)
     yield (
         "UPDATE runs SET name = COALESCE($2, name), status = COALESCE($3, status), end_time = COALESCE($4, end_time)"
@@ -81,29 +56,33 @@ def update_run(
         (run_id, name, status, end_time),
     )
     if name is not None:
-        yield from _add(run_id, [RunValue(kind="tag", key="mlflow.runName", value=name)])
+        yield from _add(run_id, [RunValue(kind="tag", key=RUN_NAME, value=name)])
     return (yield from get_run(project, run_id))
 
 
 def set_stage(project: str, run_id: str, stage: str) -> Script[None]:
-    """`deleted` hides a run, `active` brings it back."""
+    """Set the lifecycle stage: `deleted` hides a run, `active` brings it back. Raise NotFound."""
     yield from get_run(project, run_id)
     yield "UPDATE runs SET lifecycle_stage = $2 WHERE run_id = $1", (run_id, stage)
 
 
 def log_values(project: str, run_id: str, values: Sequence[RunValue]) -> Script[None]:
-    """InvalidValue for a parameter that has another value, or too many in all."""
+    """Add values, or replace those of the same kind and key.
+
+    Raise NotFound, and InvalidValue for a parameter that has another value or for more than MAX_VALUES.
+    """
     known = yield from get_run(project, run_id)
     params = {value.key: value.value for value in known.values if value.kind == "param"}
     for value in values:
         if value.kind == "param" and params.get(value.key, value.value) != value.value:
             raise InvalidValue(f"Changing param values is not allowed. Param with key='{value.key}' is there already.")
-    if len(known.values) + len(values) > 2 * MAX_VALUES:
-        raise InvalidValue(f"A run has at most {MAX_VALUES} tags, parameters and metrics.")
+    if len(known.values) + len(values) > MAX_VALUES:
+        raise InvalidValue(f"A run has at most {MAX_VALUES} tags, parameters, metrics and inputs.")
     yield from _add(run_id, values)
 
 
 def delete_tag(project: str, run_id: str, key: str) -> Script[None]:
+    """Delete a tag. Raise NotFound for the run or the tag."""
     whole = yield from get_run(project, run_id)
     if not any(value.kind == "tag" and value.key == key for value in whole.values):
         raise NotFound(f"No tag with name: {key} in run with id {run_id}")
@@ -111,7 +90,7 @@ def delete_tag(project: str, run_id: str, key: str) -> Script[None]:
 
 
 def link_traces(project: str, run_id: str, trace_ids: Sequence[str]) -> Script[None]:
-    """Traces that aren't there are left out."""
+    """Link the traces that are there to a run. Raise NotFound for the run."""
     yield from get_run(project, run_id)
     if not trace_ids:
         return
@@ -129,7 +108,7 @@ def link_traces(project: str, run_id: str, trace_ids: Sequence[str]) -> Script[N
 def search_runs(
     project: str, experiment_ids: Sequence[str], stages: Sequence[str], limit: int, offset: int
 ) -> Script[list[WholeRun]]:
-    """The newest first."""
+    """Return runs of the experiments in one of the lifecycle stages, the newest first."""
     if not experiment_ids:
         return []
     places = numbers(2, len(experiment_ids))

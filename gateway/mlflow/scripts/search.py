@@ -1,8 +1,9 @@
-"""The search over traces: clauses to SQL, a page at a time. See sql.py for what a script is.
+"""The transaction script of the search over traces, a page at a time. Run by handlers/traces.py.
 
-Two ways to one page: walk the traces newest first and test each, or gather those that an index says can match, and
-sort them. An equality on a tag, on metadata or on an assessment's value is counted first, up to a bound: few are
-gathered; of many it is likely that a short walk meets a page of them, and if it doesn't, they are gathered after all.
+There are two ways to find a page: walk the traces from the newest and test each, or gather those that an index says can
+match, and sort them. An equality on a tag, on metadata or on an assessment's value is counted first, up to FEW. If few
+traces match, they are gathered. If many match, a short walk is likely to meet a page of them; if it doesn't, they are
+gathered after all. See gateway/storage/scripts/traces.py for what a script is.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Literal
 import msgspec
 
 from gateway.errors import InvalidValue
-from gateway.mlflow.scripts.clauses import RUN, Add, adder, clause_sql, equality, ordered, spans_sql
-from gateway.mlflow.scripts.traces import INFO, with_company
-from gateway.mlflow.wire.filter import Clause, Order
-from gateway.mlflow.wire.traces import SESSION, Stored
+from gateway.mlflow.names import SESSION
+from gateway.mlflow.scripts.clauses import RUN, Add, adder, clause_sql, indexed_sql, order_sql, spans_sql
+from gateway.mlflow.scripts.traces import SELECT_INFO, with_assessments
+from gateway.mlflow.values import Clause, StoredTrace, TraceQuery
 from gateway.storage.scripts.traces import Script, numbers
 
 FEW = 5_000  # matches that are sorted rather than walked to
@@ -27,7 +28,7 @@ _IDS = {("attribute", "request_id", "="), ("attribute", "request_id", "IN"), (*R
 
 
 class _Cursor(msgspec.Struct, frozen=True):
-    """Where a page ended: the last trace in the usual order, or how many went before."""
+    """Where a page ended: at the last trace in the usual order, or after so many traces in an order of the caller's."""
 
     time: int | None = None
     trace_id: str = ""
@@ -35,30 +36,19 @@ class _Cursor(msgspec.Struct, frozen=True):
 
 
 class _Driver(msgspec.Struct, frozen=True):
-    """What narrows the traces down: IDs, or a column with an index; the clauses that few or many traces meet."""
+    """What narrows the traces down: IDs or an indexed column, and the clauses that few or many traces meet."""
 
     by: Literal["id", "column", ""]
     few: tuple[Clause, ...]
     many: tuple[Clause, ...]
 
     def widened(self) -> _Driver:
-        """With all that an index knows, however many they are."""
+        """Return a driver that gathers by all clauses that an index answers, however many traces meet them."""
         return _Driver("id", self.few + self.many, ())
 
 
-class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of a search."""
-
-    project: str
-    experiment_ids: tuple[str, ...]
-    clauses: tuple[Clause, ...] = ()
-    orders: tuple[Order, ...] = ()
-    limit: int = 100
-    page_token: str | None = None
-
-
-def search_traces(query: Query) -> Script[tuple[list[Stored], str | None]]:
-    """The page, and the token of the next one."""
+def search_traces(query: TraceQuery) -> Script[tuple[list[StoredTrace], str | None]]:
+    """Return a page of traces, and the token of the next page or None. Raise InvalidValue for a bad token."""
     if query.limit <= 0 or not query.experiment_ids:
         return [], None
     cursor = _read_token(query.page_token)
@@ -82,25 +72,24 @@ def search_traces(query: Query) -> Script[tuple[list[Stored], str | None]]:
     if not ids:
         return [], None
     found = yield (
-        f"SELECT {INFO}, NULL AS request, NULL AS response, NULL AS parts FROM traces"  # noqa: S608  our own names
-        f" WHERE trace_id IN ({numbers(1, len(ids))})",
+        f"{SELECT_INFO} WHERE trace_id IN ({numbers(1, len(ids))})",
         ids,
     )
     by_id = {row["trace_id"]: row for row in found}
-    return (yield from with_company(query.project, [by_id[each] for each in ids if each in by_id])), token
+    return (yield from with_assessments(query.project, [by_id[each] for each in ids if each in by_id])), token
 
 
-def _page(query: Query, cursor: _Cursor, driver: _Driver, begin: int | None) -> tuple[str, list[object]]:
-    """IDs and times of a page's traces, none of them older than `begin`."""
+def _page(query: TraceQuery, cursor: _Cursor, driver: _Driver, begin: int | None) -> tuple[str, list[object]]:
+    """Return the statement for the IDs and times of a page's traces, none older than `begin`."""
     params: list[object] = []
     add = adder(params)
     experiments = ", ".join(add(each) for each in query.experiment_ids)
-    # A plus keeps an engine from an index: from walking all of an experiment where few traces can match.
+    # A plus keeps an engine from using an index: from walking a whole experiment where few traces can match.
     where = [
         f"{'+' if driver.by == 'id' else ''}t.project = {add(query.project)}",
         f"{'+' if driver.by else ''}t.experiment_id IN ({experiments})",
     ]
-    where += [f"t.trace_id IN (SELECT trace_id FROM {equality(query.project, c, add)})" for c in driver.few]  # noqa: S608
+    where += [f"t.trace_id IN (SELECT trace_id FROM {indexed_sql(query.project, c, add)})" for c in driver.few]  # noqa: S608
     for clause in query.clauses:
         if (clause.kind, clause.key, clause.op) == ("metadata", SESSION, "="):
             where.append(f"t.session_id = {add(clause.value)}")
@@ -110,7 +99,7 @@ def _page(query: Query, cursor: _Cursor, driver: _Driver, begin: int | None) -> 
         where.append(spans_sql(on_spans, add))
     if begin is not None:
         where.append(f"t.request_time >= {add(begin)}")
-    orders = [f"{ordered(order, add)} {'ASC' if order.ascending else 'DESC'} NULLS LAST" for order in query.orders]
+    orders = [f"{order_sql(order, add)} {'ASC' if order.ascending else 'DESC'} NULLS LAST" for order in query.orders]
     if not orders:
         where += _after(cursor, add)
     orders += ["t.request_time DESC", "t.trace_id"]
@@ -131,8 +120,8 @@ def _after(cursor: _Cursor, add: Add) -> list[str]:
     ]
 
 
-def _driver(query: Query) -> Script[_Driver]:
-    """Counts what an index can count, up to a bound."""
+def _driver(query: TraceQuery) -> Script[_Driver]:
+    """Count what an index can count, up to FEW, and return the driver."""
     column, by_id = False, False
     few: list[Clause] = []
     many: list[Clause] = []
@@ -141,15 +130,15 @@ def _driver(query: Query) -> Script[_Driver]:
         column = column or name in _COLUMN_INDEX
         by_id = by_id or name in _IDS
         counted: list[object] = []
-        one = equality(query.project, clause, adder(counted))
+        one = indexed_sql(query.project, clause, adder(counted))
         if one is not None:
             rows = yield f"SELECT COUNT(*) AS n FROM (SELECT 1 FROM {one} LIMIT {FEW + 1}) x", counted  # noqa: S608
             (few if rows[0]["n"] <= FEW else many).append(clause)
     return _Driver("column" if column else "id" if by_id or few else "", tuple(few), tuple(many))
 
 
-def _begin(query: Query, cursor: _Cursor) -> Script[int | None]:
-    """The time of the last trace that is tested before all matches are gathered; None if all of them may be."""
+def _begin(query: TraceQuery, cursor: _Cursor) -> Script[int | None]:
+    """Return the time of the last trace to test before all matches are gathered; None if all traces may be tested."""
     params: list[object] = []
     add = adder(params)
     experiments = ", ".join(add(each) for each in query.experiment_ids)

@@ -1,28 +1,28 @@
-"""Transaction scripts over traces as MLflow's clients know them: their own in, every one out, tags, deletion.
+"""Transaction scripts over traces: store those that clients made, read all, tag and delete. Run by handlers/traces.py
+and handlers/otlp.py.
 
-Info and spans of one trace come apart and in any order, and may come again: whatever comes first makes the row, and
-the info, which is the client's last word, wins. A trace belongs to the project that wrote it first, and a chat of the
-gateway's own to the gateway: nobody else writes into either. See sql.py for what a script is.
+The info and the spans of a client's trace come apart, in any order, and may come again. Whatever comes first inserts
+the row, and the info wins over what the spans tell. A trace belongs to the project that wrote it first, and a chat to
+the gateway: nobody else writes into either. See gateway/storage/scripts/traces.py for what a script is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 
 from gateway.domain.trace import Assessment, Trace
 from gateway.errors import InvalidValue, NotFound
+from gateway.mlflow.names import FINALIZED, NAME, SPAN_USAGE, USAGE
+from gateway.mlflow.scripts.clauses import INDEXED
 from gateway.mlflow.scripts.experiments import require_experiment
-from gateway.mlflow.wire.conventions import CHAT_USAGE
-from gateway.mlflow.wire.otlp import SpanRow, usage_of
-from gateway.mlflow.wire.spans import chat_spans
-from gateway.mlflow.wire.traces import FINALIZED, NAME, USAGE, ForeignTrace, Stored
+from gateway.mlflow.usage import total_usage
+from gateway.mlflow.values import ChatSpans, ClientSpan, ClientSpans, ClientTrace, StoredSpans, StoredTrace
 from gateway.storage.scripts.feedback import insert_assessment, to_assessment
 from gateway.storage.scripts.traces import (
-    FOREIGN,
-    PARENT,
+    CLIENT_ROUTE,
+    PARENT_LABEL,
     Row,
     Script,
     add_labels,
@@ -36,8 +36,8 @@ from gateway.storage.scripts.traces import (
 MAX_TAGS = 1_000
 _CHUNK = 500  # IDs a query
 _SHORT = [name for name in Trace.__struct_fields__ if name not in {"usage", "request", "response", "parts"}]
-INFO = ", ".join((*_SHORT, "prompt_tokens", "completion_tokens", "total_tokens", "experiment_id", "name"))
-_INFO = f"SELECT {INFO}, NULL AS request, NULL AS response, NULL AS parts FROM traces"  # noqa: S608  our own names
+_INFO = ", ".join((*_SHORT, "prompt_tokens", "completion_tokens", "total_tokens", "experiment_id", "name"))
+SELECT_INFO = f"SELECT {_INFO}, NULL AS request, NULL AS response, NULL AS parts FROM traces"  # noqa: S608  our own names
 
 _COLUMNS = (
     "experiment_id",
@@ -65,14 +65,17 @@ _SPAN = (
 )
 
 
-# ------------------------------------------------------------------ in
+# ------------------------------------------------------------------ store what clients made
 
 
-def save_info(project: str, trace: ForeignTrace, ratings: Sequence[Assessment], now: int) -> Script[Stored]:
-    """A client's word on its trace. Assessments that came with it before aren't added again."""
+def save_info(project: str, trace: ClientTrace, ratings: Sequence[Assessment], now: int) -> Script[StoredTrace]:
+    """Store the info of a client's trace and the assessments sent with it; those stored before aren't added again.
+
+    Raise NotFound for the experiment, and InvalidValue for a trace that isn't this project's to write.
+    """
     yield from require_experiment(project, trace.experiment_id)
-    row = yield from _own_row(project, trace)
-    yield from _write(project, trace, row, now)
+    row = yield from _row_or_new(project, trace)
+    yield from _update(project, trace, row, now)
     for rating in ratings:
         known = yield "SELECT 1 FROM assessments WHERE assessment_id = $1", (rating.assessment_id,)
         if not known:
@@ -81,26 +84,26 @@ def save_info(project: str, trace: ForeignTrace, ratings: Sequence[Assessment], 
     return stored
 
 
-def save_spans(project: str, traces: Sequence[tuple[ForeignTrace, list[SpanRow]]], now: int) -> Script[None]:
-    """Spans, each with what they tell of their trace. All or nothing."""
+def save_spans(project: str, traces: Sequence[tuple[ClientTrace, list[ClientSpan]]], now: int) -> Script[None]:
+    """Store spans, each list with what it tells of its trace: all of them or none. Raise as `save_info` does."""
     for experiment_id in {trace.experiment_id for trace, _ in traces}:
         yield from require_experiment(project, experiment_id)
     rows = []
-    for trace, _ in traces:  # looked at before anything is written
-        rows.append((yield from _known(project, trace.trace_id)))
+    for trace, _ in traces:  # a script raises before its first write
+        rows.append((yield from _writable_row(project, trace.trace_id)))
     for (trace, spans), known in zip(traces, rows, strict=True):
-        row = known or (yield from _own_row(project, trace))
-        yield from _write(project, _beside(trace, row), row, now)
+        row = known or (yield from _row_or_new(project, trace))
+        yield from _update(project, _fill_gaps(trace, row), row, now)
         for span in spans:
             yield _SPAN, (trace.trace_id, *[getattr(span, name) for name in _SPAN_FIELDS])
         if known is not None and FINALIZED not in strings(known["metadata"]):
-            yield from _count_again(project, trace.trace_id)
+            yield from _count_tokens(project, trace.trace_id)
 
 
-def _count_again(project: str, trace_id: str) -> Script[None]:
-    """The tokens of all spans that have come so far, where the client hasn't told them itself."""
+def _count_tokens(project: str, trace_id: str) -> Script[None]:
+    """Count the tokens of all spans that have come so far."""
     spans = yield "SELECT span_id, parent_id, attributes FROM spans WHERE trace_id = $1", (trace_id,)
-    usage = usage_of((row["span_id"], row["parent_id"], strings(row["attributes"]).get(CHAT_USAGE)) for row in spans)
+    usage = total_usage((row["span_id"], row["parent_id"], strings(row["attributes"]).get(SPAN_USAGE)) for row in spans)
     if usage is not None:
         pair = {USAGE: to_json(usage)}
         rows = yield "SELECT metadata FROM traces WHERE trace_id = $1", (trace_id,)
@@ -109,28 +112,30 @@ def _count_again(project: str, trace_id: str) -> Script[None]:
         yield from add_labels(project, trace_id, "metadata", pair)
 
 
-def _known(project: str, trace_id: str) -> Script[Row | None]:
+def _writable_row(project: str, trace_id: str) -> Script[Row | None]:
+    """Return the row of a trace, if any. Raise InvalidValue unless it is a client's of this project."""
     rows = yield "SELECT * FROM traces WHERE trace_id = $1", (trace_id,)
-    if rows and (rows[0]["project"] != project or rows[0]["route"] != FOREIGN):
+    if rows and (rows[0]["project"] != project or rows[0]["route"] != CLIENT_ROUTE):
         raise InvalidValue("This trace ID can't be written to.")
     return rows[0] if rows else None
 
 
-def _own_row(project: str, trace: ForeignTrace) -> Script[Row]:
-    row = yield from _known(project, trace.trace_id)
+def _row_or_new(project: str, trace: ClientTrace) -> Script[Row]:
+    """Return the row of a client's trace, inserted if need be."""
+    row = yield from _writable_row(project, trace.trace_id)
     if row is None:
-        yield _INSERT, (trace.trace_id, project, FOREIGN, trace.experiment_id, trace.request_time)
-        row = yield from _known(project, trace.trace_id)
-    assert row is not None  # noqa: S101  it was just made
+        yield _INSERT, (trace.trace_id, project, CLIENT_ROUTE, trace.experiment_id, trace.request_time)
+        row = yield from _writable_row(project, trace.trace_id)
+    assert row is not None  # noqa: S101  it was just inserted
     return row
 
 
-def _beside(trace: ForeignTrace, row: Row) -> ForeignTrace:
-    """What spans tell, beside what is there: they fill gaps only, once the client has said its word."""
+def _fill_gaps(trace: ClientTrace, row: Row) -> ClientTrace:
+    """Return what spans tell of a trace, merged with its row. Once the client's info is there, they only fill gaps."""
     if FINALIZED in strings(row["metadata"]):
         there = {name: row[name] for name in _COLUMNS if row[name] not in (None, "")}
         return msgspec.structs.replace(trace, **there, metadata=trace.metadata | strings(row["metadata"]))
-    if row["end_time"] is None:  # made a moment ago
+    if row["end_time"] is None:  # inserted a moment ago
         return trace
     start = min(trace.request_time, row["request_time"])
     ends = [row["request_time"] + (row["duration_ms"] or 0), trace.request_time + (trace.duration_ms or 0)]
@@ -138,7 +143,7 @@ def _beside(trace: ForeignTrace, row: Row) -> ForeignTrace:
     return msgspec.structs.replace(trace, **there | {"request_time": start, "duration_ms": max(ends) - start})
 
 
-def _write(project: str, trace: ForeignTrace, row: Row, now: int) -> Script[None]:
+def _update(project: str, trace: ClientTrace, row: Row, now: int) -> Script[None]:
     tags, metadata = strings(row["tags"]) | trace.tags, strings(row["metadata"]) | trace.metadata
     given = {name: getattr(trace, name) for name in _COLUMNS}
     for name in ("name", "request_preview", "response_preview"):
@@ -148,49 +153,47 @@ def _write(project: str, trace: ForeignTrace, row: Row, now: int) -> Script[None
     yield from add_labels(project, trace.trace_id, "metadata", trace.metadata)
 
 
-# ------------------------------------------------------------------ out
+# ------------------------------------------------------------------ read
 
 
-def get_infos(project: str, trace_ids: Sequence[str]) -> Script[list[Stored]]:
-    """Those that are there, in the order asked for."""
-    found: dict[str, Stored] = {}
+def get_infos(project: str, trace_ids: Sequence[str]) -> Script[list[StoredTrace]]:
+    """Return the traces that are there, in the order asked for."""
+    found: dict[str, StoredTrace] = {}
     for at in range(0, len(trace_ids), _CHUNK):
         chunk = trace_ids[at : at + _CHUNK]
-        rows = yield f"{_INFO} WHERE project = $1 AND trace_id IN ({numbers(2, len(chunk))})", (project, *chunk)
-        found |= {stored.trace.trace_id: stored for stored in (yield from with_company(project, rows))}
+        rows = yield f"{SELECT_INFO} WHERE project = $1 AND trace_id IN ({numbers(2, len(chunk))})", (project, *chunk)
+        found |= {stored.trace.trace_id: stored for stored in (yield from with_assessments(project, rows))}
     return [found[trace_id] for trace_id in trace_ids if trace_id in found]
 
 
-def with_company(project: str, rows: Sequence[Row]) -> Script[list[Stored]]:
-    """Rows of INFO with their assessments, and the chats that were made within them."""
+def with_assessments(project: str, rows: Sequence[Row]) -> Script[list[StoredTrace]]:
+    """Return up to 500 rows of SELECT_INFO as traces, with their assessments and the chats made within them."""
     ids = [row["trace_id"] for row in rows]
+    client_made = [row["trace_id"] for row in rows if row["route"] == CLIENT_ROUTE]
     ratings: dict[str, list[Assessment]] = {}
     linked: dict[str, list[str]] = {}
-    for at in range(0, len(ids), _CHUNK):
-        chunk = ids[at : at + _CHUNK]
+    if ids:
         rated = yield (
-            f"SELECT * FROM assessments WHERE trace_id IN ({numbers(2, len(chunk))}) AND project = $1"  # noqa: S608  numbers
-            " ORDER BY create_time, assessment_id",
-            (project, *chunk),
+            f"SELECT * FROM assessments WHERE trace_id IN ({numbers(2, len(ids))}) AND project = $1"  # noqa: S608  numbers
+            " AND retracted IS NULL ORDER BY create_time, assessment_id",
+            (project, *ids),
         )
         for row in rated:
-            if row["retracted"] is None:
-                ratings.setdefault(row["trace_id"], []).append(to_assessment(row))
-        foreign = [row["trace_id"] for row in rows if row["route"] == FOREIGN and row["trace_id"] in set(chunk)]
-        if foreign:
-            chats = yield (
-                "SELECT trace_id, value FROM labels WHERE project = $1 AND kind = 'metadata' AND key = $2"  # noqa: S608
-                f" AND LENGTH(value) <= 250 AND value IN ({numbers(3, len(foreign))}) ORDER BY trace_id",
-                (project, PARENT, *foreign),
-            )
-            for row in chats:
-                linked.setdefault(row["value"], []).append(row["trace_id"])
+            ratings.setdefault(row["trace_id"], []).append(to_assessment(row))
+    if client_made:
+        chats = yield (
+            "SELECT trace_id, value FROM labels WHERE project = $1 AND kind = 'metadata' AND key = $2"  # noqa: S608
+            f" AND {INDEXED} AND value IN ({numbers(3, len(client_made))}) ORDER BY trace_id",
+            (project, PARENT_LABEL, *client_made),
+        )
+        for row in chats:
+            linked.setdefault(row["value"], []).append(row["trace_id"])
     return [
-        Stored(
+        StoredTrace(
             trace=to_trace(row),
             experiment_id=row["experiment_id"],
             name=row["name"],
-            foreign=row["route"] == FOREIGN,
+            client_made=row["route"] == CLIENT_ROUTE,
             assessments=tuple(ratings.get(row["trace_id"], ())),
             linked=tuple(linked.get(row["trace_id"], ())),
         )
@@ -198,19 +201,16 @@ def with_company(project: str, rows: Sequence[Row]) -> Script[list[Stored]]:
     ]
 
 
-def spans_of(project: str, trace_ids: Iterable[str]) -> Script[dict[str, list[Any]]]:
-    """Spans ready for the wire, by trace; none for a trace that isn't there."""
-    found: dict[str, list[Any]] = {}
+def get_spans_of(project: str, trace_ids: Iterable[str]) -> Script[dict[str, StoredSpans]]:
+    """Return spans by trace; nothing for a trace that isn't there."""
+    found: dict[str, StoredSpans] = {}
     for trace_id in trace_ids:
         rows = yield "SELECT * FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
-        if not rows:
-            continue
-        if rows[0]["route"] == FOREIGN:
+        if rows and rows[0]["route"] == CLIENT_ROUTE:
             spans = yield "SELECT otlp FROM spans WHERE trace_id = $1 ORDER BY start_ms, span_id", (trace_id,)
-            found[trace_id] = [msgspec.Raw(row["otlp"].encode()) for row in spans]
-        else:
-            trace = to_trace(rows[0])
-            found[trace_id] = list(chat_spans(trace, (yield from get_spans(trace_id))))
+            found[trace_id] = ClientSpans(tuple(row["otlp"] for row in spans))
+        elif rows:
+            found[trace_id] = ChatSpans(to_trace(rows[0]), tuple((yield from get_spans(trace_id))))
     return found
 
 
@@ -218,7 +218,7 @@ def spans_of(project: str, trace_ids: Iterable[str]) -> Script[dict[str, list[An
 
 
 def set_tag(project: str, trace_id: str, key: str, value: str | None) -> Script[None]:
-    """Set a tag, or delete it (None). NotFound for the trace, or the tag that is to go."""
+    """Set a tag, or delete it where `value` is None. Raise NotFound for the trace, or for the tag to delete."""
     rows = yield "SELECT tags, name FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
     if not rows:
         raise NotFound(f"Trace with ID '{trace_id}' not found.")
@@ -248,7 +248,10 @@ def _no_tag(trace_id: str, key: str) -> NotFound:
 def delete_traces(
     project: str, experiment_id: str, trace_ids: Sequence[str] | None, before: int | None, limit: int
 ) -> Script[int]:
-    """Delete traces with all that hangs on them, ratings too; a running chat stays. How many."""
+    """Delete traces with all that belongs to them, ratings too, and return how many; a running chat stays.
+
+    Either those of `trace_ids`, or the oldest `limit` up to the time `before`.
+    """
     if trace_ids is not None:
         rows = yield (
             "SELECT trace_id FROM traces WHERE project = $1 AND experiment_id = $2 AND end_time IS NOT NULL"  # noqa: S608
@@ -271,8 +274,8 @@ def delete_traces(
 
 
 def save_artifact(project: str, trace_id: str, data: str) -> Script[None]:
-    """The spans of a trace as one file. NotFound unless the client's trace is there."""
-    row = yield from _known(project, trace_id)
+    """Store the spans of a client's trace as one file. Raise NotFound for the trace."""
+    row = yield from _writable_row(project, trace_id)
     if row is None:
         raise NotFound(f"Trace with ID '{trace_id}' not found.")
     yield (
@@ -283,13 +286,6 @@ def save_artifact(project: str, trace_id: str, data: str) -> Script[None]:
 
 
 def get_artifact(project: str, trace_id: str) -> Script[str | None]:
+    """Return the file of a trace, or None."""
     rows = yield "SELECT data FROM trace_artifacts WHERE trace_id = $1 AND project = $2", (trace_id, project)
     return rows[0]["data"] if rows else None
-
-
-def get_chat(project: str, trace_id: str) -> Script[tuple[Trace, list[Any]] | None]:
-    """A chat of the gateway's own with its spans."""
-    rows = yield "SELECT * FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
-    if not rows or rows[0]["route"] == FOREIGN:
-        return None
-    return to_trace(rows[0]), (yield from get_spans(trace_id))

@@ -1,1 +1,1 @@
-"""MLflow's REST wire: what its clients send, checked, and what they get. Sans-I/O; called by gateway/mlflow."""
+"""MLflow's wire: read and check what its clients send, and write what they get. No I/O; called by handlers/."""

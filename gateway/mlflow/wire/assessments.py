@@ -1,7 +1,7 @@
-"""Assessments on MLflow's wire: feedback and expectations in, checked; and out again.
+"""Assessments on MLflow's wire: read and check feedback and expectations, and write them. Called by handlers/.
 
-MLflow checks next to nothing here; this does. Numbers become floats, as protobuf makes them; an expectation that is a
-list or a dict rides as JSON in a string, and keeps its whole numbers.
+MLflow itself checks hardly anything here. Numbers become floats, as protobuf makes them; an expectation that is a list
+or a dict travels as JSON in a string, and keeps its integers.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import msgspec
 
 from gateway.domain.ids import SPAN_ID
 from gateway.domain.trace import Assessment
+from gateway.mlflow.values import AssessmentChange
 from gateway.mlflow.wire.body import decode_text, dumps, read_time, without_none, write_time
-from gateway.mlflow.wire.errors import check_length, check_pairs, invalid
+from gateway.mlflow.wire.checks import check_count, check_length, invalid
 from gateway.wire.rating_body import MAX_PAIR, MAX_VALUE
 
 _TYPES = {"HUMAN": "HUMAN", "LLM_JUDGE": "LLM_JUDGE", "AI_JUDGE": "LLM_JUDGE", "CODE": "CODE"}
@@ -55,7 +56,7 @@ class ExpectationValue(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """An assessment as it is sent."""
+    """An assessment as a client sends it."""
 
     assessment_id: str | None = None
     assessment_name: str | None = None
@@ -73,34 +74,23 @@ class Message(msgspec.Struct):
     valid: bool | None = None
 
 
-class Create(msgspec.Struct):
-    """Body of a new one."""
+class CreateAssessment(msgspec.Struct):
+    """Body that creates an assessment."""
 
     assessment: Message
 
 
-class Update(msgspec.Struct):
-    """Body of a change; the mask names the fields, apart by commas."""
+class UpdateAssessment(msgspec.Struct):
+    """Body that changes an assessment; the mask names the fields, separated by commas."""
 
     assessment: Message
     update_mask: str
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What a patch changes: fields that are UNSET stay. `kind` is what it takes the assessment for."""
-
-    kind: str | None = None
-    name: str | msgspec.UnsetType = msgspec.UNSET
-    value: Any = msgspec.UNSET
-    error: dict[str, str] | msgspec.UnsetType | None = msgspec.UNSET
-    rationale: str | msgspec.UnsetType | None = msgspec.UNSET
-    metadata: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
-
-
-def read_new(message: Message, project: str, trace_id: str, assessment_id: str, now: int) -> Assessment:
-    """A new assessment, checked. Raises InvalidValue."""
+def read_assessment(message: Message, project: str, trace_id: str, assessment_id: str, now: int) -> Assessment:
+    """Return a new assessment. Raise InvalidValue where it breaks a rule of MLflow's or of this gateway."""
     if message.issue is not None:
-        invalid("Issues are not kept here: send feedback or an expectation.")
+        invalid("Issues are not supported: send feedback or an expectation.")
     if (message.feedback is None) == (message.expectation is None):
         invalid("An assessment must have exactly one of feedback and expectation.")
     source = message.source or Source()
@@ -130,8 +120,8 @@ def read_new(message: Message, project: str, trace_id: str, assessment_id: str, 
     )
 
 
-def read_change(update: Update) -> Change:
-    """What a patch asks for. Raises InvalidValue."""
+def read_change(update: UpdateAssessment) -> AssessmentChange:
+    """Return the changes that a patch asks for. Raise InvalidValue."""
     message, fields = update.assessment, set()
     for path in filter(None, update.update_mask.split(",")):
         if path not in _MASK:
@@ -150,11 +140,11 @@ def read_change(update: Update) -> Change:
         if kind in fields:
             feedback = message.feedback if kind == "feedback" else None
             change["kind"], change["value"], change["error"] = _content(feedback, message.expectation, message.error)
-    return Change(**change)
+    return AssessmentChange(**change)
 
 
-def write(assessment: Assessment) -> dict[str, Any]:
-    """As it is answered."""
+def write_assessment(assessment: Assessment) -> dict[str, Any]:
+    """Return the JSON of an assessment."""
     value = assessment.value
     if assessment.kind == "expectation":
         if isinstance(value, (list, dict)):
@@ -193,7 +183,7 @@ def _rationale(message: Message) -> str | None:
 
 
 def _metadata(message: Message) -> dict[str, str]:
-    check_pairs("pairs of metadata", list(message.metadata.items()), _MAX_METADATA)
+    check_count("pairs of metadata", message.metadata, _MAX_METADATA)
     for pair in message.metadata.items():
         if any(len(text.encode()) > MAX_PAIR for text in pair):
             invalid(f"metadata has a name or value of more than {MAX_PAIR} bytes.")
@@ -203,7 +193,7 @@ def _metadata(message: Message) -> dict[str, str]:
 def _content(
     feedback: FeedbackValue | None, expectation: ExpectationValue | None, old_error: Error | None
 ) -> tuple[str, Any, dict[str, str] | None]:
-    """Kind, value and error, of the one that is there."""
+    """Return kind, value and error of the one that is given."""
     error = None
     if feedback is not None:
         kind, value = "feedback", _checked(feedback.value)
@@ -222,12 +212,12 @@ def _content(
         else:
             value = _checked(decode_text(serialized.value, object, "serialized_value.value"), floats=False)
     else:
-        invalid("The feedback or expectation that is named isn't there.")
+        invalid("update_mask names a feedback or expectation that the assessment does not have.")
     return kind, value, error
 
 
 def _checked(value: Any, *, floats: bool = True) -> Any:
-    """The value, small enough; its numbers as protobuf's Value knows them."""
+    """Return the value with its numbers as protobuf's Value has them. Raise InvalidValue for one that is too large."""
     try:
         value = _floats(value) if floats else value
         size = len(value.encode() if isinstance(value, str) else msgspec.json.encode(value))

@@ -1,4 +1,7 @@
-"""Reads MLflow's JSON: unknown fields pass, as newer clients send more; what is wrong is said in MLflow's words."""
+"""Read and write the small parts of MLflow's JSON: bodies, times, durations, page tokens. Called by all of wire/.
+
+Unknown fields are ignored, as newer clients send more of them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway.errors import BadRequest
-from gateway.mlflow.wire.errors import invalid
+from gateway.mlflow.wire.checks import invalid
 from gateway.wire.json_safety import undecodable
 
 T = TypeVar("T")
@@ -20,14 +23,14 @@ _SECONDS = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?s")
 
 
 class KeyValue(msgspec.Struct, frozen=True):
-    """A tag or parameter."""
+    """A tag or a parameter."""
 
     key: str
     value: str = ""
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """The body as `kind`. BadRequest for what isn't JSON, InvalidValue names a field that is missing or wrong."""
+    """Return the body as `kind`. Raise BadRequest for what isn't JSON, InvalidValue for a missing or wrong field."""
     if problem := undecodable(body):
         invalid(f"The body {problem}.")
     try:
@@ -39,7 +42,7 @@ def decode(body: bytes, kind: type[T]) -> T:
 
 
 def decode_text(text: str, kind: type[T], what: str) -> T:
-    """JSON that rides in a string. Raises InvalidValue."""
+    """Return the JSON within a string as `kind`. Raise InvalidValue, which calls the field `what`."""
     try:
         data = text.encode()
         if problem := undecodable(data):
@@ -50,7 +53,7 @@ def decode_text(text: str, kind: type[T], what: str) -> T:
 
 
 def read_time(text: str | None, what: str) -> int | None:
-    """RFC 3339 to milliseconds. Raises InvalidValue."""
+    """Return milliseconds from RFC 3339. Raise InvalidValue."""
     if text is None:
         return None
     try:
@@ -63,13 +66,13 @@ def read_time(text: str | None, what: str) -> int | None:
 
 
 def write_time(ms: int) -> str:
-    """Milliseconds to RFC 3339."""
+    """Return RFC 3339 from milliseconds."""
     whole = datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{whole}.{ms % 1000:03d}Z" if ms % 1000 else f"{whole}Z"
 
 
 def read_duration(text: str | None) -> int | None:
-    """Protobuf's `"1.5s"` to milliseconds. Raises InvalidValue."""
+    """Return milliseconds from protobuf's `"1.5s"`. Raise InvalidValue."""
     if text is None:
         return None
     match = _SECONDS.fullmatch(text)
@@ -79,17 +82,17 @@ def read_duration(text: str | None) -> int | None:
 
 
 def write_duration(ms: int) -> str:
-    """Milliseconds as protobuf has them."""
+    """Return protobuf's `"1.500s"` from milliseconds."""
     return f"{ms // 1000}.{ms % 1000:03d}s" if ms % 1000 else f"{ms // 1000}s"
 
 
 def dumps(value: Any) -> str:
-    """JSON as text."""
+    """Return the JSON of a value as text."""
     return msgspec.json.encode(value).decode()
 
 
 def read_offset(token: str | None) -> int:
-    """The page token of lists that are short enough to count. Raises InvalidValue."""
+    """Return the offset that a page token of `write_page` holds. Raise InvalidValue."""
     if not token:
         return 0
     if not token.isdecimal() or len(token) > 15:
@@ -97,6 +100,12 @@ def read_offset(token: str | None) -> int:
     return int(token)
 
 
+def write_page(name: str, items: Sequence[Any], offset: int, *, more: bool) -> dict[str, Any]:
+    """Return the JSON of one page of a list, with the token of the next page where there are more items."""
+    token = str(offset + len(items)) if items and more else None
+    return without_none([(name, items), ("next_page_token", token)])
+
+
 def without_none(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """A message's fields that are set."""
+    """Return a message of the fields that are set."""
     return {name: value for name, value in pairs if value is not None}

@@ -1,6 +1,6 @@
-"""What other conventions than MLflow's say of a span, in MLflow's words: its type, inputs, outputs, model and tokens.
+"""Translate a span's attributes from other conventions to MLflow's: its type, inputs, outputs, model and tokens.
 
-OpenInference (Arize), OpenTelemetry's own for generative AI, and Traceloop (OpenLLMetry). Sans-I/O; called by otlp.py.
+Known are OpenInference (Arize), OpenTelemetry's for generative AI, and Traceloop (OpenLLMetry). Called by otlp.py.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-TYPE, INPUTS, OUTPUTS, MODEL = "mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.llm.model"
-CHAT_USAGE = "mlflow.chat.tokenUsage"
+from gateway.mlflow.names import INPUTS, MODEL, OUTPUTS, SPAN_TYPE, SPAN_USAGE
+from gateway.mlflow.usage import COUNTS, unwrap_json
 
 
 class _Convention(msgspec.Struct, frozen=True):
-    """Names of attributes, the best first. `tokens`: in, out, total."""
+    """The names of one convention's attributes, the best first. `tokens`: input, output, total."""
 
     kind: str
     types: dict[str, str]
@@ -60,42 +60,31 @@ _CONVENTIONS = (
         tokens=("gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens", "llm.usage.total_tokens"),
     ),
 )
-_COUNTS = ("input_tokens", "output_tokens", "total_tokens")
 
 
-def unquoted(value: Any) -> Any:
-    """MLflow's clients wrap values in JSON once more where they use OpenTelemetry's own exporter; others do, too."""
-    if isinstance(value, str) and value[:1] in ('"', "{", "["):
-        try:
-            return msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError):
-            return value
-    return value
-
-
-def translated(values: Mapping[str, Any]) -> dict[str, Any]:
-    """MLflow's attributes that a span lacks, as plain values."""
+def translate(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of MLflow's that a span lacks and its other attributes give, as plain values."""
     found: dict[str, Any] = {}
-    if unquoted(values.get(TYPE)) in (None, "UNKNOWN"):
-        found[TYPE] = next((name for c in _CONVENTIONS if (name := _type(c, values))), None)
+    if unwrap_json(values.get(SPAN_TYPE)) in (None, "UNKNOWN"):
+        found[SPAN_TYPE] = next((name for c in _CONVENTIONS if (name := _type(c, values))), None)
     for key, field in ((INPUTS, "inputs"), (OUTPUTS, "outputs"), (MODEL, "models")):
         if key not in values:
             names = [name for convention in _CONVENTIONS for name in getattr(convention, field)]
-            found[key] = next((value for name in names if (value := unquoted(values.get(name)))), None)
-    if CHAT_USAGE not in values:
-        found[CHAT_USAGE] = next((usage for c in _CONVENTIONS if (usage := _usage(c, values))), None)
+            found[key] = next((value for name in names if (value := unwrap_json(values.get(name)))), None)
+    if SPAN_USAGE not in values:
+        found[SPAN_USAGE] = next((usage for c in _CONVENTIONS if (usage := _usage(c, values))), None)
     return {key: value for key, value in found.items() if value is not None}
 
 
 def _type(convention: _Convention, values: Mapping[str, Any]) -> str | None:
-    said = unquoted(values.get(convention.kind))
+    said = unwrap_json(values.get(convention.kind))
     return convention.types.get(said) if isinstance(said, str) else None
 
 
 def _usage(convention: _Convention, values: Mapping[str, Any]) -> dict[str, int] | None:
     counts = {}
-    for name, key in zip(_COUNTS, convention.tokens, strict=True):
-        if (count := _count(unquoted(values.get(key)))) is not None:
+    for name, key in zip(COUNTS, convention.tokens, strict=True):
+        if (count := _count(unwrap_json(values.get(key)))) is not None:
             counts[name] = count
     if len(counts) == 2 and "total_tokens" not in counts:
         counts["total_tokens"] = sum(counts.values())

@@ -1,82 +1,156 @@
-"""The filter and ordering of a search for datasets: MLflow's grammar again, on plain values, as they are few."""
+"""Datasets on MLflow's wire: bodies, checks, and what is written. Called by handlers/datasets.py."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+import base64
 from typing import Any
 
 import msgspec
 
-from gateway.mlflow.wire.errors import invalid
-from gateway.mlflow.wire.filter import Clause, parse_clauses
+from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
+from gateway.mlflow.wire.body import decode_text, dumps, without_none
+from gateway.mlflow.wire.checks import MAX_KEY, check_count, check_length, check_tag, invalid
 
-_NUMBERS = {"created_time", "last_update_time"}
-_TEXTS = {"name", "created_by", "last_updated_by"}
-_TEXT_OPS = {"=", "!=", "LIKE", "ILIKE", "IN"}
-_NUMBER_OPS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-}
+MAX_PAGE = 1_000
+_MAX_BATCH, _MAX_TAGS = 10_000, 100
+_SOURCES = ("TRACE", "HUMAN", "DOCUMENT", "CODE", "UNSPECIFIED")
 
 
-class DatasetOrder(msgspec.Struct, frozen=True):
-    key: str
-    ascending: bool
+class CreateDataset(msgspec.Struct):
+    """Body that creates a dataset; `tags` is JSON."""
+
+    name: str
+    experiment_ids: list[str] = []
+    tags: str = "{}"
+    created_by: str | None = None
 
 
-def parse_dataset_filter(text: str) -> tuple[Clause, ...]:
-    """Clauses over name, times, authors and tags. Raises InvalidValue."""
-    return parse_clauses(text, _identify, _check)
+class SearchDatasets(msgspec.Struct):
+    """Body that searches datasets."""
+
+    experiment_ids: list[str] = []
+    filter_string: str = ""
+    max_results: int = 1_000
+    order_by: list[str] = []
+    page_token: str | None = None
 
 
-def parse_dataset_order(items: list[str]) -> list[DatasetOrder]:
-    """By name, created_time or last_update_time; without any: the newest first. Raises InvalidValue."""
-    found = []
-    for item in items or ["created_time DESC"]:
-        key, _, direction = item.strip().partition(" ")
-        if key not in _NUMBERS | {"name"} or direction.strip().upper() not in ("", "ASC", "DESC"):
-            invalid(f"Invalid order_by clause '{item}'.")
-        found.append(DatasetOrder(key, direction.strip().upper() != "DESC"))
-    return found
+class SetDatasetTags(msgspec.Struct):
+    """Body that sets tags, and deletes those that are null; `tags` is JSON."""
+
+    tags: str
 
 
-def matches(clauses: tuple[Clause, ...], fields: Mapping[str, Any], tags: Mapping[str, str]) -> bool:
-    """Whether a dataset is one that was asked for."""
-    return all(_holds(clause, (tags if clause.kind == "tag" else fields).get(clause.key)) for clause in clauses)
+class DatasetExperiments(msgspec.Struct):
+    """Body that puts a dataset into experiments, or takes it out of them."""
+
+    experiment_ids: list[str]
 
 
-def _identify(text: str) -> tuple[Any, str]:
-    first, dot, key = text.partition(".")
-    key = key.strip('`"')
-    if dot and first in ("tag", "tags"):
-        return "tag", key
-    if dot and first in ("attribute", "attributes"):
-        return "attribute", key
-    return "attribute", text if not dot else invalid(f"Invalid entity type '{first}'.")
+class UpsertRecords(msgspec.Struct):
+    """Body that adds or changes records; `records` is JSON."""
+
+    records: str
 
 
-def _check(kind: str, key: str, op: str) -> bool:
-    if kind == "attribute" and key not in _NUMBERS | _TEXTS:
-        invalid(f"Invalid attribute key '{key}' specified. Valid keys are {sorted(_NUMBERS | _TEXTS)}")
-    number = kind == "attribute" and key in _NUMBERS
-    if op not in (_NUMBER_OPS if number else _TEXT_OPS) or (op == "IN" and key != "name"):
-        invalid(f"Invalid comparator for {'numeric attribute' if number else 'string attribute'}: {op}")
-    return number
+class DeleteRecords(msgspec.Struct):
+    """Body that deletes records."""
+
+    dataset_record_ids: list[str] = []
 
 
-def _holds(clause: Clause, value: Any) -> bool:
-    if value is None:
-        return False
-    if clause.op == "IN":
-        return value in (clause.value or ())  # type: ignore[operator]
-    if clause.op in ("LIKE", "ILIKE"):
-        words = re.split(r"([%_])", str(clause.value))
-        pattern = "".join({"%": ".*", "_": "."}.get(word, re.escape(word)) for word in words)
-        # a pattern of `.*` and plain words can take long, but a name has 250 characters
-        return re.fullmatch(pattern, str(value), re.DOTALL | (re.IGNORECASE if clause.op == "ILIKE" else 0)) is not None
-    return _NUMBER_OPS[clause.op](value, clause.value)
+def read_name(name: str) -> str:
+    """Return a dataset's name. Raise InvalidValue for an empty or long one."""
+    check_length("A dataset's name", name, MAX_KEY, 1)
+    return name
+
+
+def read_tags(text: str) -> dict[str, str | None]:
+    """Return tags from JSON. Raise InvalidValue for too many or too long ones."""
+    tags = decode_text(text or "{}", dict[str, str | None], "tags")
+    check_count("tags", tags, _MAX_TAGS)
+    for key, value in tags.items():
+        check_tag(key, value or "")
+    return tags
+
+
+def read_records(text: str) -> list[NewRecord]:
+    """Return records from JSON. Raise InvalidValue for too many, or for an unknown type of source."""
+    records = decode_text(text, list[NewRecord], "records")
+    check_count("records at once", records, _MAX_BATCH)
+    for record in records:
+        if record.source and record.source.get("source_type") not in _SOURCES:
+            invalid(f"Invalid source type. Valid source types: {', '.join(_SOURCES)}")
+    return records
+
+
+def read_record_ids(body: DeleteRecords) -> list[str]:
+    """Return the IDs of the records to delete. Raise InvalidValue for too many."""
+    check_count("records at once", body.dataset_record_ids, _MAX_BATCH)
+    return body.dataset_record_ids
+
+
+def read_limit(text: str) -> int:
+    """Return how many records a page has at most. Raise InvalidValue for what is no number."""
+    if not text.isdecimal() or len(text) > 9:
+        invalid("max_results must be a whole number.")
+    return min(int(text), MAX_PAGE)
+
+
+def read_cursor(token: str) -> tuple[int, str] | None:
+    """Return time and ID of the last record seen, from a page token. Raise InvalidValue."""
+    if not token:
+        return None
+    try:
+        time, _, record_id = base64.b64decode(token, validate=True).decode().partition(":")
+        return int(time), record_id
+    except ValueError:
+        invalid("Invalid page token.")
+
+
+def write_records(records: list[Record], limit: int) -> dict[str, Any]:
+    """Return the JSON of a page of records, which are JSON in a string; a full page has a token of the next."""
+    token = None
+    if records and len(records) == limit:
+        token = base64.b64encode(f"{records[-1].created_time}:{records[-1].record_id}".encode()).decode()
+    return without_none([("records", dumps([_write_record(each) for each in records])), ("next_page_token", token)])
+
+
+def write_dataset(dataset: Dataset) -> dict[str, Any]:
+    """Return the JSON of a dataset."""
+    return without_none(
+        [
+            ("dataset_id", dataset.dataset_id),
+            ("name", dataset.name),
+            ("tags", dumps(dataset.tags)),
+            ("schema", dataset.schema),
+            ("profile", dataset.profile),
+            ("digest", dataset.digest),
+            ("created_time", dataset.created_time),
+            ("last_update_time", dataset.last_update_time),
+            ("created_by", dataset.created_by),
+            ("last_updated_by", dataset.last_updated_by),
+            ("experiment_ids", dataset.experiment_ids),
+        ]
+    )
+
+
+def _write_record(record: Record) -> dict[str, Any]:
+    source = record.source or {}
+    fields = without_none(
+        [
+            ("dataset_record_id", record.record_id),
+            ("dataset_id", record.dataset_id),
+            ("inputs", record.inputs),
+            ("expectations", record.expectations),
+            ("tags", record.tags),
+            ("source", record.source),
+            ("source_id", source_trace(record.source)),
+            ("source_type", source.get("source_type")),
+            ("created_time", record.created_time),
+            ("last_update_time", record.last_update_time),
+            ("created_by", record.created_by),
+            ("last_updated_by", record.last_updated_by),
+        ]
+    )
+    return fields | {"outputs": {} if record.outputs is None else record.outputs}

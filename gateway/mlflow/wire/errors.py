@@ -1,18 +1,16 @@
-"""Errors as MLflow's clients read them: `{"error_code", "message"}`, and OTLP's `{"detail"}`.
+"""Errors in the shapes of MLflow, `{"error_code", "message"}`, and of OTLP, `{"detail"}`. See routes.py.
 
 Clients retry 408, 429 and 5xx for minutes, so no permanent fault may have one of these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
+import msgspec
 
-from gateway.errors import GatewayError, InvalidValue, NotFound
+from gateway.errors import GatewayError
+from gateway.wire.errors import Wire
 
-PREFIXES = ("/api/2.0/mlflow", "/api/3.0/mlflow")
-OTLP_PATH = "/v1/traces"
-
+# MLflow's error_code by the gateway's status
 _CODES = {
     400: "BAD_REQUEST",
     401: "UNAUTHENTICATED",
@@ -27,49 +25,23 @@ _CODES = {
     429: "REQUEST_LIMIT_EXCEEDED",
     503: "TEMPORARILY_UNAVAILABLE",
 }
+# where MLflow answers with another status than the gateway
 _STATUS = {405: 404, 409: 400, 415: 400, 422: 400}
 
 
-def is_mlflow(path: str) -> bool:
-    """Whether that path's errors have MLflow's shape."""
-    return path.startswith(PREFIXES)
+def _write(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
+    code = "ENDPOINT_NOT_FOUND" if error.code == "unknown_path" else _CODES.get(error.status, "INTERNAL_ERROR")
+    body = {"error_code": code, "message": error.message}
+    return _STATUS.get(error.status, error.status), msgspec.json.encode(body)
 
 
-def error_body(error: GatewayError) -> dict[str, str]:
-    """MLflow's error JSON."""
-    code = _CODES.get(error.status, "INTERNAL_ERROR")
-    return {"error_code": "ENDPOINT_NOT_FOUND" if error.code == "unknown_path" else code, "message": error.message}
-
-
-def error_status(error: GatewayError) -> int:
-    """The HTTP status that goes with it in MLflow."""
-    return _STATUS.get(error.status, error.status)
-
-
-def otlp_body(error: GatewayError) -> dict[str, object]:
-    """The shape of `/v1/traces`; a missing header is a list there, as FastAPI has it."""
+def _write_otlp(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
+    """A missing header is a list there, as FastAPI has it."""
+    detail: object = error.message
     if error.details:
-        return {"detail": [{"loc": ["header", field], "msg": problem} for field, problem in error.details]}
-    return {"detail": error.message}
+        detail = [{"loc": ["header", field], "msg": problem} for field, problem in error.details]
+    return error.status, msgspec.json.encode({"detail": detail})
 
 
-def invalid(message: str) -> NoReturn:
-    """400 INVALID_PARAMETER_VALUE."""
-    raise InvalidValue(message)
-
-
-def missing(message: str) -> NoReturn:
-    """404 RESOURCE_DOES_NOT_EXIST."""
-    raise NotFound(message)
-
-
-def check_length(what: str, text: str, most: int, least: int = 0) -> None:
-    """Raises InvalidValue for what is too long, or too short."""
-    if not least <= len(text) <= most:
-        invalid(f"{what} must have {least} to {most} characters; it has {len(text)}.")
-
-
-def check_pairs(what: str, pairs: Sequence[tuple[str, str]], most: int) -> None:
-    """Raises InvalidValue for too many pairs."""
-    if len(pairs) > most:
-        invalid(f"At most {most} {what} are allowed; there are {len(pairs)}.")
+MLFLOW = Wire("mlflow", _write, prefixes=("/api/2.0/mlflow", "/api/3.0/mlflow"))
+OTLP = Wire("otlp", _write_otlp)

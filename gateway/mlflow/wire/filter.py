@@ -1,22 +1,20 @@
-"""The filter and ordering of a search: MLflow's grammar, from text to clauses.
+"""Parse the filter and the ordering of a search, in MLflow's grammar, from text to clauses.
 
-Clauses are joined by AND alone. What a clause means in SQL is the store's to know (storage/mlflow_search.py). Where
-MLflow's own parser takes a clause for another, or lets it pass and finds nothing, this one does what was meant.
+Clauses are joined by AND alone. What a clause means in SQL is in scripts/clauses.py. Where MLflow's own parser takes a
+clause for another, or accepts it and finds nothing, this one does what was meant. Called by handlers/.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import msgspec
 import re2
 
-from gateway.mlflow.wire.errors import check_length, invalid
-
-Kind = Literal["attribute", "tag", "metadata", "span", "feedback", "expectation", "issue"]
-Value = str | int | float | tuple[str, ...] | None
+from gateway.mlflow.names import LINKED_PROMPTS, NAME, SOURCE_RUN
+from gateway.mlflow.values import Clause, Kind, Order, Value
+from gateway.mlflow.wire.checks import check_length, invalid
 
 _KINDS: dict[str, Kind] = {
     "attribute": "attribute",
@@ -34,11 +32,11 @@ _KINDS: dict[str, Kind] = {
 NUMERIC = frozenset({"timestamp_ms", "execution_time_ms", "end_time_ms"})
 _ALIASES = {"timestamp": "timestamp_ms", "execution_time": "execution_time_ms", "end_time": "end_time_ms"}
 _STRINGS = frozenset({"request_id", "status", "client_request_id"})
-# what MLflow keeps among tags, metadata and spans, under names of its own
+# attributes of a filter that MLflow keeps among tags, metadata and spans
 _ELSEWHERE: dict[str, tuple[Kind, str]] = {
-    "name": ("tag", "mlflow.traceName"),
-    "prompt": ("tag", "mlflow.linkedPrompts"),
-    "run_id": ("metadata", "mlflow.sourceRun"),
+    "name": ("tag", NAME),
+    "prompt": ("tag", LINKED_PROMPTS),
+    "run_id": ("metadata", SOURCE_RUN),
     "text": ("span", "content"),
 }
 _KEYS = NUMERIC | frozenset(_ALIASES) | _STRINGS | frozenset(_ELSEWHERE)
@@ -75,23 +73,6 @@ _TOKEN = re.compile(
 _WORDS = {"AND", "LIKE", "ILIKE", "RLIKE", "IN", "NOT", "IS", "NULL"}
 
 
-class Clause(msgspec.Struct, frozen=True):
-    """`key` of attributes: request_id, status, client_request_id or one of NUMERIC. `value` None: IS [NOT] NULL."""
-
-    kind: Kind
-    key: str
-    op: str
-    value: Value
-
-
-class Order(msgspec.Struct, frozen=True):
-    """One of `order_by`."""
-
-    kind: Kind
-    key: str
-    ascending: bool
-
-
 class _Token(msgspec.Struct, frozen=True):
     kind: str
     text: str
@@ -102,14 +83,17 @@ Check = Callable[[Kind, str, str], bool]
 
 
 def parse_filter(text: str) -> tuple[Clause, ...]:
-    """Clauses that must all hold. Raises InvalidValue, in MLflow's words where they are helpful."""
+    """Return the clauses, which must all hold. Raise InvalidValue."""
     return parse_clauses(text, lambda name: _identifier(name, _KEYS), _check)
 
 
 def parse_clauses(text: str, identify: Identify, check: Check) -> tuple[Clause, ...]:
-    """The grammar over any names: `identify` reads one, `check` says whether it takes a number, or refuses."""
+    """Return the clauses of a filter over any names. Raise InvalidValue.
+
+    `identify` returns kind and key of a name; `check` tells whether kind, key and operator take a number.
+    """
     check_length("The filter", text, _MAX_CHARS)
-    tokens = _Reader(text)
+    tokens = _Tokens(text)
     clauses: list[Clause] = []
     while tokens.more():
         if clauses:
@@ -123,9 +107,9 @@ def parse_clauses(text: str, identify: Identify, check: Check) -> tuple[Clause, 
 
 
 def parse_order(items: list[str]) -> tuple[Order, ...]:
-    """The orderings, in turn. Raises InvalidValue."""
+    """Return the orders, the most significant first. Raise InvalidValue."""
     if len(items) > 10:
-        invalid("At most 10 fields to order by.")
+        invalid("order_by has at most 10 fields.")
     found: list[Order] = []
     for item in items:
         words = item.rsplit(None, 1)
@@ -144,11 +128,11 @@ def parse_order(items: list[str]) -> tuple[Order, ...]:
     return tuple(found)
 
 
-class _Reader:
-    """The tokens of one filter, one after another."""
+class _Tokens:
+    """Gives the tokens of one filter, one after another."""
 
     def __init__(self, text: str) -> None:
-        self._tokens = list(_tokens(text))
+        self._tokens = list(_split(text))
         self._at = 0
 
     def more(self) -> bool:
@@ -168,7 +152,7 @@ class _Reader:
             invalid(f"Invalid clause(s) in filter string: '{token.text or text}'")
 
 
-def _tokens(text: str) -> Iterator[_Token]:
+def _split(text: str) -> Iterator[_Token]:
     at, end = 0, len(text.rstrip())
     while at < end:
         match = _TOKEN.match(text, at)
@@ -180,7 +164,7 @@ def _tokens(text: str) -> Iterator[_Token]:
         at = match.end()
 
 
-def _clause(tokens: _Reader, text: str, identify: Identify, check: Check) -> Clause:
+def _clause(tokens: _Tokens, text: str, identify: Identify, check: Check) -> Clause:
     name = tokens.next()
     if name.kind != "name":
         invalid(f"Invalid comparison clause. Expected 'Identifier' found '{name.text or text}'")
@@ -211,7 +195,7 @@ def _span_family(key: str) -> str:
     return "span"
 
 
-def _operator(tokens: _Reader, text: str) -> str:
+def _operator(tokens: _Tokens, text: str) -> str:
     token = tokens.next()
     word = token.text.upper()
     if token.kind == "op":
@@ -230,7 +214,7 @@ def _operator(tokens: _Reader, text: str) -> str:
     return invalid(f"Invalid clause(s) in filter string: '{token.text or text}'")
 
 
-def _value(tokens: _Reader, name: str, op: str, number: bool) -> Value:
+def _value(tokens: _Tokens, name: str, op: str, number: bool) -> Value:
     if op in ("IN", "NOT IN"):
         return _listed(tokens)
     token = tokens.next()
@@ -246,11 +230,11 @@ def _value(tokens: _Reader, name: str, op: str, number: bool) -> Value:
         try:
             re2.compile(value)
         except re2.error:
-            invalid(f"'{value}' is no regular expression that is understood here.")
+            invalid(f"'{value}' is not a regular expression in RE2's syntax.")
     return value
 
 
-def _listed(tokens: _Reader) -> tuple[str, ...]:
+def _listed(tokens: _Tokens) -> tuple[str, ...]:
     tokens.expect("(", "IN")
     found: list[str] = []
     while True:

@@ -1,7 +1,8 @@
-"""Spans by OTLP, from the published protobuf messages to rows, and the values in them to and from plain ones.
+"""Read an OTLP export: from the published protobuf messages to spans, and what they tell of their traces.
 
-A span is kept whole, as protobuf's JSON with its own field names, which is what MLflow's clients read back; beside it
-what the search asks for. Sans-I/O; called by gateway/mlflow/otlp.py, in a thread where a body is large.
+A span is kept whole, as protobuf's JSON with its own field names, which is what MLflow's clients read back; beside it,
+the fields that the search needs. Called by handlers/otlp.py, in a thread where a body is large. Format:
+https://opentelemetry.io/docs/specs/otlp/.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,55 +20,62 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
 from gateway.errors import BadRequest, InvalidValue, TooLarge, UnsupportedType
-from gateway.mlflow.wire.conventions import TYPE, translated, unquoted
+from gateway.mlflow.names import (
+    INPUTS,
+    NAME,
+    OUTPUTS,
+    SCHEMA_VERSION,
+    SESSION,
+    SPAN_TYPE,
+    SPAN_USAGE,
+    SPANS_LOCATION,
+    TRACE_TAG,
+    USAGE,
+    USER,
+)
+from gateway.mlflow.usage import total_usage, unwrap_json
+from gateway.mlflow.values import ClientSpan, ClientTrace
+from gateway.mlflow.wire.body import dumps
+from gateway.mlflow.wire.conventions import translate
 
 MAX_SPANS = 10_000
 _MAX_LEVEL = 25
 _MAX_FLAT = 1_000  # characters of an attribute that the search sees
 _STATUS = {0: "UNSET", 1: "OK", 2: "ERROR"}
-_COUNTS = ("input_tokens", "output_tokens", "total_tokens")
-_WINDOW = {"gzip": 31, "deflate": 47}  # zlib's words for them; 47 finds out by itself
+_WINDOW = {"gzip": 31, "deflate": 47}  # zlib's wbits; 47 detects zlib's and gzip's header
 
 
-class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One span as it is stored. `values`: its attributes as plain values, which aren't stored."""
-
-    span_id: str
-    parent_id: str | None
-    name: str
-    type: str
-    start_ms: int
-    end_ms: int
-    status: str
-    message: str | None
-    attributes: str  # JSON: key → text, for the search
-    otlp: str
-    values: dict[str, Any]
-
-
-Batches = dict[str, list[SpanRow]]  # by trace ID
+Batches = dict[str, list[ClientSpan]]  # by trace ID
+_PREVIEW, _SHORT = 1_000, 250  # characters
+_SESSIONS, _USERS = ("session.id", "gen_ai.conversation.id"), ("user.id",)
 
 
 def inflate(body: bytes, encoding: str | None, limit: int) -> bytes:
-    """The body as it was before Content-Encoding. Raises TooLarge beyond `limit`, BadRequest, UnsupportedType."""
+    """Return the body as it was before Content-Encoding.
+
+    Raise TooLarge beyond `limit` bytes, UnsupportedType for another encoding, BadRequest for a broken body.
+    """
     if encoding is None or encoding in ("", "identity"):
         return body
     if encoding not in _WINDOW:
-        raise UnsupportedType(f"Content-Encoding {encoding} is not known here: gzip or deflate.")
+        raise UnsupportedType(f"Content-Encoding must be gzip or deflate, not {encoding}.")
     unpacker = zlib.decompressobj(_WINDOW[encoding])
     try:
         data = unpacker.decompress(body, limit + 1)
     except zlib.error:
-        raise BadRequest(f"The body is no {encoding}.") from None
+        raise BadRequest(f"The body is not {encoding}.") from None
     if len(data) > limit:
         raise TooLarge(f"The body has more than {limit} bytes.")
     if not unpacker.eof:
-        raise BadRequest(f"The body is cut off {encoding}.")
+        raise BadRequest(f"The body is {encoding} that ends too soon.")
     return data
 
 
 def decode(body: bytes, *, is_json: bool) -> Batches:
-    """Rows by trace. BadRequest for what is no request of this kind, or has no span; InvalidValue for a bad ID."""
+    """Return spans by trace ID.
+
+    Raise BadRequest for what is no such request or has no span, TooLarge beyond MAX_SPANS, InvalidValue for a bad ID.
+    """
     request = ExportTraceServiceRequest()
     try:
         if is_json:
@@ -81,17 +88,61 @@ def decode(body: bytes, *, is_json: bool) -> Batches:
     if not spans:
         raise BadRequest("Invalid OpenTelemetry format - no spans found")
     if len(spans) > MAX_SPANS:
-        raise TooLarge(f"At most {MAX_SPANS} spans a request.")
+        raise TooLarge(f"A request has at most {MAX_SPANS} spans.")
     batches: Batches = {}
     for span in spans:
         if len(span.trace_id) != 16 or len(span.span_id) != 8 or not any(span.trace_id):
             raise InvalidValue("A span's trace ID has 16 bytes, not all of them 0, and its span ID 8.")
-        batches.setdefault(f"tr-{span.trace_id.hex()}", []).append(_row(span))
+        batches.setdefault(f"tr-{span.trace_id.hex()}", []).append(_span(span))
     return batches
 
 
+def trace_of(trace_id: str, experiment_id: str, spans: list[ClientSpan]) -> ClientTrace:
+    """Return what spans tell of their trace.
+
+    The root gives name, state, previews and tags. The spans together give times and tokens, and the first that names
+    them, session and user.
+    """
+    root = next((span for span in spans if span.parent_id is None), None)
+    begin, end = min(span.start_ms for span in spans), max(span.end_ms for span in spans)
+    values = root.values if root else {}
+    inputs, outputs = values.get(INPUTS), values.get(OUTPUTS)
+    session, user = (_first(spans, names) for names in (_SESSIONS, _USERS))
+    usage = total_usage((span.span_id, span.parent_id, span.values.get(SPAN_USAGE)) for span in spans)
+    metadata = {SCHEMA_VERSION: "3"}
+    for key, value in ((SESSION, session), (USER, user), (USAGE, usage and dumps(usage))):
+        if value:
+            metadata[key] = value
+    tags = {SPANS_LOCATION: "TRACKING_STORE"}
+    for key, value in values.items():
+        if key.startswith(TRACE_TAG) and 0 < len(key) - len(TRACE_TAG) <= _SHORT:
+            tags[key.removeprefix(TRACE_TAG)] = as_text(unwrap_json(value))[:_PREVIEW]
+    return ClientTrace(
+        trace_id=trace_id,
+        experiment_id=experiment_id,
+        request_time=begin,
+        duration_ms=end - begin,
+        state="IN_PROGRESS" if root is None else "ERROR" if root.status == "ERROR" else "OK",
+        name=tags.pop(NAME, None) or (root.name[:_SHORT] if root else None),
+        session_id=session or "",
+        user_id=user,
+        request_preview=None if inputs is None else dumps(unwrap_json(inputs))[:_PREVIEW],
+        response_preview=None if outputs is None else dumps(unwrap_json(outputs))[:_PREVIEW],
+        tags=tags,
+        metadata=metadata,
+    )
+
+
+def _first(spans: list[ClientSpan], names: tuple[str, ...]) -> str | None:
+    for span in spans:
+        for name in names:
+            if span.values.get(name):
+                return as_text(unwrap_json(span.values[name]))[:_SHORT]
+    return None
+
+
 def _with_base64_ids(data: Any) -> Any:
-    """OTLP's JSON has IDs in hex, where protobuf's own has base64."""
+    """Return the request with IDs in base64, as protobuf's JSON has them; OTLP's JSON has hex."""
     for resource in data.get("resourceSpans", []):
         for scope in resource.get("scopeSpans", []):
             for span in scope.get("spans", []):
@@ -101,19 +152,19 @@ def _with_base64_ids(data: Any) -> Any:
     return data
 
 
-def _row(span: OtlpSpan) -> SpanRow:
-    values = {pair.key: plain(pair.value) for pair in span.attributes}
+def _span(span: OtlpSpan) -> ClientSpan:
+    values = {pair.key: read_any_value(pair.value) for pair in span.attributes}
     whole = MessageToDict(span, preserving_proto_field_name=True)
-    if more := translated(values):
+    if more := translate(values):
         values |= more
         own = [pair for pair in whole.get("attributes", []) if pair["key"] not in more]
-        whole["attributes"] = [*own, *({"key": key, "value": any_value(value)} for key, value in more.items())]
+        whole["attributes"] = [*own, *({"key": key, "value": write_any_value(value)} for key, value in more.items())]
     start, end = span.start_time_unix_nano // 1_000_000, span.end_time_unix_nano // 1_000_000
-    return SpanRow(
+    return ClientSpan(
         span_id=span.span_id.hex(),
         parent_id=span.parent_span_id.hex() or None,
         name=span.name,
-        type=str(unquoted(values.get(TYPE)) or "UNKNOWN"),
+        type=str(unwrap_json(values.get(SPAN_TYPE)) or "UNKNOWN"),
         start_ms=start,
         end_ms=max(start, end),
         status=_STATUS.get(span.status.code, "UNSET"),
@@ -124,22 +175,22 @@ def _row(span: OtlpSpan) -> SpanRow:
     )
 
 
-def plain(value: AnyValue) -> Any:
-    """An attribute's value."""
+def read_any_value(value: AnyValue) -> Any:
+    """Return an attribute's value as a plain one; bytes become base64."""
     which = value.WhichOneof("value")
     if which is None:
         return None
     if which == "array_value":
-        return [plain(each) for each in value.array_value.values]
+        return [read_any_value(each) for each in value.array_value.values]
     if which == "kvlist_value":
-        return {pair.key: plain(pair.value) for pair in value.kvlist_value.values}
+        return {pair.key: read_any_value(pair.value) for pair in value.kvlist_value.values}
     if which == "bytes_value":
         return base64.b64encode(value.bytes_value).decode()
     return getattr(value, which)
 
 
-def any_value(value: Any, level: int = 0) -> dict[str, Any]:
-    """The other way, as protobuf's JSON. What is nested deeper than clients can read becomes text."""
+def write_any_value(value: Any, level: int = 0) -> dict[str, Any]:
+    """Return protobuf's JSON of a plain value. What is nested deeper than clients can read becomes text."""
     if level > _MAX_LEVEL:
         return {"string_value": as_text(value)}
     if value is None:
@@ -151,42 +202,16 @@ def any_value(value: Any, level: int = 0) -> dict[str, Any]:
     if isinstance(value, float):
         return {"double_value": value}
     if isinstance(value, list):
-        return {"array_value": {"values": [any_value(each, level + 1) for each in value]}}
+        return {"array_value": {"values": [write_any_value(each, level + 1) for each in value]}}
     if isinstance(value, dict):
         return {
-            "kvlist_value": {"values": [{"key": str(k), "value": any_value(v, level + 1)} for k, v in value.items()]}
+            "kvlist_value": {
+                "values": [{"key": str(k), "value": write_any_value(v, level + 1)} for k, v in value.items()]
+            }
         }
     return {"string_value": str(value)}
 
 
 def as_text(value: Any) -> str:
-    """Strings as they are, all else as JSON."""
+    """Return a string as it is, and any other value as JSON."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def usage_of(spans: Iterable[tuple[str, str | None, Any]]) -> dict[str, int] | None:
-    """The tokens of a trace, from each span's ID, parent and own count: a parent's stands for its children's."""
-    parents: dict[str, str | None] = {}
-    counts: dict[str, dict[str, Any]] = {}
-    for span_id, parent_id, given in spans:
-        parents[span_id] = parent_id
-        if isinstance(count := unquoted(given), dict):
-            counts[span_id] = count
-    total: dict[str, int] = {}
-    for span_id, count in counts.items():
-        if _covered(span_id, parents, counts):
-            continue
-        for name in _COUNTS:
-            if isinstance(number := count.get(name), int):
-                total[name] = total.get(name, 0) + number
-    return total or None
-
-
-def _covered(span_id: str, parents: Mapping[str, str | None], counts: Mapping[str, Any]) -> bool:
-    seen, above = {span_id}, parents.get(span_id)
-    while above is not None and above not in seen:
-        if above in counts:
-            return True
-        seen.add(above)
-        above = parents.get(above)
-    return False

@@ -1,4 +1,7 @@
-"""Spans as MLflow's clients read them: a chat's own made from what was recorded, a client's own as it sent them."""
+"""Write spans as MLflow's clients read them: a chat's are made here, a client's are given back as they came.
+
+Called by handlers/traces.py.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,29 @@ from typing import Any
 import msgspec
 
 from gateway.domain.trace import Span, Trace
+from gateway.mlflow.names import ATTEMPT_TYPE, INPUTS, MODEL, OUTPUTS, ROOT_TYPE, SPAN_TYPE, SPAN_USAGE
+from gateway.mlflow.values import ChatSpans, StoredSpans
 from gateway.mlflow.wire.body import dumps
-from gateway.mlflow.wire.otlp import any_value
-
-ROOT_TYPE, ATTEMPT_TYPE = "CHAT_MODEL", "LLM"
+from gateway.mlflow.wire.otlp import write_any_value
 
 
-def chat_spans(trace: Trace, spans: list[Span]) -> list[dict[str, Any]]:
-    """The request with what was asked and answered, and each attempt at a provider. None while it runs."""
-    return [_span(trace, span) for span in spans]
+def write_spans(stored: StoredSpans) -> list[Any]:
+    """Return the JSON of a trace's spans.
+
+    A chat has a span of the request, with what was asked and answered, and one of each attempt at a provider.
+    """
+    if isinstance(stored, ChatSpans):
+        return [_write_span(stored.trace, span) for span in stored.spans]
+    return [msgspec.Raw(text.encode()) for text in stored.otlp]
 
 
-def inputs(trace: Trace) -> Any:
-    """What was asked, in OpenAI's form; None where content isn't stored."""
+def _inputs(trace: Trace) -> Any:
+    """Return what was asked, in OpenAI's form; None where content isn't stored."""
     return None if trace.request is None else {"messages": msgspec.json.decode(trace.request)}
 
 
-def outputs(trace: Trace) -> Any:
-    """What was answered, in OpenAI's form."""
+def _outputs(trace: Trace) -> Any:
+    """Return what was answered, in OpenAI's form; None where content isn't stored."""
     if trace.response is None:
         return None
     choices = [
@@ -35,21 +43,21 @@ def outputs(trace: Trace) -> Any:
     return {"model": trace.answered_model or trace.model, "choices": choices}
 
 
-def _span(trace: Trace, span: Span) -> dict[str, Any]:
+def _write_span(trace: Trace, span: Span) -> dict[str, Any]:
     attributes: dict[str, Any] = {
         "mlflow.traceRequestId": trace.trace_id,
-        "mlflow.spanType": ROOT_TYPE if span.parent_id is None else ATTEMPT_TYPE,
+        SPAN_TYPE: ROOT_TYPE if span.parent_id is None else ATTEMPT_TYPE,
     }
     if span.parent_id is None:
-        asked, answered, usage = inputs(trace), outputs(trace), trace.usage
-        attributes["mlflow.llm.model"] = trace.answered_model or trace.model
+        asked, answered, usage = _inputs(trace), _outputs(trace), trace.usage
+        attributes[MODEL] = trace.answered_model or trace.model
         if asked is not None:
-            attributes["mlflow.spanInputs"] = asked
+            attributes[INPUTS] = asked
         if answered is not None:
-            attributes["mlflow.spanOutputs"] = answered
+            attributes[OUTPUTS] = answered
             attributes["mlflow.message.format"] = "openai"
         if usage is not None:
-            attributes["mlflow.chat.tokenUsage"] = {
+            attributes[SPAN_USAGE] = {
                 "input_tokens": usage.prompt_tokens,
                 "output_tokens": usage.completion_tokens,
                 "total_tokens": usage.total_tokens,
@@ -64,7 +72,7 @@ def _span(trace: Trace, span: Span) -> dict[str, Any]:
         "name": span.name,
         "start_time_unix_nano": str(span.start_ms * 1_000_000),
         "end_time_unix_nano": str(span.end_ms * 1_000_000),
-        "attributes": [{"key": key, "value": any_value(value)} for key, value in attributes.items()],
+        "attributes": [{"key": key, "value": write_any_value(value)} for key, value in attributes.items()],
         "status": status,
     }
     if span.parent_id is not None:
@@ -72,10 +80,10 @@ def _span(trace: Trace, span: Span) -> dict[str, Any]:
     return found
 
 
-def artifact(trace: Trace, spans: list[Span]) -> str:
-    """The file that older clients download instead: the same in MLflow's own form, values as JSON in JSON."""
+def write_artifact(chat: ChatSpans) -> str:
+    """Return the file that older clients download instead: the same in MLflow's own form, values as JSON in JSON."""
     whole = []
-    for span in chat_spans(trace, spans):
+    for span in write_spans(chat):
         attributes = {pair["key"]: dumps(_plain(pair["value"])) for pair in span["attributes"]}
         whole.append({**span, "attributes": attributes, "events": []})
     return dumps({"spans": whole})

@@ -1,7 +1,7 @@
-"""Traces on MLflow's wire: a client's own in, and every stored one out.
+"""Traces on MLflow's wire: read and check those that clients made, and write the info of any. Called by handlers/.
 
-A chat of the gateway's own has no MLflow metadata in the store: it is made here, from what is known of the chat, so
-that it looks as if a client had traced it.
+A chat has no MLflow metadata in the store. They are made here from what is known of the chat, so that it looks as if
+a client had traced it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,19 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.ids import TRACE_ID
-from gateway.domain.trace import Assessment, State, Trace
+from gateway.domain.ids import TRACE_ID, parent_trace_id
+from gateway.domain.trace import State, Trace
+from gateway.mlflow.names import (
+    ARTIFACT_LOCATION,
+    FINALIZED,
+    NAME,
+    SCHEMA_VERSION,
+    SESSION,
+    SPANS_LOCATION,
+    USAGE,
+    USER,
+)
+from gateway.mlflow.values import ClientTrace, StoredTrace, TraceQuery
 from gateway.mlflow.wire import assessments
 from gateway.mlflow.wire.body import (
     MAX_TIME,
@@ -22,12 +33,10 @@ from gateway.mlflow.wire.body import (
     write_duration,
     write_time,
 )
-from gateway.mlflow.wire.errors import check_length, check_pairs, invalid
+from gateway.mlflow.wire.checks import MAX_KEY, MAX_VALUE, check_count, check_length, invalid
+from gateway.mlflow.wire.filter import parse_filter, parse_order
 
-SESSION, USER, USAGE = "mlflow.trace.session", "mlflow.trace.user", "mlflow.trace.tokenUsage"
-NAME, SPANS_LOCATION = "mlflow.traceName", "mlflow.trace.spansLocation"
-FINALIZED = "mlflow.trace.infoFinalized"
-MAX_KEY, MAX_TAG = 250, 8_000
+_MAX_RESULTS = 500
 _MAX_PAIRS, _MAX_PREVIEW, _MAX_METADATA, _MAX_ASSESSMENTS = 200, 1_000, 100_000, 100
 
 
@@ -36,14 +45,14 @@ class ExperimentLocation(msgspec.Struct):
 
 
 class Location(msgspec.Struct, frozen=True):
-    """Where a trace lies; only experiments are known here."""
+    """Where a trace lies; only experiments are supported."""
 
     type: str = "MLFLOW_EXPERIMENT"
     mlflow_experiment: ExperimentLocation | None = None
 
 
-class Info(msgspec.Struct):
-    """A client's own trace."""
+class TraceInfo(msgspec.Struct):
+    """TraceInfo as a client sends it."""
 
     trace_id: str
     trace_location: Location = Location()
@@ -59,70 +68,62 @@ class Info(msgspec.Struct):
 
 
 class _Trace(msgspec.Struct):
-    trace_info: Info
+    trace_info: TraceInfo
 
 
-class Start(msgspec.Struct):
-    """Body of POST /traces."""
+class StartTrace(msgspec.Struct):
+    """Body that stores a client's trace."""
 
     trace: _Trace
 
 
-class ForeignTrace(msgspec.Struct, frozen=True, kw_only=True):
-    """A trace that a client made, as it is stored. `final`: the client said so itself, and spans don't change it."""
+class SearchTraces(msgspec.Struct):
+    """Body that searches traces."""
 
-    trace_id: str
+    locations: list[Location]
+    filter: str | None = None
+    max_results: int = 100
+    order_by: list[str] = []
+    page_token: str | None = None
+
+
+class TraceTag(msgspec.Struct):
+    """Body that sets or deletes a tag."""
+
+    key: str
+    value: str | None = None
+
+
+class DeleteTraces(msgspec.Struct):
+    """Body that deletes traces by ID, or the oldest up to a time."""
+
     experiment_id: str
-    request_time: int
-    duration_ms: int | None
-    state: str
-    name: str | None = None
-    session_id: str = ""
-    user_id: str | None = None
-    client_request_id: str | None = None
-    request_preview: str | None = None
-    response_preview: str | None = None
-    tags: dict[str, str] = {}
-    metadata: dict[str, str] = {}
-    final: bool = True
+    request_ids: list[str] | None = None
+    trace_ids: list[str] | None = None
+    max_timestamp_millis: int | None = None
+    max_traces: int | None = None
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored trace with all that its TraceInfo says. `linked`: the gateway's chats that were made within it."""
-
-    trace: Trace
-    experiment_id: str
-    name: str | None
-    foreign: bool
-    assessments: tuple[Assessment, ...] = ()
-    linked: tuple[str, ...] = ()
-
-
-def check_trace_id(trace_id: str) -> str:
-    """Raises InvalidValue for what can't be an ID."""
-    if not TRACE_ID.fullmatch(trace_id):
-        invalid("A trace ID is tr- and 32 hex digits.")
-    return trace_id
-
-
-def read_info(info: Info, now: int) -> ForeignTrace:
-    """A client's trace, checked. Raises InvalidValue."""
+def read_info(info: TraceInfo, now: int) -> ClientTrace:
+    """Return a client's trace, at the time `now` where it has none. Raise InvalidValue."""
     if info.trace_location.mlflow_experiment is None:
         invalid("A trace must lie in an experiment.")
+    if not TRACE_ID.fullmatch(info.trace_id):
+        invalid("A trace ID must be tr- and 32 hex digits.")
     if info.state not in (*State, "STATE_UNSPECIFIED"):
         invalid(f"Invalid state '{info.state}'.")
     check_length("client_request_id", info.client_request_id or "", 250)
-    check_pairs("assessments of a trace", [("", "")] * len(info.assessments), _MAX_ASSESSMENTS)
-    tags, metadata = check_tags(info.tags), info.trace_metadata
-    check_pairs("pairs of metadata", list(metadata.items()), _MAX_PAIRS)
+    check_count("assessments of a trace", info.assessments, _MAX_ASSESSMENTS)
+    tags, metadata = read_tags(info.tags), info.trace_metadata
+    check_count("pairs of metadata", metadata, _MAX_PAIRS)
     for key, value in metadata.items():
         check_length(f"The metadata key '{key[:50]}'", key, MAX_KEY, 1)
         check_length(f"The metadata '{key}'", value, _MAX_METADATA)
     session = metadata.get(SESSION, "")
     check_length(SESSION, session, 250)
     time = read_time(info.request_time, "request_time")
-    return ForeignTrace(
-        trace_id=check_trace_id(info.trace_id),
+    return ClientTrace(
+        trace_id=info.trace_id,
         experiment_id=info.trace_location.mlflow_experiment.experiment_id,
         request_time=min(now if time is None else time, MAX_TIME),
         duration_ms=read_duration(info.execution_duration),
@@ -138,22 +139,53 @@ def read_info(info: Info, now: int) -> ForeignTrace:
     )
 
 
-def check_tags(tags: dict[str, str]) -> dict[str, str]:
-    """Tags whose keys are short enough; their values are cut to MLflow's length. Raises InvalidValue."""
-    check_pairs("tags", list(tags.items()), _MAX_PAIRS)
+def read_tags(tags: dict[str, str]) -> dict[str, str]:
+    """Return tags with their values cut to MLflow's length. Raise InvalidValue for keys or too many of them."""
+    check_count("tags", tags, _MAX_PAIRS)
     for key in tags:
         check_length("A tag's key", key, MAX_KEY, 1)
-    return {key: value[:MAX_TAG] for key, value in tags.items()}
+    return {key: value[:MAX_VALUE] for key, value in tags.items()}
 
 
-def write_info(stored: Stored) -> dict[str, Any]:
-    """TraceInfo."""
+def read_query(body: SearchTraces, project: str) -> TraceQuery:
+    """Return the search that a body asks for. Raise InvalidValue."""
+    if body.max_results > _MAX_RESULTS:
+        invalid(f"max_results must be at most {_MAX_RESULTS}.")
+    experiments = [place.mlflow_experiment.experiment_id for place in body.locations if place.mlflow_experiment]
+    if len(experiments) > _MAX_RESULTS:
+        invalid(f"At most {_MAX_RESULTS} locations can be searched at once.")
+    return TraceQuery(
+        project=project,
+        experiment_ids=tuple(experiments),
+        clauses=parse_filter(body.filter or ""),
+        orders=parse_order(body.order_by),
+        limit=body.max_results,
+        page_token=body.page_token,
+    )
+
+
+def read_deleted_ids(body: DeleteTraces, most: int) -> list[str] | None:
+    """Return the IDs of the traces to delete, or None for those up to a time. Raise InvalidValue."""
+    ids = body.request_ids or body.trace_ids or None
+    if (ids is None) == (body.max_timestamp_millis is None):
+        invalid("Either `max_timestamp_millis` or `trace_ids` must be specified, and not both.")
+    if ids is not None and body.max_traces is not None:
+        invalid("`max_traces` can't be specified if `trace_ids` is specified.")
+    if body.max_traces is not None and body.max_traces <= 0:
+        invalid(f"`max_traces` must be a positive integer, received {body.max_traces}.")
+    if ids is not None and len(ids) > most:
+        invalid(f"At most {most} traces can be deleted at once.")
+    return ids
+
+
+def write_info(stored: StoredTrace) -> dict[str, Any]:
+    """Return the JSON of TraceInfo."""
     trace = stored.trace
     artifacts = f"mlflow-artifacts:/{stored.experiment_id}/traces/{trace.trace_id}/artifacts"
-    tags = {"mlflow.artifactLocation": artifacts, **trace.tags}
+    tags = {ARTIFACT_LOCATION: artifacts, **trace.tags}
     metadata = dict(trace.metadata)
     name = stored.name
-    if stored.foreign:
+    if stored.client_made:
         if stored.linked:
             metadata["gateway.trace_ids"] = ",".join(stored.linked)
     else:
@@ -171,7 +203,7 @@ def write_info(stored: Stored) -> dict[str, Any]:
             ("execution_duration", None if trace.duration_ms is None else write_duration(trace.duration_ms)),
             ("state", str(trace.state)),
             ("trace_metadata", metadata),
-            ("assessments", [assessments.write(each) for each in stored.assessments] or None),
+            ("assessments", [assessments.write_assessment(each) for each in stored.assessments] or None),
             ("tags", tags),
             ("request_preview", trace.request_preview),
             ("response_preview", trace.response_preview),
@@ -180,17 +212,17 @@ def write_info(stored: Stored) -> dict[str, Any]:
 
 
 def location(experiment_id: str) -> dict[str, Any]:
-    """An experiment as a trace's location."""
+    """Return the JSON of a trace's location in an experiment."""
     return {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment_id}}
 
 
 def chat_name(trace: Trace) -> str:
-    """What a chat of the gateway's own is called."""
+    """Return the name of a chat's trace."""
     return f"chat {trace.model}"
 
 
 def chat_metadata(trace: Trace) -> dict[str, str]:
-    """What MLflow's clients look for in the metadata of a chat, and what only the gateway knows of it."""
+    """Return the metadata of a chat that MLflow's clients look for, and the gateway's own."""
     usage = trace.usage
     counted = usage and {
         "input_tokens": usage.prompt_tokens,
@@ -199,7 +231,7 @@ def chat_metadata(trace: Trace) -> dict[str, str]:
     }
     first = trace.first_token_ms
     pairs: dict[str, str | None] = {
-        "mlflow.trace_schema.version": "3",
+        SCHEMA_VERSION: "3",
         SESSION: trace.session_id,
         USER: trace.user_id,
         USAGE: None if usage is None else dumps(counted),
@@ -215,6 +247,6 @@ def chat_metadata(trace: Trace) -> dict[str, str]:
         "gateway.error_code": trace.error_code,
         "gateway.error_message": trace.error_message,
         "gateway.usage_estimated": "true" if trace.usage_estimated else None,
-        "gateway.parent_trace_id": trace.traceparent and f"tr-{trace.traceparent[3:35]}",
+        "gateway.parent_trace_id": trace.traceparent and parent_trace_id(trace.traceparent),
     }
     return {key: value for key, value in pairs.items() if value is not None}

@@ -1,1 +1,1 @@
-"""An HTTP/1.1 client whose replies come by plain calls."""
+"""An HTTP/1.1 client that passes responses on by plain calls: client.py, pool.py and connection.py."""

@@ -1,7 +1,8 @@
-"""An HTTP/1.1 client for one address: POSTs over kept connections, whose replies come by plain calls.
+"""An HTTP/1.1 client for one base URL: it sends POST requests over pooled connections, also through a proxy.
 
-It follows no redirects, knows no cookies and retries nothing, but for a request that met the end of a kept connection.
-Every failure of its own is a ProviderError. Used by openai.py only.
+It follows no redirects, keeps no cookies, and retries only a request whose pooled connection turned out to be closed.
+All of its failures are ProviderErrors. The response goes to a Body by plain calls (connection.py). Used by
+providers/openai.py only.
 """
 
 from __future__ import annotations
@@ -16,64 +17,64 @@ from urllib.request import getproxies, proxy_bypass
 
 from gateway import __version__
 from gateway.errors import ProviderError, ProviderTimeout
-from gateway.providers.http.connection import BROKE, Answered, Connection, Idle
+from gateway.providers.http.connection import CONNECTION_BROKE, Connection, OnHead
+from gateway.providers.http.pool import Pool
 
 
 class Client:
-    """For one base URL, with the same headers on each request. There is no limit on the connections in use."""
+    """Sends requests to one base URL, with the same headers on each. `pool` counts its connections."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         address = urlsplit(url)
         self._host = address.hostname or ""
         self._tls = ssl.create_default_context() if address.scheme == "https" else None
         self._port = address.port or (443 if self._tls else 80)
-        self._authority = _ascii(self._host) + ("" if address.port is None else f":{address.port}")
+        self._host_and_port = _host_header(self._host) + ("" if address.port is None else f":{address.port}")
         self._proxy = _proxy(address.scheme, self._host)
         self._path = quote(address.path, safe="/%:@!$&'()*+,;=~")
-        self._good = not any(end in value for value in headers.values() for end in "\r\n\0")
-        lines = {"Host": self._authority, "User-Agent": f"feedback-gateway/{__version__}", **headers}
-        self._sign_in = ""
+        self._headers_are_valid = not any(char in value for value in headers.values() for char in "\r\n\0")
+        lines = {"Host": self._host_and_port, "User-Agent": f"feedback-gateway/{__version__}", **headers}
+        self._proxy_authorization = ""
         if self._proxy and self._proxy.username:
             pair = f"{unquote(self._proxy.username)}:{unquote(self._proxy.password or '')}".encode()
-            self._sign_in = f"Proxy-Authorization: Basic {base64.b64encode(pair).decode()}\r\n"
+            self._proxy_authorization = f"Proxy-Authorization: Basic {base64.b64encode(pair).decode()}\r\n"
         if self._proxy and not self._tls:
-            self._path = f"http://{self._authority}{self._path}"
-        self._lines = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        self._lines += "" if self._tls else self._sign_in
-        self._idle, self._every = Idle(), set[Connection]()
+            self._path = f"http://{self._host_and_port}{self._path}"
+        self._header_lines = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self._header_lines += "" if self._tls else self._proxy_authorization
+        self.pool = Pool()
 
-    async def post(self, path: str, accept: str, body: bytes, answered: Answered, connect_timeout_s: float) -> None:
-        """Returns when the reply is whole, or its Body done.
+    async def post(self, path: str, accept: str, body: bytes, on_head: OnHead, connect_timeout_s: float) -> None:
+        """Send one request, and return when the response is complete or its Body is done.
 
-        Raises ProviderError, and what `answered` and its Body raise. Cancelled: the connection is closed at once.
+        `accept` is the Accept header. `on_head` gets the status and the headers, and returns the Body.
+        Raises ProviderError, and whatever `on_head` and the Body raise. When cancelled, it closes the connection.
         """
-        if not self._good:
+        if not self._headers_are_valid:
             raise ProviderError("The provider's key can't be sent in a header.")
-        head = f"{self._lines}Accept: {accept}\r\nContent-Length: {len(body)}\r\n\r\n"
-        request = [f"POST {self._path}{path} HTTP/1.1\r\n{head}".encode() + body]
-        del head, body  # an answer may run long after it was asked for
-        connection = self._idle.take()
+        head = f"{self._header_lines}Accept: {accept}\r\nContent-Length: {len(body)}\r\n\r\n"
+        message = [f"POST {self._path}{path} HTTP/1.1\r\n{head}".encode() + body]
+        del head, body  # the response may take long, and the request shouldn't stay in memory for it
+        connection = self.pool.take()
         if connection is not None:
             try:
-                return await connection.exchange(request, answered)
+                return await connection.request(message, on_head)
             except ProviderError:
-                if connection.heard:
+                if connection.response_began:
                     raise
-        # None was kept, or the server closed it just now, before it had read the request.
+        # No connection was idle, or the server closed it at this moment, before it had read the request.
         connection = await self._connect(connect_timeout_s)
-        return await connection.exchange(request, answered)
+        return await connection.request(message, on_head)
 
     async def close(self) -> None:
         """Close every connection."""
-        self._idle.closed = True
-        for connection in tuple(self._every):
-            connection.transport.abort()
-        await asyncio.sleep(0)  # the transports let go of their sockets
+        self.pool.close()
+        await asyncio.sleep(0)  # lets the transports close their sockets
 
     async def _connect(self, timeout_s: float) -> Connection:
         proxy = self._proxy
-        if self._idle.closed:
-            raise ProviderError(BROKE)
+        if self.pool.closed:
+            raise ProviderError(CONNECTION_BROKE)
         if proxy and proxy.scheme != "http":
             raise ProviderError("Only proxies whose address begins with http:// are supported.")
         try:
@@ -82,27 +83,27 @@ class Client:
                     return await self._tunnel(proxy)
                 host, port = (proxy.hostname or "", proxy.port or 80) if proxy else (self._host, self._port)
                 loop = asyncio.get_running_loop()
-                return (await loop.create_connection(self._connection, host, port, ssl=self._tls))[1]
+                return (await loop.create_connection(self._new_connection, host, port, ssl=self._tls))[1]
         except TimeoutError as error:
             raise ProviderTimeout("The provider can't be reached in time.") from error
         except (OSError, ValueError, EOFError, asyncio.LimitOverrunError) as error:
             raise ProviderError("The provider can't be reached.") from error
 
-    def _connection(self) -> Connection:
-        return Connection(self._idle, self._every)
+    def _new_connection(self) -> Connection:
+        return Connection(self.pool)
 
     async def _tunnel(self, proxy: SplitResult) -> Connection:
-        """TLS through a proxy (RFC 9110, CONNECT)."""
+        """Open a TLS connection through a proxy, by CONNECT (RFC 9110, section 9.3.6)."""
         assert self._tls is not None  # noqa: S101 - for mypy
         reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port or 80)
         try:
-            target = f"{_ascii(self._host)}:{self._port}"
-            writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{self._sign_in}\r\n".encode())
+            target = f"{_host_header(self._host)}:{self._port}"
+            writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{self._proxy_authorization}\r\n".encode())
             reply = await reader.readuntil(b"\r\n\r\n")
             if not reply.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2")):
                 raise ConnectionError("the proxy refused to connect")
-            connection = self._connection()
-            connection.tunnel = writer  # some Pythons close what a forgotten writer wrote to
+            connection = self._new_connection()
+            connection.tunnel = writer  # some Python versions close the socket when its writer is garbage-collected
             loop = asyncio.get_running_loop()
             upgraded = await loop.start_tls(writer.transport, connection, self._tls, server_hostname=self._host)
             connection.connection_made(cast(asyncio.Transport, upgraded))
@@ -112,16 +113,17 @@ class Client:
         return connection
 
 
-def _ascii(host: str) -> str:
+def _host_header(host: str) -> str:
+    """Return the host as the Host header has it: an IPv6 address in brackets, a name in IDNA."""
     if ":" in host:
         return f"[{host}]"
     try:
         return host.encode("idna").decode()
     except UnicodeError:
-        return quote(host)  # it will not be found
+        return quote(host)  # no such name exists, so connecting will fail
 
 
 def _proxy(scheme: str, host: str) -> SplitResult | None:
-    """The proxy that the environment names for this address."""
+    """Return the proxy that the environment variables name for this host, or None."""
     url = None if not host or proxy_bypass(host) else getproxies().get(scheme)
     return urlsplit(url if "://" in url else f"http://{url}") if url else None

@@ -1,7 +1,8 @@
-"""One connection to a provider, and the exchange of a request and its reply on it. Who connects, and where, is http.py.
+"""One HTTP/1.1 connection to a provider: it sends one request at a time and reads the response.
 
-Bytes go from the event loop through the parser to `Body.feed` with no task in between; the caller's task sleeps until
-the body's end, or until there is no room for more of it. Used by http.py only.
+It does not open connections (client.py does) and does not choose among them (pool.py does). The event loop passes
+received bytes through the parser to `Body.feed` by plain calls, without a task in between. The caller's task sleeps
+until the response ends, or until the body asks for a pause. Used by client.py and pool.py only.
 """
 
 from __future__ import annotations
@@ -15,161 +16,150 @@ import httptools
 
 from gateway.errors import ProviderError
 
-BROKE = "The connection to the provider broke."
-_MAX_HEAD = 65_536  # bytes: of a head, of trailers, and of all that is no body between two pieces of a body
-_MAX_IDLE, _MAX_IDLE_S = 1_000, 30.0
-_LINGER_S = 0.05  # how long the end of a body may take once no more of it is wanted
-_PIECE = 1_048_576  # bytes of a compressed body unpacked at once
+CONNECTION_BROKE = "The connection to the provider broke."
+_MAX_HEAD = 65_536  # bytes of the headers, of the trailers, and of the framing between two pieces of a body
+_LINGER_S = 0.05  # seconds to wait for the end of a body whose consumer is done
+_PIECE = 1_048_576  # bytes of a compressed body that are decompressed at once
 
 
 class Body(Protocol):
-    """Where a reply's body goes. What `feed` raises reaches the caller."""
+    """The consumer of a response's body. What `feed` raises, the caller of `request` gets."""
 
     @property
     def done(self) -> bool:
-        """No more is wanted."""
+        """Return True when the rest of the body isn't needed."""
 
     def feed(self, data: bytes) -> bool:
-        """True: it is done, or wants no more for now. (False costs no further look.)"""
+        """Take the next bytes. Return True to have `done` looked at, or else `room` awaited before the next bytes."""
 
     async def room(self) -> None:
-        """Wait until more can be taken."""
+        """Wait until more bytes can be taken."""
 
 
-Answered = Callable[[int, Mapping[str, str]], Body]  # of status and headers, whose names are lower case
+OnHead = Callable[[int, Mapping[str, str]], Body]  # takes the status and the headers, whose names are lower case
 
 
-class Idle(dict["Connection", float]):
-    """Connections that are kept for the next request, and since when; the longest first."""
+class Owner(Protocol):
+    """The pool that a connection belongs to. The connection reports its state here."""
 
-    closed = False
+    def opened(self, connection: Connection) -> None:
+        """Register a connection that was established."""
 
-    def take(self) -> Connection | None:
-        """The one used last, since it is the likeliest to be still open."""
-        self._drop_old()
-        return self.popitem()[0] if self else None
+    def became_idle(self, connection: Connection) -> None:
+        """Take back a connection that can serve another request."""
 
-    def keep(self, connection: Connection) -> None:
-        self._drop_old()
-        if self.closed or len(self) >= _MAX_IDLE:
-            connection.transport.abort()
-        else:
-            self[connection] = asyncio.get_running_loop().time()
-
-    def _drop_old(self) -> None:
-        limit = asyncio.get_running_loop().time() - _MAX_IDLE_S
-        while self and self[oldest := next(iter(self))] < limit:
-            del self[oldest]
-            oldest.transport.abort()
+    def lost(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
 
 
 class Connection(asyncio.Protocol):
-    """One exchange after another. `data_received` does the work while `exchange` waits."""
+    """Serves one request after another. `data_received` does the work while `request` waits."""
 
     transport: asyncio.Transport
-    tunnel: asyncio.StreamWriter | None = None  # below TLS, where a proxy is between
+    tunnel: asyncio.StreamWriter | None = None  # the connection to the proxy that TLS runs over
 
-    def __init__(self, idle: Idle, every: set[Connection]) -> None:
-        self.heard = False  # a byte of the reply came
-        self._idle, self._every = idle, every
+    def __init__(self, owner: Owner) -> None:
+        self.response_began = False  # at least one byte of the response arrived
+        self._owner = owner
         self._lost = False
-        self._caller: _Caller | None = None  # while a reply is due, or its end
-        self._timer: asyncio.TimerHandle | None = None  # while only the body's end is due
+        self._waiter: _Waiter | None = None  # set until the response has ended, also for the linger after `done`
+        self._timer: asyncio.TimerHandle | None = None  # set while the connection lingers for the end of a body
         self._parts: list[bytes] = []
-        self.on_body = self._parts.append  # of the parser
+        self.on_body = self._parts.append  # called by the parser
 
-    async def exchange(self, request: list[bytes], answered: Answered) -> None:
-        """Returns when the reply is whole, or its Body done. Raises ProviderError, and what the Body raises.
+    async def request(self, message: list[bytes], on_head: OnHead) -> None:
+        """Send `message`, and return when the response is complete or its Body is done.
 
-        Cancelled: the connection is closed at once. `request` is emptied as soon as the reply begins.
+        The list is emptied as soon as the response begins, so that a long answer doesn't keep the request in memory.
+        Raises ProviderError, and whatever the Body raises. When cancelled, it closes the connection at once.
         """
         self._parser: Any = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
-        self._answered: Answered | None = answered
+        self._on_head: OnHead | None = on_head
         self._headers: dict[str, str] = {}
         self._status = self._head_size = self._since_body = 0
-        self._whole = self._reusable = self._paused = self.heard = False
+        self._complete = self._reusable = self._paused = self.response_began = False
         self._body: Body | None = None
         self._feed: Any = None
         if self._lost:
-            raise ProviderError(BROKE)
-        # Once it is over this connection may already serve somebody else: what the caller gets is in `caller`.
-        caller = self._caller = _Caller()
-        self._request = request
-        self.transport.write(request[0])
+            raise ProviderError(CONNECTION_BROKE)
+        # When this request ends, another one may use the connection before this task runs again. The outcome is
+        # therefore kept in `waiter` and not on the connection.
+        waiter = self._waiter = _Waiter()
+        self._message = message
+        self.transport.write(message[0])
         try:
-            while not await caller.over():
-                await self._body.room()  # type: ignore[attr-defined]  # there is none only before the head
-                if caller.ended:
+            while not await waiter.ended_or_paused():
+                await self._body.room()  # type: ignore[attr-defined]  # only `feed` asks for a pause
+                if waiter.ended:
                     break
                 self._paused = False
                 self.transport.resume_reading()
         finally:
-            if not caller.ended:  # it was cancelled, or there is no waiting for room
-                caller.end(None)
-                self._free(keep=False)
-        if caller.error is not None:
-            raise caller.error
+            if not waiter.ended:  # this task was cancelled, or `room` raised
+                waiter.end(None)
+                self._release(keep=False)
+        if waiter.error is not None:
+            raise waiter.error
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self._every.add(self)
+        self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        caller = self._caller
-        if caller is None:  # nobody asked for it
+        waiter = self._waiter
+        if waiter is None:  # the server sends although nothing was requested
             self.transport.abort()
             return
-        self.heard, broken = True, False
+        self.response_began, broken = True, False
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             broken = True
         full = False
-        try:  # what came before it counts first
+        try:  # the body that came before an error in the framing still counts
             if self._body is None and self._status:
-                self._begin()
+                self._begin_body()
             if parts := self._parts:
                 data = parts[0] if len(parts) == 1 else b"".join(parts)
                 parts.clear()
                 self._since_body = 0
-                full = not caller.ended and self._feed(data)
-            elif not self._whole:
+                full = not waiter.ended and self._feed(data)
+            elif not self._complete:
                 self._since_body += len(data)
                 broken = broken or self._since_body > _MAX_HEAD
         except Exception as error:
             self._parts.clear()
-            caller.end(ProviderError(BROKE) if isinstance(error, zlib.error) else error)
-            self._free(keep=False)
+            waiter.end(ProviderError(CONNECTION_BROKE) if isinstance(error, zlib.error) else error)
+            self._release(keep=False)
             return
-        if full or broken or self._whole:
-            self._look(caller, broken=broken)
+        if full or broken or self._complete:
+            self._check_state(waiter, broken=broken)
 
     def eof_received(self) -> None:
-        self.connection_lost(None)  # at once, whatever is still to be written
+        self.connection_lost(None)  # at once, even if part of the request is still unsent
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._every.discard(self)
-        self._idle.pop(self, None)
+        self._owner.lost(self)
         self._lost = True
-        if self._caller is not None:
-            self._caller.end(None if exc is None and self._until_close() else ProviderError(BROKE))
-            self._free(keep=False)
+        if self._waiter is not None:
+            self._waiter.end(None if exc is None and self._until_close() else ProviderError(CONNECTION_BROKE))
+            self._release(keep=False)
         self.transport.abort()
 
-    # of the parser, but for on_body
+    # The parser's callbacks. What they raise becomes an HttpParserError.
 
     def on_message_begin(self) -> None:
-        if self._whole:
-            raise ValueError("a second reply")
+        if self._complete:
+            raise ValueError("a second response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_size += len(name) + len(value)
         if self._head_size > _MAX_HEAD:
-            raise ValueError("the head is too long")
-        if not self._status:  # else it is a trailer
+            raise ValueError("the headers are too long")
+        if not self._status:  # afterwards they are trailers
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
             self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
@@ -181,58 +171,56 @@ class Connection(asyncio.Protocol):
             self._status, self._reusable = status, self._parser.should_keep_alive()
 
     def on_message_complete(self) -> None:
-        self._whole = self._status > 0
+        self._complete = self._status > 0
 
-    # the rest
-
-    def _begin(self) -> None:
-        """The head is here."""
-        self._request.clear()
-        assert self._answered is not None  # noqa: S101 - for mypy
-        body = self._body = self._answered(self._status, self._headers)
+    def _begin_body(self) -> None:
+        """Pass the head on, and choose how the body is decoded. Raise ProviderError for an unknown encoding."""
+        self._message.clear()
+        assert self._on_head is not None  # noqa: S101 - for mypy
+        body = self._body = self._on_head(self._status, self._headers)
         coding = self._headers.get("content-encoding", "identity").strip().lower()
         if coding not in ("identity", "", "gzip", "x-gzip", "deflate"):
-            raise ProviderError("The provider's reply is packed in a way that was not asked for.")
-        self._feed = body.feed if coding in ("identity", "") else _unpacking(body.feed)
+            raise ProviderError("The provider's reply has an unsupported Content-Encoding.")
+        self._feed = body.feed if coding in ("identity", "") else _decompressing(body.feed)
 
-    def _look(self, caller: _Caller, *, broken: bool) -> None:
-        """After a read that was not just one more piece of the body."""
+    def _check_state(self, waiter: _Waiter, *, broken: bool) -> None:
+        """End, pause or go on, after a read that brought more than one more piece of the body."""
         body = self._body
-        if self._whole:
-            caller.end(None)
-            self._free(keep=not broken)
+        if self._complete:
+            waiter.end(None)
+            self._release(keep=not broken)
         elif broken:
-            caller.end(None if body is not None and body.done else ProviderError(BROKE))
-            self._free(keep=False)
+            waiter.end(None if body is not None and body.done else ProviderError(CONNECTION_BROKE))
+            self._release(keep=False)
         elif body is not None and body.done:
-            # Let the end come for a moment, so that the connection can serve again; the caller need not wait for it.
-            caller.end(None)
-            self._timer = asyncio.get_running_loop().call_later(_LINGER_S, self._free, False)
+            # The caller need not wait for the end of the body, but the connection can only serve again after it.
+            waiter.end(None)
+            self._timer = asyncio.get_running_loop().call_later(_LINGER_S, self._release, False)
         elif not self._paused:
             self._paused = True
             self.transport.pause_reading()
-            caller.wake()
+            waiter.wake()
 
     def _until_close(self) -> bool:
-        """Whether the reply has no other end than the connection's."""
+        """Return True if the response ends where the connection ends: it has neither a length nor chunks."""
         coding = self._headers.get("transfer-encoding")
         if coding is None:
             return self._status > 0 and "content-length" not in self._headers
         return self._status > 0 and coding.rpartition(",")[2].strip().lower() != "chunked"
 
-    def _free(self, keep: bool) -> None:
-        """This exchange is over for the connection, too."""
+    def _release(self, keep: bool) -> None:
+        """Finish the request on this connection's side: keep the connection for the next one, or close it."""
         if self._timer is not None:
             self._timer.cancel()
-        self._caller = self._parser = self._feed = self._answered = self._body = self._timer = None
+        self._waiter = self._parser = self._feed = self._on_head = self._body = self._timer = None
         if keep and self._reusable and not self._paused and not self.transport.get_write_buffer_size():
-            self._idle.keep(self)
+            self._owner.became_idle(self)
         else:
             self.transport.abort()
 
 
-class _Caller:
-    """Who waits for an exchange's end."""
+class _Waiter:
+    """The outcome of one request, and the future that its caller sleeps on."""
 
     __slots__ = ("_woken", "ended", "error")
 
@@ -241,14 +229,15 @@ class _Caller:
         self.error: Exception | None = None
         self._woken = asyncio.get_running_loop().create_future()
 
-    async def over(self) -> bool:
-        """Wait for the end: True; or until there may be no room: False."""
+    async def ended_or_paused(self) -> bool:
+        """Wait until the request has ended, and return True; or until reading was paused, and return False."""
         if not self.ended:
             await self._woken
             self._woken = asyncio.get_running_loop().create_future()
         return self.ended
 
     def end(self, error: Exception | None) -> None:
+        """Set the outcome; later ones are ignored."""
         if not self.ended:
             self.ended, self.error = True, error
             self.wake()
@@ -258,16 +247,19 @@ class _Caller:
             self._woken.set_result(None)
 
 
-def _unpacking(feed: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
-    """For a body that comes compressed though nobody asked for it; in pieces, so that a bomb can't fill the memory."""
-    unpack = zlib.decompressobj(47)  # gzip or zlib
+def _decompressing(feed: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
+    """Return a `feed` for gzip or zlib data, which some servers send unasked.
 
-    def feed_packed(data: bytes) -> bool:
-        look = False
+    It decompresses in pieces, so that a decompression bomb can't fill the memory.
+    """
+    decompressor = zlib.decompressobj(47)  # detects gzip or zlib
+
+    def feed_compressed(data: bytes) -> bool:
+        check = False
         while data:
-            piece = unpack.decompress(data, _PIECE)
-            data = unpack.unconsumed_tail
-            look = (bool(piece) and feed(piece)) or look
-        return look
+            piece = decompressor.decompress(data, _PIECE)
+            data = decompressor.unconsumed_tail
+            check = (bool(piece) and feed(piece)) or check
+        return check
 
-    return feed_packed
+    return feed_compressed

@@ -36,7 +36,7 @@ _COLUMNS = (
 _INSERT = insert_into("assessments", (*_COLUMNS, "model", "value", "metadata", "valid", "error"))
 _RECEIPT = msgspec.json.Decoder(FeedbackReceipt)
 
-# A person's: MLflow's clients may log a judge's, or a program's, under the same source_id.
+# A person's: a judge's or a program's may have the same source_id.
 _VALID = "kind = 'feedback' AND source_type = 'HUMAN' AND valid = 1"
 _CHAIN = f"trace_id = $1 AND source_id = $2 AND name = $3 AND {_VALID}"
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from gateway.domain.activity import Activity, ChatActivity, RatingActivity, score_of
 from gateway.domain.answer import Part, answer_text, assistant_messages
-from gateway.domain.trace import ChatRecord, Outcome, RatingRecord, Span, TraceEnd, preview, score_of
+from gateway.domain.trace import Outcome, Span, TraceEnd, preview
 from gateway.errors import Conflict, NotFound
 from gateway.storage.engine import KeyRecord
 from gateway.storage.scripts.feedback import read_value
@@ -146,9 +147,9 @@ def expire_idempotency(before: int) -> Script[None]:
 # ------------------------------------------------------------------ the log
 
 
-def recent(since: int, limit: int, errors: bool) -> Script[list[ChatRecord | RatingRecord]]:
+def recent(since: int, limit: int, errors: bool) -> Script[list[Activity]]:
     """The newest `limit` chats and ratings, oldest first; with `errors`, chats that failed and nothing else."""
-    records: list[ChatRecord | RatingRecord] = []
+    records: list[Activity] = []
     chats = yield (
         "SELECT *, (SELECT COUNT(*) FROM spans WHERE spans.trace_id = traces.trace_id AND kind = 'CLIENT') AS attempts"  # noqa: S608  a constant
         f" FROM traces WHERE end_time >= $1 AND outcome IS NOT NULL{_FAILED if errors else ''}"
@@ -173,8 +174,8 @@ _RATED = (
 )
 
 
-def _chat(row: Row) -> ChatRecord:
-    return ChatRecord(
+def _chat(row: Row) -> ChatActivity:
+    return ChatActivity(
         time=row["end_time"],
         trace_id=row["trace_id"],
         route=row["route"],
@@ -193,8 +194,8 @@ def _chat(row: Row) -> ChatRecord:
     )
 
 
-def _rating(row: Row, *, retracted: bool = False) -> RatingRecord:
-    return RatingRecord(
+def _rating(row: Row, *, retracted: bool = False) -> RatingActivity:
+    return RatingActivity(
         time=row["retracted"] if retracted else row["create_time"],
         trace_id=row["trace_id"],
         name=row["name"],

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gateway.domain.ids import parent_trace_id
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Checkpoint, Outcome, Span, State, Trace, TraceEnd, TraceStart
 from gateway.errors import NotFound
@@ -25,9 +26,9 @@ from gateway.storage.engine import Session
 from gateway.storage.engine import Statement as Statement
 
 T = TypeVar("T")
-FOREIGN = "mlflow"  # the route of a trace that a client made itself
-EXPERIMENT = "mlflow.experimentId"  # a tag of a chat: the experiment it is to lie in
-PARENT = "gateway.parent_trace_id"  # metadata of a chat: the caller's own trace, by its traceparent
+CLIENT_ROUTE = "mlflow"  # of a trace that a client made itself, where a chat has the path it came by
+EXPERIMENT_TAG = "mlflow.experimentId"  # of a chat: the experiment that it belongs to
+PARENT_LABEL = "gateway.parent_trace_id"  # metadata of a chat: the caller's own trace, by its traceparent
 
 _STRINGS = msgspec.json.Decoder(dict[str, str])
 _ATTRIBUTES = msgspec.json.Decoder(dict[str, Any])
@@ -63,28 +64,19 @@ def insert_into(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({numbers(1, len(columns))})"  # noqa: S608  our own names
 
 
-_STARTED = (
-    "trace_id",
-    "root_span_id",
-    "project",
-    "route",
-    "request_time",
-    "model",
-    "session_id",
-    "user_id",
-    "client_request_id",
-    "request_preview",
-    "request",
-    "traceparent",
-    "key_id",
-    "config_hash",
-)
-_BEGIN = insert_into("traces", (*_STARTED, "tags", "metadata", "state"))
+# The columns follow from the fields, so that a new one is written and read without a change here.
+_START_COLUMNS = tuple(name for name in TraceStart.__struct_fields__ if name not in ("tags", "metadata"))
+_BEGIN = insert_into("traces", (*_START_COLUMNS, "tags", "metadata", "state"))
 
-_FINISH = """UPDATE traces SET state = $1, outcome = $2, end_time = $3, duration_ms = $4, first_token_ms = $5,
-finish_reason = $6, error_code = $7, error_message = $8, answered_model = $9, provider = $10, prompt_tokens = $11,
-completion_tokens = $12, total_tokens = $13, usage_estimated = $14, response_preview = $15, response = $16, parts = $17
-WHERE trace_id = $18"""
+_END_COLUMNS = tuple(
+    name
+    for name in TraceEnd.__struct_fields__
+    if name not in ("trace_id", "project", "outcome", "usage", "usage_estimated", "spans")
+)
+_ENCODED_COLUMNS = ("state", "outcome", "prompt_tokens", "completion_tokens", "total_tokens", "usage_estimated")
+_FINISH = "UPDATE traces SET {} WHERE trace_id = $1".format(  # noqa: S608  our own names
+    ", ".join(f"{name} = ${at}" for at, name in enumerate((*_ENCODED_COLUMNS, *_END_COLUMNS), 2))
+)
 
 _SPAN_COLUMNS = ("span_id", "parent_id", "name", "kind", "start_ms", "end_ms", "status", "message")
 _SPAN = insert_into("spans", ("trace_id", *_SPAN_COLUMNS, "attributes"))
@@ -101,7 +93,7 @@ def begin_trace(start: TraceStart) -> Script[None]:
         )
     elif owners[0]["user_id"] not in (None, start.user_id):
         raise NotFound("No such session.")
-    plain = [getattr(start, name) for name in _STARTED]
+    plain = [getattr(start, name) for name in _START_COLUMNS]
     yield _BEGIN, (*plain, to_json(start.tags), to_json(start.metadata), State.IN_PROGRESS.value)
     if start.tags or start.metadata or start.traceparent:
         yield from _label(start)
@@ -111,14 +103,14 @@ def _label(start: TraceStart) -> Script[None]:
     """What the search knows of tags and metadata; and the experiment, where a tag names one of this project."""
     metadata = start.metadata
     if start.traceparent:
-        metadata = metadata | {PARENT: parent_trace(start.traceparent)}
+        metadata = metadata | {PARENT_LABEL: parent_trace_id(start.traceparent)}
     for kind, pairs in (("tag", start.tags), ("metadata", metadata)):
         yield from add_labels(start.project, start.trace_id, kind, pairs)
-    if EXPERIMENT in start.tags:
+    if EXPERIMENT_TAG in start.tags:
         yield (
             "UPDATE traces SET experiment_id = $2 WHERE trace_id = $1"
             " AND EXISTS (SELECT 1 FROM experiments WHERE project = $3 AND experiment_id = $2)",
-            (start.trace_id, start.tags[EXPERIMENT], start.project),
+            (start.trace_id, start.tags[EXPERIMENT_TAG], start.project),
         )
 
 
@@ -130,11 +122,6 @@ def add_labels(project: str, trace_id: str, kind: str, pairs: Mapping[str, str])
             " ON CONFLICT (trace_id, kind, key) DO UPDATE SET value = excluded.value",
             (trace_id, kind, key, value, project),
         )
-
-
-def parent_trace(traceparent: str) -> str:
-    """The caller's own trace."""
-    return f"tr-{traceparent[3:35]}"
 
 
 def checkpoint(deltas: Iterable[Checkpoint], now: int) -> Script[None]:
@@ -152,40 +139,16 @@ def finish_trace(end: TraceEnd) -> Script[None]:
     if not running:  # ended by an earlier call, or never begun
         return
     usage = end.usage
-    yield (
-        _FINISH,
-        (
-            end.outcome.state.value,
-            end.outcome.value,
-            end.end_time,
-            end.duration_ms,
-            end.first_token_ms,
-            end.finish_reason,
-            end.error_code,
-            end.error_message,
-            end.model,
-            end.provider,
-            usage and usage.prompt_tokens,
-            usage and usage.completion_tokens,
-            usage and usage.total_tokens,
-            int(end.usage_estimated),
-            end.response_preview,
-            end.response,
-            end.parts,
-            end.trace_id,
-        ),
-    )
+    tokens = (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) if usage else (None, None, None)
+    encoded = (end.outcome.state.value, end.outcome.value, *tokens, int(end.usage_estimated))
+    yield _FINISH, (end.trace_id, *encoded, *[getattr(end, name) for name in _END_COLUMNS])
     for span in end.spans:
         plain = [getattr(span, name) for name in _SPAN_COLUMNS]
         yield _SPAN, (end.trace_id, *plain, to_json(span.attributes))
     yield "DELETE FROM checkpoints WHERE trace_id = $1", (end.trace_id,)
 
 
-_PLAIN = tuple(
-    name
-    for name in Trace.__struct_fields__
-    if name not in {"state", "outcome", "usage", "usage_estimated", "tags", "metadata"}
-)
+_TRACE_COLUMNS = (*_START_COLUMNS, *_END_COLUMNS)
 
 
 def to_trace(row: Row) -> Trace:
@@ -193,7 +156,7 @@ def to_trace(row: Row) -> Trace:
     if row["total_tokens"] is not None:
         usage = Usage(row["prompt_tokens"], row["completion_tokens"], row["total_tokens"])
     return Trace(
-        **{name: row[name] for name in _PLAIN},
+        **{name: row[name] for name in _TRACE_COLUMNS},
         state=State(row["state"]),
         outcome=row["outcome"] and Outcome(row["outcome"]),
         usage=usage,
@@ -224,7 +187,7 @@ def get_session(project: str, session_id: str) -> Script[Session | None]:
 
 _NEWEST_FIRST = "ORDER BY request_time DESC, trace_id DESC"
 _SIZES = f"""SELECT trace_id, COALESCE(LENGTH(request), 0) + COALESCE(LENGTH(response), 0) + COALESCE(LENGTH(parts), 0)
-AS size FROM traces WHERE project = $1 AND session_id = $2 AND route <> '{FOREIGN}' {_NEWEST_FIRST} LIMIT $3"""  # noqa: S608  a constant
+AS size FROM traces WHERE project = $1 AND session_id = $2 AND route <> '{CLIENT_ROUTE}' {_NEWEST_FIRST} LIMIT $3"""  # noqa: S608  a constant
 MOST_CHARS = 32_000_000  # of a conversation: each of its turns may be as long as a body, and be read by who asked it
 
 

@@ -15,7 +15,8 @@ from typing import ParamSpec, Self, TypeVar
 import aiosqlite
 
 from gateway.domain import ids
-from gateway.domain.trace import Assessment, ChatRecord, Checkpoint, RatingRecord, Span, Trace, TraceEnd, TraceStart
+from gateway.domain.activity import Activity
+from gateway.domain.trace import Assessment, Checkpoint, Span, Trace, TraceEnd, TraceStart
 from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Belonging, FeedbackReceipt, FeedbackWrite, KeyRecord, Session
 from gateway.storage.scripts import erase as sql_erase
@@ -202,9 +203,7 @@ class SQLiteStore:
 
     # -------------------------------------------------------------- ops
 
-    async def recent(
-        self, since_ms: int, limit: int = 1000, *, errors: bool = False
-    ) -> list[ChatRecord | RatingRecord]:
+    async def recent(self, since_ms: int, limit: int = 1000, *, errors: bool = False) -> list[Activity]:
         return await self._read(sql_ops.recent(since_ms, limit, errors))
 
     def ping(self) -> Awaitable[None]:

@@ -1,4 +1,7 @@
-"""Answers of two servers made alike: IDs become numbers in the order they come up, times and places become words."""
+"""Makes the answers of two servers comparable: IDs become numbers in the order they come up, times and places words.
+
+Called by mlflow_servers.py.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ _ID = re.compile(
     r"(?P<kind>tr-|a-|dr-|d-)[0-9a-f]{32}\b|\b[0-9a-f]{32}\b|\b[0-9a-f]{16}\b|(?<=\")[A-Za-z0-9+/]{22}==|[A-Za-z0-9+/]{11}=(?=\")"
 )
 _TIMES = re.compile(r"time|timestamp|duration|_ms$|nano")
-# what the machine, the checkout or the server's own disk say
+# keys whose values depend on the machine, the checkout or the server's disk
 _PLACES = re.compile(
     r"artifact|mlflow\.source\.|mlflow\.user|sizeBytes|sizeStats|run_name|digest|Digest|stacktrace|exception\.stack"
 )
 
 
 def alike(answers: list[list[Any]]) -> list[list[Any]]:
-    """The same answers, with nothing that must differ from run to run."""
+    """Return the same answers without what differs from run to run."""
     seen: dict[str, str] = {}
 
     def number(match: re.Match[str]) -> str:

@@ -13,9 +13,11 @@ import pytest
 from uvicorn.server import ServerState
 
 from gateway.access.limits import Limits
+from gateway.config.current import Current
 from gateway.config.schema import Config, Server
-from gateway.web.pace import KEEP_ALIVE_S, MAX_PIPELINED, most_connections, sweep
-from gateway.web.server import HttpProtocol, server
+from gateway.web.http_protocol import KEEP_ALIVE_S, MAX_PIPELINED, HTTPProtocol, check_timeouts, most_connections
+from gateway.web.server import server
+from gateway.wire.errors import wire_of
 from tests.support.http_client import assert_native, assert_openai, by_hand, call, dialled, read_reply, shaken
 from tests.support.servers import GatewayProcess
 from tests.web.conftest import CONFIG, works
@@ -182,9 +184,9 @@ class Client:
 
     def __init__(self, **settings: Any) -> None:
         self.answer = asyncio.Event()
-        self.limits = Limits(Config(server=Server(**settings)))
+        self.limits = Limits(Current(Config(server=Server(**settings))))
         self.refused: list[int] = []
-        self.http = server(self, Config(), self.limits, self.refused.append)
+        self.http = server(self, Config(), self.limits, self.refused.append, wire_of)
         self.http.config.load()
         self.state = ServerState()
         self.bodies: list[bytes] = []
@@ -201,13 +203,13 @@ class Client:
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    def connect(self) -> tuple[HttpProtocol, Wire]:
-        protocol, wire = HttpProtocol(self.http.config, self.state, {}), Wire()
+    def connect(self) -> tuple[HTTPProtocol, Wire]:
+        protocol, wire = HTTPProtocol(self.http.config, self.state, {}), Wire()
         protocol.connection_made(wire)
         return protocol, wire
 
     def wait(self, seconds: float) -> None:
-        sweep(cast(Any, self.state.connections), self.limits, seconds)
+        check_timeouts(cast(Any, self.state.connections), self.limits, seconds)
 
 
 async def settled() -> None:

@@ -1,8 +1,8 @@
-"""HTTP connections whose clients are slow on purpose, or by a fault: what uvicorn's protocol doesn't bound.
+"""uvicorn's HTTP protocol, with what it lacks: bounds for clients that are slow, and what ASGI can't say.
 
 A connection is idle, or its client owes the rest of a head or of a body, or the gateway owes an answer. Each of the
-client's turns has its time, which one sweep a second counts for all connections, so that a request costs no timer.
-It is not what a client may ask for (limits.py), nor how slowly one may read (streaming/). web/server.py builds on it.
+client's turns has its timeout, which one sweep a second checks for all connections, so that a request costs no timer.
+It is not what a client may ask for (access/limits.py), nor how slowly one may read (streaming/). Made by server.py.
 """
 
 from __future__ import annotations
@@ -11,77 +11,109 @@ import math
 import resource
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from functools import partial
 from typing import Any, cast
 
 import httptools
-import msgspec
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.access.limits import Limits
 from gateway.domain.ids import new_request_id
-from gateway.errors import BadRequest, GatewayError, TooSlow, Unavailable
-from gateway.wire import native, openai
+from gateway.errors import BadRequest, GatewayError, TooLarge, TooSlow, Unavailable
+from gateway.wire.errors import Wire
 
-SWEEP_S = 1.0
 IDLE, HEAD, BODY, ANSWER = range(4)
 KEEP_ALIVE_S = 75
 BODY_BYTES_PER_S = 10_000  # a body that comes this fast may take as long as it needs
 MAX_PIPELINED = 100  # requests that wait for their turn on one connection: each takes a hundred times its bytes
+_MAX_HEAD = 65_536
 _SPARE_FILES = 100  # for the store, the log and the like
 _HOP_BY_HOP = (b"upgrade", b"http2-settings")
 
 
 class LimitedConfig(uvicorn.Config):
-    """uvicorn's settings, the limits in force, and who hears the status of what is refused here."""
+    """uvicorn's settings, the limits in force, and what is done with a request that is refused here.
+
+    `refused` hears its status. `wire_of` gives the wire of its path, which writes the error.
+    """
 
     limits: Limits
     refused: Callable[[int], None]
+    wire_of: Callable[[str], Wire]
 
 
-class PacedProtocol(HttpToolsProtocol):
-    """Bounds the time of a request's head and body, the number of connections, and that of pipelined requests.
+class Gone(set[Callable[[], None]]):
+    """The functions to call when the client has left."""
 
-    It also answers a request that asks for another protocol (`Upgrade: h2c`, as some clients do by default) as if it
-    had not, where uvicorn loses the body.
+    happened = False
+
+
+class HTTPProtocol(HttpToolsProtocol):
+    """Bounds the time and size of a request's head, the time of its body, and the number of connections and of
+    pipelined requests. What is no HTTP is refused in a wire's shape.
+
+    A request that asks for another protocol (`Upgrade: h2c`, as some clients do by default) is answered as if it had
+    not asked, where uvicorn loses the body.
+
+    The application gets what ASGI lacks, as extensions of the scope:
+
+    `gateway.abort()` cuts the connection, where ASGI can only close politely, which waits for the client;
+    `gateway.gone`, a set of functions, is called when the client has left, so that no task need wait for it;
+    `gateway.push(data)` writes a piece of a chunked body at once, or says False where `send` would have to wait.
     """
 
     # Beyond 30 attributes an instance's dictionary takes 1.5 kB more; uvicorn's own are nearly as many.
-    __slots__ = ("_came", "_declined", "_turn", "_waited_s")
+    __slots__ = ("_body_size", "_declined", "_gone", "_head_size", "_turn", "_waited_s")
 
     def connection_made(self, transport: Any) -> None:
         self._turn = IDLE
         self._waited_s = 0.0  # since the turn began
-        self._came = 0  # bytes of the body
+        self._head_size: int | None = None  # of a head that goes on from one read to the next
+        self._body_size = 0  # so far
         self._declined: int | None = None  # where in the data read last a request ends whose upgrade isn't made
+        self._gone = Gone()
         super().connection_made(transport)
         most = most_connections(cast(LimitedConfig, self.config).limits.server.max_connections)
         if len(self.connections) > most:
             self.refuse(Unavailable("There are too many connections.", code="too_busy", retry_after=1))
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._gone.happened = True
+        for callback in tuple(self._gone):
+            callback()
+
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        scope = self.scope  # a new one for each request
         super().data_received(data)
         if self._declined is not None:
             rest, self._declined = data[self._declined :], None
             self._without_upgrade(rest)
+        elif self._head_size is not None and self.scope is scope:
+            self._head_size += len(data)
+            if self._head_size > _MAX_HEAD:
+                self.refuse(TooLarge(f"The request's head is larger than {_MAX_HEAD} bytes."))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._turn, self._waited_s = HEAD, 0.0
+        self._turn, self._waited_s, self._head_size = HEAD, 0.0, 0
+        self.scope["extensions"] = {"gateway.abort": self.transport.abort, "gateway.gone": self._gone}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:
-        self._turn, self._waited_s, self._came = BODY, 0.0, 0
+        self._turn, self._waited_s, self._head_size, self._body_size = BODY, 0.0, None, 0
         if self._declines():
             return
         if len(self.pipeline) >= MAX_PIPELINED:
             raise BadRequest("There are too many requests at once on this connection.")
         super().on_headers_complete()
+        if self.cycle is not None:  # not a WebSocket's
+            self.scope["extensions"]["gateway.push"] = partial(_push, self.cycle)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
-        self._came += len(body)
+        self._body_size += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -95,14 +127,24 @@ class PacedProtocol(HttpToolsProtocol):
         if self._turn == ANSWER and self.cycle.response_complete:
             self._turn, self._waited_s = IDLE, 0.0
 
-    def waited(self, seconds: float, head_s: float, body_s: float) -> None:
-        """So much time went by; the connection ends where its client has used up its turn."""
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection; one that still hasn't taken its last response would never close politely."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def send_400_response(self, msg: str) -> None:
+        self.refuse(BadRequest(msg))
+
+    def check_timeout(self, seconds: float, head_s: float, body_s: float) -> None:
+        """Count so many seconds more. End the connection where its client has used up its turn."""
         if self._turn == ANSWER or self.flow.read_paused or self.pipeline:
             return
         if self._turn == HEAD and self.cycle is not None and not self.cycle.response_complete:
             return  # the head of a request that has to wait for its turn
         self._waited_s += seconds
-        allowed = (KEEP_ALIVE_S, head_s, body_s + self._came / BODY_BYTES_PER_S)[self._turn]
+        allowed = (KEEP_ALIVE_S, head_s, body_s + self._body_size / BODY_BYTES_PER_S)[self._turn]
         if self._waited_s <= allowed or self.transport.is_closing():
             return
         if self._turn == IDLE or (self._turn == BODY and self.cycle is not None and self.cycle.response_started):
@@ -111,18 +153,18 @@ class PacedProtocol(HttpToolsProtocol):
         self.refuse(TooSlow(f"The request's {'head' if self._turn == HEAD else 'body'} took too long."))
 
     def refuse(self, error: GatewayError) -> None:
-        """Answer what reached no route, and close; in OpenAI's shape where that much is known."""
+        """Answer what reaches no route, in the shape of its path's wire where that much is known, and close."""
         path = self.scope.get("path", "") if self.scope and self._turn == BODY else ""
-        fields = openai.error_body(error) if path.startswith("/v1/") else native.error_fields(error)
-        body = msgspec.json.encode(fields)
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n" % len(body)
+        wire = cast(LimitedConfig, self.config).wire_of(path)
+        status, body = wire.write(error, None)
+        head = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n" % (wire.content_type, len(body))
         if error.retry_after is not None:
             head += b"retry-after: %d\r\n" % math.ceil(error.retry_after)
         head += b"x-request-id: %b\r\n\r\n" % new_request_id().encode()
         if self.cycle is not None:
             self.cycle.disconnected = True  # a handler that still runs can't write into this
             self.cycle.message_event.set()
-        self.transport.write(STATUS_LINE[error.status] + head + body)
+        self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
         cast(LimitedConfig, self.config).refused(error.status)
 
@@ -150,24 +192,23 @@ class PacedProtocol(HttpToolsProtocol):
         self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
 
-def sweep(connections: Iterable[object], limits: Limits, seconds: float) -> None:
-    """Let the time count for every HTTP connection."""
+def _push(cycle: RequestResponseCycle, data: bytes) -> bool:
+    """Do what `cycle.send` does with a piece of a body, and say True, where that needs no waiting."""
+    if cycle.flow.write_paused or cycle.disconnected or not cycle.chunked_encoding or cycle.response_complete:
+        return False
+    cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+    return True
+
+
+def check_timeouts(connections: Iterable[object], limits: Limits, seconds: float) -> None:
+    """Count so many seconds more for every HTTP connection."""
     head_s, body_s = limits.server.head_timeout_s, limits.server.body_timeout_s
     for connection in tuple(connections):
-        if isinstance(connection, PacedProtocol):
-            connection.waited(seconds, head_s, body_s)
-
-
-def resident_mb() -> float:
-    """This process's resident memory; 0 where the system doesn't say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0.0
-    return pages * resource.getpagesize() / 1_000_000
+        if isinstance(connection, HTTPProtocol):
+            connection.check_timeout(seconds, head_s, body_s)
 
 
 def most_connections(wanted: int) -> int:
-    """As many as wanted, and not more than there can be files: a stream takes another one to its provider."""
+    """Return how many connections there may be. A stream takes two files, and files have a limit."""
     files = max(_SPARE_FILES, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES) // 2)
     return min(wanted or files, files)

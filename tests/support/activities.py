@@ -1,8 +1,9 @@
-"""Records for the tests of this package."""
+"""Activities of chats and ratings, for tests of the log, the feed and the CLI."""
 
 from __future__ import annotations
 
-from gateway.domain.trace import ChatRecord, RatingRecord, Value
+from gateway.domain.activity import ChatActivity, RatingActivity
+from gateway.domain.trace import Value
 
 TRACE = "tr-" + "0" * 32
 
@@ -18,8 +19,8 @@ def chat(
     tokens: int | None = 57,
     error: str | None = None,
     preview: str | None = "What is the capital of France?",
-) -> ChatRecord:
-    return ChatRecord(
+) -> ChatActivity:
+    return ChatActivity(
         time=time,
         trace_id=trace_id,
         route="/chat/stream",
@@ -37,5 +38,7 @@ def chat(
 
 def rating(
     value: Value | None = True, *, time: int = 1_700_000_000_456, rater: str = "mia", comment: str | None = "Good!"
-) -> RatingRecord:
-    return RatingRecord(time=time, trace_id=TRACE, name="user_feedback", value=value, source_id=rater, comment=comment)
+) -> RatingActivity:
+    return RatingActivity(
+        time=time, trace_id=TRACE, name="user_feedback", value=value, source_id=rater, comment=comment
+    )

@@ -1,0 +1,71 @@
+"""Who calls, as everybody else sees it: the principal, its role, and what a role may do. Values, without a check.
+
+The authenticator makes principals from what a request bears (authenticator.py); handlers and services take them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from gateway.errors import Forbidden
+
+KeyRole = Literal["chat", "review", "admin"]
+Role = KeyRole | Literal["publishable", "token"]  # a publishable key and a feedback token are roles of their own
+
+
+class FeedbackToken(msgspec.Struct, frozen=True, array_like=True):
+    """The content of a feedback token. `names` empty: ratings of every name. `expires` in milliseconds, 0 for never.
+
+    `key_id` is the API key that the chat was asked with, or that asked for the token: it ends with that key.
+    """
+
+    project: str
+    trace_id: str
+    rater: str
+    names: tuple[str, ...]
+    expires: int
+    key_id: str | None
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """The caller. `key_id` None: let in without a key.
+
+    `user_id`: whom the credential speaks for, where it says so; nothing in the request can then say otherwise.
+    `token`: the feedback token that let it in, which opens this trace alone.
+    """
+
+    key_id: str | None
+    role: Role
+    project: str
+    name: str
+    requests_per_minute: int = 0  # this key's own limit; 0: the configured one
+    origins: tuple[str, ...] = ()  # of a publishable key: the only ones that it serves
+    user_id: str | None = None
+    token: FeedbackToken | None = None
+
+    @property
+    def trace_id(self) -> str | None:
+        """The one trace that a feedback token opens."""
+        return self.token.trace_id if self.token else None
+
+    def check_trace(self, trace_id: str) -> None:
+        """Raise Forbidden where a feedback token is another trace's."""
+        if self.token is not None and self.token.trace_id != trace_id:
+            raise Forbidden("This feedback token is another answer's.")
+
+
+KEYLESS = Principal(None, "admin", "default", "keyless")
+
+
+def require(principal: Principal, *roles: Role) -> None:
+    """Let these roles pass; admin always does. Raise Forbidden for others."""
+    if principal.role in roles or principal.role == "admin":
+        return
+    if principal.role == "publishable":
+        raise Forbidden("A publishable key only chats. To rate an answer, use the feedback token that came with it.")
+    if principal.role == "token":
+        raise Forbidden("A feedback token only rates, resumes and stops its own answer.")
+    wanted = [role for role in roles if role not in ("publishable", "token")] or ["admin"]
+    raise Forbidden(f"This needs a key with the role {' or '.join(wanted)}.")

@@ -1,0 +1,85 @@
+"""What a configuration's types can't say: names, addresses and scales that go together. Called by load.py alone."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gateway.config.schema import ORIGIN, Config, ConfigError, Dimension, Target
+
+# Query parameters of /detailed-feedback: a dimension of such a name could not be told from them.
+RESERVED_DIMENSIONS = {"trace_id", "client_request_id", "user_id", "comment"}
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for the first value that can't be."""
+    for path, problem in _problems(config):
+        raise ConfigError(path, problem)
+
+
+def _problems(config: Config) -> Iterator[tuple[str, str]]:
+    """What types can't say, in the file's order."""
+    for origin in config.server.cors_origins:
+        if not ORIGIN.fullmatch(origin):
+            yield "$.server.cors_origins", f"{origin!r} is not an exact origin, such as https://app.example.com"
+    for proxy in config.server.trusted_proxies:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            yield "$.server.trusted_proxies", f"{proxy!r} is not an IP address or network"
+    if not config.server.host:
+        yield "$.server.host", "is empty: 0.0.0.0 is every address"
+    if not re.fullmatch(r"sqlite:///(?!:memory:)[^?\0]*[^/?\0]", config.store.url):
+        yield "$.store.url", "sqlite:///file.db or sqlite:////absolute/path/file.db is expected"
+    for name, provider in config.providers.items():
+        path = f"$.providers.{name}"
+        if not name or "/" in name:
+            yield path, "a name is not empty and has no slash"
+        if name == "demo" and provider.kind != "demo":
+            yield path, "demo is built in: choose another name"
+        if provider.kind == "openai" and (problem := _url_problem(provider.base_url)):
+            yield f"{path}.base_url", problem
+    for name, model in config.models.items():
+        path = f"$.models.{name}"
+        if not 1 <= len(name) <= 250:
+            yield path, "a name has 1 to 250 characters"
+        for at, target in enumerate(model.targets):
+            text = target.target if isinstance(target, Target) else target
+            owner, slash, rest = text.partition("/")
+            if not slash or not owner or not rest:
+                yield f"{path}.targets[{at}]", f"{text!r} is not provider/model"
+            elif owner not in config.providers:
+                known = ", ".join(config.providers)
+                yield f"{path}.targets[{at}]", f"no provider {owner!r}: there are {known}"
+    for name, dimension in config.feedback.dimensions.items():
+        if problem := _dimension_problem(name, dimension):
+            yield f"$.feedback.dimensions.{name}", problem
+
+
+def _url_problem(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        return "an http:// or https:// address is expected"
+    if parts.username is not None or parts.password is not None:
+        return "bears credentials: put the key into api_key"
+    return "has a query or a fragment" if parts.query or parts.fragment else None
+
+
+def _dimension_problem(name: str, dimension: Dimension) -> str | None:
+    low, high, options = dimension.min, dimension.max, dimension.options
+    if not 1 <= len(name) <= 245 or name in RESERVED_DIMENSIONS:
+        return "is a name of /detailed-feedback itself" if name in RESERVED_DIMENSIONS else "1 to 245 characters"
+    if options is not None:
+        if low is not None or high is not None:
+            return "is either a scale (min, max) or a choice (options), not both"
+        return None if options and len(set(options)) == len(options) and all(options) else "options differ, none empty"
+    if low is None or high is None:
+        return "needs min and max, or options"
+    # The stored value is score/max.
+    return None if low < high and high > 0 else "min is below max, and max above 0"

@@ -1,0 +1,117 @@
+"""Handlers of evaluation datasets: the cases that a team collects."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from gateway.mlflow.names import AUTHOR
+from gateway.mlflow.request import Request
+from gateway.mlflow.scripts import datasets as scripts
+from gateway.mlflow.values import Dataset
+from gateway.mlflow.wire import datasets as wire
+from gateway.mlflow.wire.body import read_offset, write_page
+from gateway.mlflow.wire.dataset_filter import parse_dataset_filter, parse_dataset_order, select
+
+
+async def create(request: Request) -> Any:
+    """Create a dataset. Several may have one name, as in MLflow."""
+    body = request.decode(wire.CreateDataset)
+    name = wire.read_name(body.name)
+    tags = {key: value or "" for key, value in wire.read_tags(body.tags).items()}
+    author = body.created_by or tags.get(AUTHOR)
+    new = Dataset(
+        dataset_id=f"d-{secrets.token_hex(16)}",
+        project=request.project,
+        name=name,
+        digest=scripts.digest(name, request.now),
+        created_time=request.now,
+        last_update_time=request.now,
+        created_by=author,
+        last_updated_by=author,
+        experiment_ids=list(dict.fromkeys(body.experiment_ids)),
+        tags=tags,
+    )
+    return {"dataset": wire.write_dataset(await request.store.write(scripts.create_dataset, new))}
+
+
+async def get(request: Request) -> Any:
+    return {"dataset": wire.write_dataset(await _dataset(request))}
+
+
+async def search(request: Request) -> Any:
+    body = request.decode(wire.SearchDatasets)
+    clauses, orders = parse_dataset_filter(body.filter_string), parse_dataset_order(body.order_by)
+    wanted = set(body.experiment_ids)
+    all_of_them = await request.store.search(scripts.list_datasets(request.project))
+    within = [each for each in all_of_them if not wanted or wanted & set(each.experiment_ids)]
+    found = select(within, clauses, orders)
+    at = read_offset(body.page_token)
+    page = found[at : at + max(0, min(body.max_results, wire.MAX_PAGE))]
+    return write_page("datasets", [wire.write_dataset(each) for each in page], at, more=at + len(page) < len(found))
+
+
+async def delete(request: Request) -> Any:
+    await request.store.write(scripts.delete_dataset, request.project, request.params["dataset_id"])
+    return {}
+
+
+async def set_tags(request: Request) -> Any:
+    tags = wire.read_tags(request.decode(wire.SetDatasetTags).tags)
+    await request.store.write(scripts.set_tags, request.project, request.params["dataset_id"], tags)
+    return {}
+
+
+async def delete_tag(request: Request) -> Any:
+    await request.store.write(scripts.delete_tag, request.project, request.params["dataset_id"], request.params["key"])
+    return {}
+
+
+async def add_experiments(request: Request) -> Any:
+    return await _change_experiments(request, add=True)
+
+
+async def remove_experiments(request: Request) -> Any:
+    return await _change_experiments(request, add=False)
+
+
+async def get_experiment_ids(request: Request) -> Any:
+    return {"experiment_ids": (await _dataset(request)).experiment_ids}
+
+
+async def upsert_records(request: Request) -> Any:
+    """Add records. One with the same inputs as another changes that one."""
+    records = wire.read_records(request.decode(wire.UpsertRecords).records)
+    given = [(f"dr-{secrets.token_hex(16)}", record) for record in records]
+    inserted, updated = await request.store.write(
+        scripts.upsert_records, request.project, request.params["dataset_id"], given, request.now
+    )
+    return {"inserted_count": inserted, "updated_count": updated}
+
+
+async def get_records(request: Request) -> Any:
+    limit = wire.read_limit(request.one("max_results", str(wire.MAX_PAGE)))
+    after = wire.read_cursor(request.one("page_token", ""))
+    found = await request.store.read(scripts.get_records(request.project, request.params["dataset_id"], limit, after))
+    return wire.write_records(found, limit)
+
+
+async def delete_records(request: Request) -> Any:
+    ids = wire.read_record_ids(request.decode(wire.DeleteRecords))
+    deleted = await request.store.write(
+        scripts.delete_records, request.project, request.params["dataset_id"], ids, request.now
+    )
+    return {"deleted_count": deleted}
+
+
+async def _dataset(request: Request) -> Dataset:
+    return await request.store.read(scripts.get_dataset(request.project, request.params["dataset_id"]))
+
+
+async def _change_experiments(request: Request, *, add: bool) -> Any:
+    ids = request.decode(wire.DatasetExperiments).experiment_ids
+    added, removed = (ids, []) if add else ([], ids)
+    changed = await request.store.write(
+        scripts.set_experiments, request.project, request.params["dataset_id"], added, removed
+    )
+    return {"dataset": wire.write_dataset(changed)}

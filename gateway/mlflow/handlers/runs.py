@@ -1,0 +1,111 @@
+"""Handlers of runs, as far as an evaluation and the search by run need them."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from gateway.mlflow.names import RUN_NAME
+from gateway.mlflow.request import Request
+from gateway.mlflow.scripts import runs as scripts
+from gateway.mlflow.values import Run, RunValue
+from gateway.mlflow.wire import runs as wire
+from gateway.mlflow.wire.body import read_offset, write_page
+from gateway.mlflow.wire.checks import MAX_KEY
+from gateway.mlflow.wire.experiments import read_stages
+
+
+async def create(request: Request) -> Any:
+    body = request.decode(wire.CreateRun)
+    tags = {tag.key: tag.value for tag in body.tags}
+    name = body.run_name or tags.get(RUN_NAME) or f"run-{secrets.token_hex(4)}"
+    values = wire.read_pairs("tag", (tags | {RUN_NAME: name}).items())
+    run = Run(
+        run_id=secrets.token_hex(16),
+        project=request.project,
+        experiment_id=body.experiment_id,
+        name=name,
+        user_id=body.user_id[:MAX_KEY],
+        start_time=wire.read_ms(body.start_time) or request.now,
+    )
+    return {"run": wire.write_run(await request.store.write(scripts.create_run, run, values))}
+
+
+async def get(request: Request) -> Any:
+    run_id = request.one("run_id", "") or request.one("run_uuid")
+    return {"run": wire.write_run(await request.store.read(scripts.get_run(request.project, run_id)))}
+
+
+async def update(request: Request) -> Any:
+    body = request.decode(wire.UpdateRun)
+    run_id, name, status = body.run_id or body.run_uuid, body.run_name or None, wire.read_status(body)
+    whole = await request.store.write(
+        scripts.update_run, request.project, run_id, name, status, wire.read_ms(body.end_time)
+    )
+    return {"run_info": wire.write_info(whole.info)}
+
+
+async def delete(request: Request) -> Any:
+    await request.store.write(scripts.set_stage, request.project, request.decode(wire.UpdateRun).run_id, "deleted")
+    return {}
+
+
+async def restore(request: Request) -> Any:
+    await request.store.write(scripts.set_stage, request.project, request.decode(wire.UpdateRun).run_id, "active")
+    return {}
+
+
+async def search(request: Request) -> Any:
+    """List the runs of whole experiments, the newest first."""
+    body = request.decode(wire.SearchRuns)
+    experiments = wire.read_experiments(body)
+    stages = read_stages("run_view_type", body.run_view_type)
+    at, limit = read_offset(body.page_token), max(0, min(body.max_results, wire.MAX_BATCH))
+    found = await request.store.search(scripts.search_runs(request.project, experiments, stages, limit, at))
+    return write_page("runs", [wire.write_run(each) for each in found], at, more=len(found) == limit)
+
+
+async def log_batch(request: Request) -> Any:
+    body = request.decode(wire.LogBatch)
+    tags = wire.read_pairs("tag", [(tag.key, tag.value) for tag in body.tags])
+    params = wire.read_pairs("param", [(param.key, param.value) for param in body.params])
+    metrics = [wire.read_metric(metric) for metric in body.metrics]
+    return await _log(request, body.run_id, [*tags, *params, *metrics])
+
+
+async def log_metric(request: Request) -> Any:
+    body = request.decode(wire.LogMetric)
+    return await _log(request, body.run_id, [wire.read_metric(body)])
+
+
+async def log_param(request: Request) -> Any:
+    body = request.decode(wire.LogPair)
+    return await _log(request, body.run_id or body.run_uuid, wire.read_pairs("param", [(body.key, body.value)]))
+
+
+async def set_tag(request: Request) -> Any:
+    body = request.decode(wire.LogPair)
+    return await _log(request, body.run_id or body.run_uuid, wire.read_pairs("tag", [(body.key, body.value)]))
+
+
+async def delete_tag(request: Request) -> Any:
+    body = request.decode(wire.LogPair)
+    await request.store.write(scripts.delete_tag, request.project, body.run_id or body.run_uuid, body.key)
+    return {}
+
+
+async def log_inputs(request: Request) -> Any:
+    """Log datasets that went into a run; the same one again changes nothing."""
+    body = request.decode(wire.LogInputs)
+    return await _log(request, body.run_id, [wire.read_input(given) for given in body.datasets])
+
+
+async def link_traces(request: Request) -> Any:
+    body = request.decode(wire.LinkTraces)
+    await request.store.write(scripts.link_traces, request.project, body.run_id, wire.read_links(body))
+    return {}
+
+
+async def _log(request: Request, run_id: str, values: list[RunValue]) -> Any:
+    await request.store.write(scripts.log_values, request.project, run_id, wire.check_values(values))
+    return {}

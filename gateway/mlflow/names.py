@@ -1,0 +1,33 @@
+"""Keys that MLflow's clients give a meaning to: in metadata and tags, and in the attributes of a span.
+
+Constants only. Used by wire/ and scripts/.
+"""
+
+from __future__ import annotations
+
+# metadata of a trace
+SESSION = "mlflow.trace.session"
+USER = "mlflow.trace.user"
+USAGE = "mlflow.trace.tokenUsage"
+SCHEMA_VERSION = "mlflow.trace_schema.version"
+SOURCE_RUN = "mlflow.sourceRun"
+FINALIZED = "mlflow.trace.infoFinalized"  # set here: the client sent the trace's info, so spans only fill gaps
+
+# tags of a trace
+NAME = "mlflow.traceName"
+SPANS_LOCATION = "mlflow.trace.spansLocation"
+ARTIFACT_LOCATION = "mlflow.artifactLocation"
+LINKED_PROMPTS = "mlflow.linkedPrompts"
+
+# attributes of a span
+SPAN_TYPE = "mlflow.spanType"
+INPUTS = "mlflow.spanInputs"
+OUTPUTS = "mlflow.spanOutputs"
+MODEL = "mlflow.llm.model"
+SPAN_USAGE = "mlflow.chat.tokenUsage"
+ROOT_TYPE, ATTEMPT_TYPE = "CHAT_MODEL", "LLM"  # SPAN_TYPE of a chat, and of each call to a provider within it
+TRACE_TAG = "mlflow.traceTag."  # a prefix: the rest is the key of a trace's tag
+
+# tags of a run, a dataset or a record
+RUN_NAME = "mlflow.runName"
+AUTHOR = "mlflow.user"

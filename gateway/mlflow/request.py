@@ -1,0 +1,42 @@
+"""One HTTP request as the handlers of this package see it. A value; made by Endpoint.answer in routes.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from gateway.domain.trace import Assessment
+from gateway.mlflow.wire.body import decode
+from gateway.mlflow.wire.checks import invalid
+from gateway.storage.engine import ScriptStore
+
+T = TypeVar("T")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a handler needs: what was asked, by which project, and the store to answer from."""
+
+    store: ScriptStore
+    project: str
+    now: int  # milliseconds UTC
+    params: Mapping[str, str]  # from the path
+    query: list[tuple[str, str]]
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+    max_bytes: int  # bound of a body once it is unpacked
+    announce: Callable[[Assessment], None]  # to be called with a person's rating once it is committed
+
+    def decode(self, kind: type[T]) -> T:
+        """Return the JSON body as `kind`. Raise BadRequest or InvalidValue."""
+        return decode(self.body, kind)
+
+    def one(self, name: str, default: str | None = None) -> str:
+        """Return a query parameter. Raise InvalidValue where it is missing and has no default."""
+        for key, value in self.query:
+            if key == name:
+                return value
+        if default is None:
+            invalid(f"Missing value for required parameter '{name}'.")
+        return default
