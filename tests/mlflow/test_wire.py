@@ -19,7 +19,7 @@ from gateway.domain.trace import Outcome, Span, State, Trace
 from gateway.errors import BadRequest, ContentTooLarge, GatewayError, InvalidValue, MethodNotAllowed, NotFound
 from gateway.mlflow.usage import total_usage, unwrap_json
 from gateway.mlflow.values import ChatSpans, StoredTrace
-from gateway.mlflow.wire import assessments, body, errors, otlp, spans, traces
+from gateway.mlflow.wire import assessments, body, checks, errors, otlp, spans, traces
 
 ID = "tr-" + "ab" * 16
 
@@ -238,7 +238,7 @@ def test_errors_of_otlp() -> None:
 def test_what_is_missing_is_not_found() -> None:
     """As MLflow's RESOURCE_DOES_NOT_EXIST."""
     with pytest.raises(NotFound):
-        errors.missing("x")
+        checks.missing("x")
 
 
 def test_defaults() -> None:
