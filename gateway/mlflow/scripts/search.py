@@ -36,7 +36,7 @@ class _Cursor(msgspec.Struct, frozen=True):
 
 
 class _Driver(msgspec.Struct, frozen=True):
-    """What narrows the traces down: IDs or an indexed column, and the clauses that few or many traces meet."""
+    """How the traces are narrowed down: by IDs or an indexed column, and by clauses that few or many traces meet."""
 
     by: Literal["id", "column", ""]
     few: tuple[Clause, ...]
