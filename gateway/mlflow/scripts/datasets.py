@@ -16,7 +16,8 @@ from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import AUTHOR
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
-from gateway.storage.scripts.traces import Params, Row, Script, insert_into, numbers
+from gateway.storage.engine import Params, Row, Script
+from gateway.storage.scripts.traces import insert_into, numbers
 
 MAX_RECORDS = 100_000
 

@@ -12,7 +12,8 @@ from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import RUN_NAME
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.values import Run, RunValue, WholeRun
-from gateway.storage.scripts.traces import Script, insert_into, numbers
+from gateway.storage.engine import Script
+from gateway.storage.scripts.traces import insert_into, numbers
 
 MAX_VALUES = 10_000  # of a run; those that replace others count, too
 

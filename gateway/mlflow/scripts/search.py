@@ -18,7 +18,8 @@ from gateway.mlflow.names import SESSION
 from gateway.mlflow.scripts.clauses import RUN, Add, adder, clause_sql, indexed_sql, order_sql, spans_sql
 from gateway.mlflow.scripts.traces import SELECT_INFO, with_assessments
 from gateway.mlflow.values import Clause, StoredTrace, TraceQuery
-from gateway.storage.scripts.traces import Script, numbers
+from gateway.storage.engine import Script
+from gateway.storage.scripts.traces import numbers
 
 FEW = 5_000  # matches that are sorted rather than walked to
 WALK = 10_000  # traces that are tested before many matches are sorted, too
