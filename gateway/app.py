@@ -164,7 +164,7 @@ class Gateway:
         stats = self.store.stats
         watched = self.metrics.watch
         watched("gateway_running_streams", "Answers that are being given.", lambda: len(self.runs.running))
-        watched("gateway_readers", "Clients that read a running answer.", lambda: self.runs.readers)
+        watched("gateway_readers", "Clients that read a running answer.", lambda: self.runs.following)
         watched("gateway_kept_streams", "Finished answers kept for a resume.", lambda: self.runs.kept)
         watched("gateway_store_queue", "Writes that wait for their commit.", lambda: stats.queued)
         watched("gateway_store_rows", "Rows written.", lambda: stats.rows, counts=True)
