@@ -3,7 +3,7 @@
 There are two ways to find a page: walk the traces from the newest and test each, or gather those that an index says can
 match, and sort them. An equality on a tag, on metadata or on an assessment's value is counted first, up to FEW. If few
 traces match, they are gathered. If many match, a short walk is likely to meet a page of them; if it doesn't, they are
-gathered after all. See gateway/storage/scripts/traces.py for what a script is.
+gathered after all. See gateway/storage/engine.py for what a script is.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Cursor(msgspec.Struct, frozen=True):
 
 
 class _Driver(msgspec.Struct, frozen=True):
-    """What narrows the traces down: IDs or an indexed column, and the clauses that few or many traces meet."""
+    """How the traces are narrowed down: by IDs or an indexed column, and by clauses that few or many traces meet."""
 
     by: Literal["id", "column", ""]
     few: tuple[Clause, ...]
