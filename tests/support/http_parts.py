@@ -40,7 +40,7 @@ class Taker:
             raise self._refuse
         return self.done or not self.free.is_set()
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         await self.free.wait()
 
 
