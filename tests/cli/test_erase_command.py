@@ -52,7 +52,7 @@ def test_it_asks(run: Run, monkeypatch: pytest.MonkeyPatch, typed: str, code: in
     found, out, err = run("erase", "--user", "ann", *(["--project", project] if project else []))
     assert (found, err.startswith("Erase all content of the user ann in ")) == (code, True)
     assert (out == "erased: 1 traces, 0 ratings; their numbers are kept\n") is (code == 0)
-    assert ("nothing was erased" in err) is (code == 1)
+    assert ("Nothing was erased." in err) is (code == 1)
     assert ("in project" in err) is (project is not None)
 
 
