@@ -41,7 +41,10 @@ from gateway.observability.feed import Feed
 from gateway.observability.logs import Logs, local_url, program, startup_lines
 from gateway.observability.metrics import Metrics
 from gateway.providers.registry import Registry
+from gateway.storage.recovery import recover
 from gateway.storage.retention import keep_sweeping
+from gateway.storage.scripts import keys as key_scripts
+from gateway.storage.scripts.keys import list_keys, touch_keys
 from gateway.storage.sqlite.engine import SQLiteStore
 from gateway.storage.sqlite.file import check_unowned, parse_url
 from gateway.streaming.runs import Runs
@@ -128,7 +131,7 @@ class Gateway:
         await self.runs.drain(0)
         await self.providers.close()
         with contextlib.suppress(StoreUnavailable):
-            await self.store.touch_keys(self.keys.take_used())
+            await self.store.write(touch_keys, self.keys.take_used())
         await self.store.close()
 
     def _finished(self, record: ChatActivity, end: TraceEnd) -> None:
@@ -149,9 +152,9 @@ class Gateway:
         while True:
             await asyncio.sleep(_KEYS_EVERY_S)
             try:
-                self.keys.refresh(await self.store.list_keys())
+                self.keys.refresh(await self.store.read(list_keys))
                 if used := self.keys.take_used():
-                    await self.store.touch_keys(used)
+                    await self.store.write(touch_keys, used)
             except GatewayError as error:
                 _log.warning("the keys can't be read anew: %s", error.message)
             except Exception:
@@ -206,14 +209,14 @@ async def opened(config: Config, logs: Logs) -> AsyncIterator[Gateway]:
     """A gateway with its store open and recovered; closed again at the end."""
     store = await SQLiteStore.open(parse_url(config.store.url), own=True)
     try:
-        recovered = await store.recover(ids.now_ms())
-        keys = KeyRing(await store.list_keys())
+        recovered = await recover(store, ids.now_ms())
+        keys = KeyRing(await store.read(list_keys))
         if keys_required(config) and not len(keys):
             raise GatewayError(
                 f"keys are required on {config.server.host} and there is none yet; make one with: "
                 f"{program()} keys create --role admin --store {config.store.url}"
             )
-        signing_key = await store.signing_key(secrets.token_urlsafe(32))
+        signing_key = await store.write(key_scripts.signing_key, secrets.token_urlsafe(32))
         gateway = Gateway(config, store, keys, logs, signing_key)
         synchronous = await store.synchronous()
         gateway.metrics.watch("gateway_store_synchronous", "How SQLite syncs; 2 is FULL.", lambda: synchronous)

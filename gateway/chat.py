@@ -23,9 +23,10 @@ from gateway.domain.answer import Part, answer_text
 from gateway.domain.events import Done, Failed, Started, Terminal
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt, Outcome, State, Trace, TraceEnd, TraceStart
-from gateway.errors import AnswerTooLong, GatewayError, InvalidValue, NotFound, ProviderRefused, TooLarge
+from gateway.errors import AnswerTooLong, ContentTooLarge, GatewayError, InvalidValue, NotFound, ProviderRefused
 from gateway.providers.router import Router
 from gateway.storage.engine import Store
+from gateway.storage.scripts.traces import begin_trace, get_session, get_trace, session_traces
 from gateway.streaming.log import EventLog
 from gateway.streaming.recorder import Recorder
 from gateway.streaming.run import Owner, Run
@@ -73,8 +74,8 @@ class Chat:
         """Begin. Await `run.begun` before anything goes to the client. `address`: the caller's, for its limits.
 
         Raises NotFound for an unknown model or somebody else's session, InvalidValue where a conversation's content
-        isn't stored or has too many messages, TooLarge where it is too long, TooManyRequests where the caller has its
-        share of streams, Unavailable where all together have theirs, and while the server drains.
+        isn't stored or has too many messages, ContentTooLarge where it is too long, TooManyRequests where the caller
+        has its share of streams, Unavailable where all together have theirs, and while the server drains.
         """
         settings = self.settings
         name, model = settings.router.model(request.model)
@@ -131,7 +132,7 @@ class Chat:
 
         messages = bytes(request.fields["messages"]).decode() if content == "full" else None
         run.start(
-            self._store.begin_trace(msgspec.structs.replace(start, request=messages)),  # which alone keeps them
+            self._store.write(begin_trace, msgspec.structs.replace(start, request=messages)),  # which alone keeps them
             lambda: settings.router.answer(model, request, run, attempts),
             settled,
         )
@@ -148,7 +149,7 @@ class Chat:
             if not _owns(principal, found.owner):
                 raise NotFound(NO_SUCH_STREAM)
             return found if isinstance(found, Run) else found.log
-        trace = await self._store.get_trace(principal.project, trace_id)
+        trace = await self._store.read(get_trace, principal.project, trace_id)
         if trace is None or not _owns(principal, Owner(trace.project, trace.key_id)):
             raise NotFound(NO_SUCH_STREAM)
         if ids.now_ms() - (trace.end_time or 0) > self.settings.config.streaming.resume_window_s * 1000:
@@ -169,28 +170,28 @@ class Chat:
             await found.wait()
             if found.end is not None:
                 return found.end.outcome.value
-        trace = await self._store.get_trace(principal.project, trace_id)
+        trace = await self._store.read(get_trace, principal.project, trace_id)
         if trace is None or trace.outcome is None:
             raise NotFound(NO_SUCH_STREAM)
         return trace.outcome.value
 
     async def conversation(self, project: str, user_id: str | None, session_id: str) -> list[Trace]:
         """The traces of a session, oldest first. NotFound where it is not this user's."""
-        session = await self._store.get_session(project, session_id)
+        session = await self._store.read(get_session, project, session_id)
         if session is None or session.user_id not in (None, user_id):
             raise NotFound("There is no such session.")
-        return await self._store.session_traces(project, session_id)
+        return await self._store.read(session_traces, project, session_id)
 
     async def _continue(self, principal: Principal, request: ChatRequest) -> ChatRequest:
         """Put the stored turns before the message."""
         session_id = request.session_id or ""
-        session = await self._store.get_session(principal.project, session_id)
+        session = await self._store.read(get_session, principal.project, session_id)
         if session is None:
             return request
         if session.user_id not in (None, request.user_id):
             raise NotFound("There is no such session.")
         turns: list[Any] = []
-        for trace in await self._store.session_traces(principal.project, session_id, _TURNS):
+        for trace in await self._store.read(session_traces, principal.project, session_id, _TURNS):
             if trace.outcome is None:
                 continue
             if trace.request is None or trace.response is None:
@@ -205,7 +206,7 @@ class Chat:
         messages = msgspec.json.encode(turns)
         if len(messages) > (most := self.settings.config.server.max_body_bytes):
             # Each turn is stored with all before it: what one may send at once, one may not gather either.
-            raise TooLarge(f"With its earlier turns this is larger than {most} bytes. Begin another session.")
+            raise ContentTooLarge(f"With its earlier turns this is larger than {most} bytes. Begin another session.")
         fields = {**request.fields, "messages": msgspec.Raw(messages)}
         return msgspec.structs.replace(request, fields=fields)
 

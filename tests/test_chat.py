@@ -34,7 +34,7 @@ from gateway.errors import (
 )
 from gateway.providers.demo import DemoProvider
 from gateway.providers.router import Router
-from gateway.storage.engine import Session
+from gateway.storage.scripts.traces import Session
 from gateway.streaming.log import EventLog
 from gateway.streaming.recorder import Recorder
 from gateway.streaming.run import Ending, Run

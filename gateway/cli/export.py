@@ -25,8 +25,8 @@ from gateway.cli.common import (
 from gateway.cli.formats import csv_rows, json_row
 from gateway.cli.store import reading
 from gateway.domain.trace import Outcome, State
+from gateway.storage.engine import Row
 from gateway.storage.scripts.export import FILTERS, Query, What
-from gateway.storage.scripts.traces import Row
 from gateway.storage.sqlite.look import Reader
 
 Format = Literal["jsonl", "csv"]

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli.common import Run, UsageError, add_store_option, age, describe, note
+from gateway.cli.common import Run, UsageError, add_store_option, age, describe, note, printable
 from gateway.cli.store import store_path, with_store
 
 if TYPE_CHECKING:
-    from gateway.storage.engine import KeyRecord, Store
+    from gateway.storage.engine import Store
+    from gateway.storage.scripts.keys import KeyRecord
 
 _PUBLISHABLE_RATE = 600  # requests a minute of all the visitors of a page together
 
@@ -61,12 +62,14 @@ def _count(text: str) -> int:
 
 
 def _create(args: argparse.Namespace) -> int:
+    from gateway.storage.scripts.keys import add_key
+
     secret, record = _new_key(args)
     path = store_path(args)
     fresh = not path.exists()
 
     async def work(store: Store) -> int:
-        await store.add_key(record)
+        await store.write(add_key, record)
         if fresh:  # in another directory than the server's, the key would open nothing
             note(f"No store was there, so {path.resolve()} was made.")
         _show_secret(secret, record, as_json=args.json)
@@ -76,8 +79,10 @@ def _create(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    from gateway.storage.scripts.keys import list_keys
+
     async def work(store: Store) -> int:
-        keys = [key for key in await store.list_keys() if args.all or key.revoked is None]
+        keys = [key for key in await store.read(list_keys) if args.all or key.revoked is None]
         if args.json:
             _show_json(keys)
         else:
@@ -88,11 +93,11 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _revoke(args: argparse.Namespace) -> int:
-    async def work(store: Store) -> int:
-        from gateway.domain.ids import now_ms
-        from gateway.observability.lines import printable
+    from gateway.domain.ids import now_ms
+    from gateway.storage.scripts.keys import revoke_key
 
-        record = await store.revoke_key(args.name, now_ms())
+    async def work(store: Store) -> int:
+        record = await store.write(revoke_key, args.name, now_ms())
         sys.stdout.write(f"revoked {printable(record.name)} ({record.key_id})\n")
         return 0
 

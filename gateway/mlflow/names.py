@@ -25,6 +25,7 @@ INPUTS = "mlflow.spanInputs"
 OUTPUTS = "mlflow.spanOutputs"
 MODEL = "mlflow.llm.model"
 SPAN_USAGE = "mlflow.chat.tokenUsage"
+ROOT_TYPE, ATTEMPT_TYPE = "CHAT_MODEL", "LLM"  # SPAN_TYPE of a chat, and of each call to a provider within it
 TRACE_TAG = "mlflow.traceTag."  # a prefix: the rest is the key of a trace's tag
 
 # tags of a run, a dataset or a record

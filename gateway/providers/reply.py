@@ -12,7 +12,7 @@ from typing import Protocol
 
 from gateway.config.schema import Model
 from gateway.domain.events import Delta, UsageReported
-from gateway.domain.ids import steady_ms
+from gateway.domain.ids import monotonic_ms
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt
 from gateway.errors import ProviderError, ProviderTimeout
@@ -174,7 +174,7 @@ class Reply:
                 return
             self.started = True
         if self._attempt.first_ms is None:
-            self._attempt.first_ms = steady_ms()
+            self._attempt.first_ms = monotonic_ms()
             if self._request.stream:
                 self._waiting = "next token"
                 self._arm(self._model.idle_timeout_s)

@@ -36,7 +36,7 @@ class Recorder:
     def __init__(self, start: TraceStart, attempts: list[Attempt], content: Content) -> None:
         self._start, self._attempts, self._content = start, attempts, content
         self._first_ms: int | None = None
-        self._began = ids.steady_ms()  # at request_time
+        self._began = ids.monotonic_ms()  # at request_time
         self._frames = 0  # with content: the estimate of completion tokens where the provider doesn't count
         self._others: dict[int, list[str]] = {}  # text of the choices after the first
         self._reasons: dict[int, str] = {}
@@ -58,7 +58,7 @@ class Recorder:
                 if isinstance(event, ChoiceDelta):
                     self._others.setdefault(event.index, []).append(event.text)
             if self._first_ms is None:
-                self._first_ms = ids.steady_ms() - self._began
+                self._first_ms = ids.monotonic_ms() - self._began
 
     def checkpoint(self, parts: str) -> str | None:
         """The new parts, JSON, as the store keeps them: as much as a preview needs, or None, where content isn't."""
@@ -75,7 +75,7 @@ class Recorder:
         duration is negative."""
         self._frames += said
         start, outcome = self._start, ending.outcome
-        end_time = self._at(ids.steady_ms())
+        end_time = self._at(ids.monotonic_ms())
         last = self._attempts[-1] if self._attempts else None
         text = answer_text(parts)
         messages = assistant_messages(parts, {index: "".join(texts) for index, texts in self._others.items()})
@@ -153,9 +153,9 @@ class Recorder:
         )
         return (request, *(self._attempt_span(attempt, end.end_time) for attempt in self._attempts))
 
-    def _at(self, steady_ms: int) -> int:
+    def _at(self, monotonic_ms: int) -> int:
         """The time of day, by the clock of when the chat began: it may be set while the answer runs."""
-        return self._start.request_time + steady_ms - self._began
+        return self._start.request_time + monotonic_ms - self._began
 
     def _attempt_span(self, attempt: Attempt, end_time: int) -> Span:
         attributes: dict[str, Any] = {

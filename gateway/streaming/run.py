@@ -22,7 +22,8 @@ from gateway.domain.answer import Part
 from gateway.domain.events import ChoiceDelta, Delta, Done, Failed, Started, Terminal
 from gateway.domain.trace import Outcome, State, TraceEnd
 from gateway.errors import AnswerTooLong, GatewayError, ProviderTimeout, StoreUnavailable
-from gateway.storage.engine import TraceStore
+from gateway.storage.engine import Engine
+from gateway.storage.scripts.traces import finish_trace
 from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
 
@@ -64,7 +65,7 @@ class Run:
         started: Started,
         owner: Owner,
         recorder: Recorder,
-        store: TraceStore,
+        store: Engine,
         limits: Streaming,
         *,
         grace_s: float,
@@ -212,7 +213,7 @@ class Run:
         """Commit the final record, then close the log; past COMMIT_WAIT_S, the other way round."""
         self.end = end = self.recorder.end(ending, self.log.parts(), self._said)
         terminal = _terminal(end, ending.error, self.token)
-        write = asyncio.ensure_future(self._store.finish_trace(end))
+        write = asyncio.ensure_future(self._store.write(finish_trace, end))
         loop = asyncio.get_running_loop()
         late = loop.time() + COMMIT_WAIT_S
         await asyncio.wait({write}, timeout=COMMIT_WAIT_S)
@@ -234,7 +235,7 @@ class Run:
         delay = 0.05
         while True:
             try:
-                await self._store.finish_trace(end)
+                await self._store.write(finish_trace, end)
             except StoreUnavailable as error:
                 _log.warning("the final record of %s waits: %s", end.trace_id, error.message)
                 await asyncio.sleep(delay)

@@ -16,9 +16,11 @@ import msgspec
 
 from gateway.config.current import Current
 from gateway.config.schema import Streaming
+from gateway.domain.ids import now_ms
 from gateway.domain.trace import Checkpoint, Outcome
 from gateway.errors import GatewayError, Unavailable
-from gateway.storage.engine import TraceStore
+from gateway.storage.engine import Engine
+from gateway.storage.scripts.traces import checkpoint
 from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
 from gateway.streaming.run import COMMIT_WAIT_S, Owner, Run
@@ -44,7 +46,7 @@ class Kept(msgspec.Struct, frozen=True):
 class Runs:
     """The registry. `count` tells the metrics what the sweep did: heartbeats, send_timeouts, checkpoints."""
 
-    def __init__(self, store: TraceStore, current: Current, count: Callable[[str], None]) -> None:
+    def __init__(self, store: Engine, current: Current, count: Callable[[str], None]) -> None:
         self.running: dict[str, Run] = {}
         self.draining = False
         self._current = current
@@ -168,7 +170,7 @@ class Runs:
         if not batch:
             return
         try:
-            await self._store.checkpoint(batch)
+            await self._store.write(checkpoint, batch, now_ms())
         except GatewayError as error:
             _log.warning("a checkpoint waits: %s", error.message)
             return  # the marks stay, so the next one brings it all

@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.domain.trace import Outcome
 from gateway.errors import NotFound
+from gateway.storage.scripts.traces import get_session
 from gateway.streaming.reader import Reader
 from gateway.streaming.run import Owner, Run
 from gateway.web.chat import begin
@@ -59,7 +60,7 @@ async def stop(request: Request) -> None:
 async def _running(request: Request) -> Run | None:
     """The newest running answer of the caller's chat. NotFound where the chat is another user's."""
     chat_id, principal = request.path_params["session_id"], request.principal
-    session = await request.services.store.get_session(principal.project, chat_id)
+    session = await request.services.store.read(get_session, principal.project, chat_id)
     if session is not None and session.user_id not in (None, principal.user_id or request.query_dict().get("user_id")):
         raise NotFound("There is no such chat.")
     owner = Owner(principal.project, principal.key_id)

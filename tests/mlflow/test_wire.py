@@ -16,10 +16,10 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Outcome, Span, State, Trace
-from gateway.errors import BadRequest, GatewayError, InvalidValue, MethodNotAllowed, NotFound, TooLarge
+from gateway.errors import BadRequest, ContentTooLarge, GatewayError, InvalidValue, MethodNotAllowed, NotFound
 from gateway.mlflow.usage import total_usage, unwrap_json
 from gateway.mlflow.values import ChatSpans, StoredTrace
-from gateway.mlflow.wire import assessments, body, errors, otlp, spans, traces
+from gateway.mlflow.wire import assessments, body, checks, errors, otlp, spans, traces
 
 ID = "tr-" + "ab" * 16
 
@@ -97,7 +97,7 @@ def test_too_many_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     scope = request.resource_spans.add().scope_spans.add()
     for _ in range(2):
         scope.spans.add(trace_id=b"\1" * 16, span_id=b"\1" * 8)
-    with pytest.raises(TooLarge):
+    with pytest.raises(ContentTooLarge):
         otlp.decode(request.SerializeToString(), is_json=False)
 
 
@@ -108,7 +108,7 @@ def test_inflating() -> None:
         otlp.inflate(b"x", "br", 5)
     packed = gzip.compress(b"hello")
     assert otlp.inflate(packed, "gzip", 5) == b"hello"
-    for data, limit, error in ((packed, 4, TooLarge), (packed[:-4], 5, BadRequest), (b"no gzip", 5, BadRequest)):
+    for data, limit, error in ((packed, 4, ContentTooLarge), (packed[:-4], 5, BadRequest), (b"no gzip", 5, BadRequest)):
         with pytest.raises(error):
             otlp.inflate(data, "gzip", limit)
 
@@ -238,7 +238,7 @@ def test_errors_of_otlp() -> None:
 def test_what_is_missing_is_not_found() -> None:
     """As MLflow's RESOURCE_DOES_NOT_EXIST."""
     with pytest.raises(NotFound):
-        errors.missing("x")
+        checks.missing("x")
 
 
 def test_defaults() -> None:

@@ -25,7 +25,7 @@ TEXT: list[Part] = [("text", "Hello")]
 def at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The time of day, as the one element of a list."""
     clock = [2_000]
-    monkeypatch.setattr(ids, "steady_ms", lambda: clock[0])
+    monkeypatch.setattr(ids, "monotonic_ms", lambda: clock[0])
     return clock
 
 

@@ -11,6 +11,7 @@ from gateway.mlflow.scripts import runs as scripts
 from gateway.mlflow.values import Run, RunValue
 from gateway.mlflow.wire import runs as wire
 from gateway.mlflow.wire.body import read_offset, write_page
+from gateway.mlflow.wire.checks import MAX_KEY
 from gateway.mlflow.wire.experiments import read_stages
 
 
@@ -24,7 +25,7 @@ async def create(request: Request) -> Any:
         project=request.project,
         experiment_id=body.experiment_id,
         name=name,
-        user_id=body.user_id[: wire.MAX_KEY],
+        user_id=body.user_id[:MAX_KEY],
         start_time=wire.read_ms(body.start_time) or request.now,
     )
     return {"run": wire.write_run(await request.store.write(scripts.create_run, run, values))}
@@ -32,7 +33,7 @@ async def create(request: Request) -> Any:
 
 async def get(request: Request) -> Any:
     run_id = request.one("run_id", "") or request.one("run_uuid")
-    return {"run": wire.write_run(await request.store.read(scripts.get_run(request.project, run_id)))}
+    return {"run": wire.write_run(await request.store.read(scripts.get_run, request.project, run_id))}
 
 
 async def update(request: Request) -> Any:
@@ -60,7 +61,7 @@ async def search(request: Request) -> Any:
     experiments = wire.read_experiments(body)
     stages = read_stages("run_view_type", body.run_view_type)
     at, limit = read_offset(body.page_token), max(0, min(body.max_results, wire.MAX_BATCH))
-    found = await request.store.search(scripts.search_runs(request.project, experiments, stages, limit, at))
+    found = await request.store.search(scripts.search_runs, request.project, experiments, stages, limit, at)
     return write_page("runs", [wire.write_run(each) for each in found], at, more=len(found) == limit)
 
 

@@ -13,8 +13,9 @@ import msgspec
 from gateway.domain.trace import Assessment
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.values import AssessmentChange
+from gateway.storage.engine import Script
 from gateway.storage.scripts.feedback import insert_assessment, to_assessment
-from gateway.storage.scripts.traces import Script, find_trace, to_json
+from gateway.storage.scripts.traces import find_trace, to_json
 
 MAX_PER_TRACE = 10_000
 _OF_TRACE = "trace_id = $1 AND assessment_id = $2 AND project = $3"

@@ -7,13 +7,15 @@ from typing import Any
 
 import msgspec
 
-from gateway.mlflow.names import LINKED_PROMPTS, NAME, SESSION, SOURCE_RUN, USER
+from gateway.mlflow.names import ATTEMPT_TYPE, LINKED_PROMPTS, NAME, ROOT_TYPE, SESSION, SOURCE_RUN, USER
 from gateway.mlflow.values import Clause, Order
 from gateway.storage.scripts.traces import CLIENT_ROUTE
 
-_INDEXED = 250  # characters of a value that an index holds
+_INDEXED_CHARS = 250  # of a value, at most, that the indexes of labels and assessments hold
+INDEXED = f"LENGTH(value) <= {_INDEXED_CHARS}"  # an index is used where its condition is repeated
 Add = Callable[[object], str]  # takes a parameter of the statement and returns its placeholder
 
+# A chat has a name and metadata that are in no label: they are made as wire/traces.py writes them.
 _NAME = f"COALESCE(t.name, CASE WHEN t.route <> '{CLIENT_ROUTE}' THEN 'chat ' || t.model END)"
 _COLUMNS = {
     ("attribute", "timestamp_ms"): "t.request_time",
@@ -35,15 +37,8 @@ _COLUMNS = {
     ("metadata", "gateway.error_code"): "t.error_code",
 }
 RUN = ("metadata", SOURCE_RUN)
-_LABEL = "SELECT 1 FROM labels l WHERE l.trace_id = t.trace_id AND l.kind = '{kind}' AND l.key = {key}"
-_TYPE = "COALESCE(s.type, CASE WHEN s.parent_id IS NULL THEN 'CHAT_MODEL' ELSE 'LLM' END)"
-_OF_RUN = (  # `format` puts the placeholders in
-    "(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {run}) OR"  # noqa: S608  a constant
-    " t.trace_id IN (SELECT trace_id FROM labels"
-    f" WHERE project = {{project}} AND kind = 'metadata' AND key = '{SOURCE_RUN}' AND value = {{run}}"
-    " AND LENGTH(value) <= 250))"
-)
-_NUMBER = (  # JSON that begins as a number does
+_TYPE = f"COALESCE(s.type, CASE WHEN s.parent_id IS NULL THEN '{ROOT_TYPE}' ELSE '{ATTEMPT_TYPE}' END)"
+_NUMBER = (  # of JSON that begins as a number does
     "CASE WHEN SUBSTR(a.value, 1, 1) IN ('-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
     " THEN CAST(a.value AS REAL) END"
 )
@@ -62,20 +57,20 @@ def adder(params: list[object]) -> Add:
     return add
 
 
-def equality(project: str, clause: Clause, add: Add) -> str | None:
+def indexed_sql(project: str, clause: Clause, add: Add) -> str | None:
     """Return the table and conditions by which an index answers the clause; None where no index does."""
     name = (clause.kind, clause.key)
-    if clause.op != "=" or len(str(clause.value)) > _INDEXED or name in _COLUMNS or name == RUN:
+    if clause.op != "=" or len(str(clause.value)) > _INDEXED_CHARS or name in _COLUMNS or name == RUN:
         return None
     if clause.kind in ("tag", "metadata"):
         return (
             f"labels WHERE project = {add(project)} AND kind = '{clause.kind}' AND key = {add(clause.key)}"
-            f" AND value = {add(clause.value)} AND LENGTH(value) <= {_INDEXED}"
+            f" AND value = {add(clause.value)} AND {INDEXED}"
         )
     if clause.kind in ("feedback", "expectation"):
         return (
             f"assessments WHERE project = {add(project)} AND name = {add(clause.key)}"
-            f" AND value IN ({add(clause.value)}, {add(_json(clause.value))}) AND LENGTH(value) <= {_INDEXED}"
+            f" AND value IN ({add(clause.value)}, {add(_json(clause.value))}) AND {INDEXED}"
             f" AND kind = '{clause.kind}' AND valid = 1"
         )
     return None
@@ -85,17 +80,31 @@ def clause_sql(project: str, clause: Clause, add: Add) -> str:
     """Return the clause as a condition on `traces t`."""
     kind, key = clause.kind, clause.key
     if (kind, key) == RUN and clause.op == "=":
-        return _OF_RUN.format(run=add(clause.value), project=add(project))
+        return _of_run(add(clause.value), add(project))
     if column := _COLUMNS.get((kind, key)):
-        return compare(column, clause.op, clause.value, add)
+        return compare_sql(column, clause.op, clause.value, add)
     if kind == "issue" or (kind, key) == ("tag", LINKED_PROMPTS):
         return "1 = 0"  # the gateway keeps neither issues nor prompts
     if kind in ("tag", "metadata"):
-        label = _LABEL.format(kind=kind, key=add(key))
+        label = _label(kind, add(key))
         if clause.op in ("IS NULL", "IS NOT NULL"):
             return f"{'NOT ' if clause.op == 'IS NULL' else ''}EXISTS ({label})"
-        return f"EXISTS ({label} AND {compare('l.value', clause.op, clause.value, add)})"
+        return f"EXISTS ({label} AND {compare_sql('l.value', clause.op, clause.value, add)})"
     return _assessment(clause, add)
+
+
+def _of_run(run: str, project: str) -> str:
+    """Return the condition that a trace belongs to a run, of which placeholders are given."""
+    return (
+        f"(t.trace_id IN (SELECT trace_id FROM run_traces WHERE run_id = {run}) OR"  # noqa: S608  placeholders
+        f" t.trace_id IN (SELECT trace_id FROM labels WHERE project = {project} AND kind = 'metadata'"
+        f" AND key = '{SOURCE_RUN}' AND value = {run} AND {INDEXED}))"
+    )
+
+
+def _label(kind: str, key: str, what: str = "1") -> str:
+    """Return a query of the label of that key, of which a placeholder is given."""
+    return f"SELECT {what} FROM labels l WHERE l.trace_id = t.trace_id AND l.kind = '{kind}' AND l.key = {key}"  # noqa: S608
 
 
 def _assessment(clause: Clause, add: Add) -> str:
@@ -112,7 +121,7 @@ def _assessment(clause: Clause, add: Add) -> str:
         return f"EXISTS ({inner} AND {_NUMBER} {clause.op} {add(clause.value)})"
     # text is stored with its quotes, and searched without
     text = "CASE WHEN SUBSTR(a.value, 1, 1) = '\"' THEN SUBSTR(a.value, 2, LENGTH(a.value) - 2) ELSE a.value END"
-    return f"EXISTS ({inner} AND {compare(text, clause.op, clause.value, add)})"
+    return f"EXISTS ({inner} AND {compare_sql(text, clause.op, clause.value, add)})"
 
 
 def spans_sql(clauses: Sequence[Clause], add: Add) -> str:
@@ -124,7 +133,7 @@ def spans_sql(clauses: Sequence[Clause], add: Add) -> str:
     one = f"EXISTS (SELECT 1 FROM spans s WHERE s.trace_id = t.trace_id AND {met})"  # noqa: S608  our own words
     if any(clause.key != "content" for clause in clauses):
         return one
-    asked, said = ([compare(f"t.{name}", c.op, c.value, add) for c in clauses] for name in ("request", "response"))
+    asked, said = ([compare_sql(f"t.{name}", c.op, c.value, add) for c in clauses] for name in ("request", "response"))
     either = " AND ".join(f"({first} OR {second})" for first, second in zip(asked, said, strict=True))
     return f"({one} OR ({either}))"
 
@@ -140,10 +149,10 @@ def _span(clause: Clause, add: Add) -> str:
         column = f"json_extract(s.attributes, {path})"
     else:
         column = _TYPE if clause.key == "type" else f"s.{clause.key}"
-    return compare(column, clause.op, clause.value, add)
+    return compare_sql(column, clause.op, clause.value, add)
 
 
-def compare(column: str, op: str, value: Any, add: Add) -> str:
+def compare_sql(column: str, op: str, value: Any, add: Add) -> str:
     """Return `column op value` in SQL."""
     if op in ("IS NULL", "IS NOT NULL"):
         return f"{column} {op}"
@@ -156,12 +165,11 @@ def compare(column: str, op: str, value: Any, add: Add) -> str:
     return f"{column} {op} {add(value)}"
 
 
-def ordered(order: Order, add: Add) -> str:
+def order_sql(order: Order, add: Add) -> str:
     """Return the expression to order `traces t` by."""
     if column := _COLUMNS.get((order.kind, order.key)):
         return column
-    label = _LABEL.replace("SELECT 1", "SELECT l.value")
-    return f"({label.format(kind=order.kind, key=add(order.key))})"
+    return f"({_label(order.kind, add(order.key), 'l.value')})"
 
 
 def _json(value: Any) -> str:

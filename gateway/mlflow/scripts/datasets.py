@@ -16,10 +16,10 @@ from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import AUTHOR
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
-from gateway.storage.scripts.traces import Params, Row, Script, insert_into, numbers
+from gateway.storage.engine import Params, Row, Script
+from gateway.storage.scripts.traces import insert_into, numbers
 
 MAX_RECORDS = 100_000
-
 
 _FIELDS = Dataset.__struct_fields__
 _INSERT = insert_into("datasets", _FIELDS)
@@ -106,17 +106,15 @@ def upsert_records(
         by = (new.tags or {}).get(AUTHOR)
         user = by or user
         key = hashlib.sha256(msgspec.json.encode(new.inputs, order="sorted")).hexdigest()
-        rows = yield (
-            "SELECT * FROM dataset_records WHERE dataset_id = $1 AND input_hash = $2",
-            (dataset_id, key),
-        )
+        rows = yield "SELECT * FROM dataset_records WHERE dataset_id = $1 AND input_hash = $2", (dataset_id, key)
         if rows:
-            yield _merged(_record(rows[0]), new, by, now)
+            yield _update_record(_record(rows[0]), new, by, now)
         else:
             inserted += 1
             texts = [_dump(getattr(new, name)) for name in _JSON]
             yield _INSERT_RECORD, (dataset_id, record_id, now, now, by, by, key, *texts, source_trace(new.source))
         _learn(schema, new)
+    # only now is it known how many were new; where they are too many, the engine undoes all of it
     counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
     if counted[0]["n"] > MAX_RECORDS:
         raise InvalidValue(f"A dataset has at most {MAX_RECORDS} records.")
@@ -128,7 +126,7 @@ def upsert_records(
     return inserted, len(records) - inserted
 
 
-def _merged(old: Record, new: NewRecord, by: str | None, now: int) -> tuple[str, Params]:
+def _update_record(old: Record, new: NewRecord, by: str | None, now: int) -> tuple[str, Params]:
     """Return the UPDATE: expectations and tags are added to those there, outputs replaced; the first source stays."""
     outputs = new.outputs if new.outputs is not None else old.outputs
     expectations = {**(old.expectations or {}), **(new.expectations or {})} or None

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from gateway.errors import Conflict, NotFound
 from gateway.mlflow.values import Experiment
-from gateway.storage.scripts.traces import Row, Script, strings, to_json
+from gateway.storage.engine import Row, Script
+from gateway.storage.scripts.traces import strings, to_json
 
 DEFAULT = "0"
 _DEFAULT_NAME = "Default"

@@ -12,10 +12,10 @@ from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import RUN_NAME
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.values import Run, RunValue, WholeRun
-from gateway.storage.scripts.traces import Script, insert_into, numbers
+from gateway.storage.engine import Script
+from gateway.storage.scripts.traces import insert_into, numbers
 
-MAX_VALUES = 5_000
-
+MAX_VALUES = 10_000  # of a run; those that replace others count, too
 
 _FIELDS = Run.__struct_fields__
 _INSERT = insert_into("runs", _FIELDS)
@@ -77,8 +77,8 @@ def log_values(project: str, run_id: str, values: Sequence[RunValue]) -> Script[
     for value in values:
         if value.kind == "param" and params.get(value.key, value.value) != value.value:
             raise InvalidValue(f"Changing param values is not allowed. Param with key='{value.key}' is there already.")
-    if len(known.values) + len(values) > 2 * MAX_VALUES:
-        raise InvalidValue(f"A run has at most {MAX_VALUES} tags, parameters and metrics.")
+    if len(known.values) + len(values) > MAX_VALUES:
+        raise InvalidValue(f"A run has at most {MAX_VALUES} tags, parameters, metrics and inputs.")
     yield from _add(run_id, values)
 
 

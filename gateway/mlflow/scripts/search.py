@@ -15,10 +15,11 @@ import msgspec
 
 from gateway.errors import InvalidValue
 from gateway.mlflow.names import SESSION
-from gateway.mlflow.scripts.clauses import RUN, Add, adder, clause_sql, equality, ordered, spans_sql
+from gateway.mlflow.scripts.clauses import RUN, Add, adder, clause_sql, indexed_sql, order_sql, spans_sql
 from gateway.mlflow.scripts.traces import SELECT_INFO, with_assessments
 from gateway.mlflow.values import Clause, StoredTrace, TraceQuery
-from gateway.storage.scripts.traces import Script, numbers
+from gateway.storage.engine import Script
+from gateway.storage.scripts.traces import numbers
 
 FEW = 5_000  # matches that are sorted rather than walked to
 WALK = 10_000  # traces that are tested before many matches are sorted, too
@@ -89,7 +90,7 @@ def _page(query: TraceQuery, cursor: _Cursor, driver: _Driver, begin: int | None
         f"{'+' if driver.by == 'id' else ''}t.project = {add(query.project)}",
         f"{'+' if driver.by else ''}t.experiment_id IN ({experiments})",
     ]
-    where += [f"t.trace_id IN (SELECT trace_id FROM {equality(query.project, c, add)})" for c in driver.few]  # noqa: S608
+    where += [f"t.trace_id IN (SELECT trace_id FROM {indexed_sql(query.project, c, add)})" for c in driver.few]  # noqa: S608
     for clause in query.clauses:
         if (clause.kind, clause.key, clause.op) == ("metadata", SESSION, "="):
             where.append(f"t.session_id = {add(clause.value)}")
@@ -99,7 +100,7 @@ def _page(query: TraceQuery, cursor: _Cursor, driver: _Driver, begin: int | None
         where.append(spans_sql(on_spans, add))
     if begin is not None:
         where.append(f"t.request_time >= {add(begin)}")
-    orders = [f"{ordered(order, add)} {'ASC' if order.ascending else 'DESC'} NULLS LAST" for order in query.orders]
+    orders = [f"{order_sql(order, add)} {'ASC' if order.ascending else 'DESC'} NULLS LAST" for order in query.orders]
     if not orders:
         where += _after(cursor, add)
     orders += ["t.request_time DESC", "t.trace_id"]
@@ -130,7 +131,7 @@ def _driver(query: TraceQuery) -> Script[_Driver]:
         column = column or name in _COLUMN_INDEX
         by_id = by_id or name in _IDS
         counted: list[object] = []
-        one = equality(query.project, clause, adder(counted))
+        one = indexed_sql(query.project, clause, adder(counted))
         if one is not None:
             rows = yield f"SELECT COUNT(*) AS n FROM (SELECT 1 FROM {one} LIMIT {FEW + 1}) x", counted  # noqa: S608
             (few if rows[0]["n"] <= FEW else many).append(clause)

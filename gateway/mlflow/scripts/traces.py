@@ -15,15 +15,15 @@ import msgspec
 from gateway.domain.trace import Assessment, Trace
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import FINALIZED, NAME, SPAN_USAGE, USAGE
+from gateway.mlflow.scripts.clauses import INDEXED
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.usage import total_usage
 from gateway.mlflow.values import ChatSpans, ClientSpan, ClientSpans, ClientTrace, StoredSpans, StoredTrace
+from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.feedback import insert_assessment, to_assessment
 from gateway.storage.scripts.traces import (
     CLIENT_ROUTE,
     PARENT_LABEL,
-    Row,
-    Script,
     add_labels,
     get_spans,
     numbers,
@@ -182,7 +182,7 @@ def with_assessments(project: str, rows: Sequence[Row]) -> Script[list[StoredTra
     if client_made:
         chats = yield (
             "SELECT trace_id, value FROM labels WHERE project = $1 AND kind = 'metadata' AND key = $2"  # noqa: S608
-            f" AND LENGTH(value) <= 250 AND value IN ({numbers(3, len(client_made))}) ORDER BY trace_id",
+            f" AND {INDEXED} AND value IN ({numbers(3, len(client_made))}) ORDER BY trace_id",
             (project, PARENT_LABEL, *client_made),
         )
         for row in chats:

@@ -14,7 +14,7 @@ from gateway.domain.ids import SPAN_ID
 from gateway.domain.trace import Assessment
 from gateway.mlflow.values import AssessmentChange
 from gateway.mlflow.wire.body import decode_text, dumps, read_time, without_none, write_time
-from gateway.mlflow.wire.errors import check_count, check_length, invalid
+from gateway.mlflow.wire.checks import check_count, check_length, invalid
 from gateway.wire.rating_body import MAX_PAIR, MAX_VALUE
 
 _TYPES = {"HUMAN": "HUMAN", "LLM_JUDGE": "LLM_JUDGE", "AI_JUDGE": "LLM_JUDGE", "CODE": "CODE"}

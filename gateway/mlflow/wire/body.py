@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway.errors import BadRequest
-from gateway.mlflow.wire.errors import invalid
+from gateway.mlflow.wire.checks import invalid
 from gateway.wire.json_safety import undecodable
 
 T = TypeVar("T")

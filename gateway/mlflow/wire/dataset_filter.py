@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.mlflow.values import Clause, Dataset, Order
-from gateway.mlflow.wire.errors import invalid
+from gateway.mlflow.wire.checks import invalid
 from gateway.mlflow.wire.filter import parse_clauses
 
 _NUMBERS = {"created_time", "last_update_time"}

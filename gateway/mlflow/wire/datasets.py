@@ -9,8 +9,7 @@ import msgspec
 
 from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
 from gateway.mlflow.wire.body import decode_text, dumps, without_none
-from gateway.mlflow.wire.errors import check_count, check_length, invalid
-from gateway.mlflow.wire.traces import MAX_KEY, MAX_TAG
+from gateway.mlflow.wire.checks import MAX_KEY, check_count, check_length, check_tag, invalid
 
 MAX_PAGE = 1_000
 _MAX_BATCH, _MAX_TAGS = 10_000, 100
@@ -71,8 +70,7 @@ def read_tags(text: str) -> dict[str, str | None]:
     tags = decode_text(text or "{}", dict[str, str | None], "tags")
     check_count("tags", tags, _MAX_TAGS)
     for key, value in tags.items():
-        check_length("A tag's key", key, MAX_KEY, 1)
-        check_length("A tag's value", value or "", MAX_TAG)
+        check_tag(key, value or "")
     return tags
 
 

@@ -1,16 +1,13 @@
-"""Errors in the shapes of MLflow, `{"error_code", "message"}`, and of OTLP, `{"detail"}`; and checks that raise them.
+"""Errors in the shapes of MLflow, `{"error_code", "message"}`, and of OTLP, `{"detail"}`. See routes.py.
 
 Clients retry 408, 429 and 5xx for minutes, so no permanent fault may have one of these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sized
-from typing import NoReturn
-
 import msgspec
 
-from gateway.errors import GatewayError, InvalidValue, NotFound
+from gateway.errors import GatewayError
 from gateway.wire.errors import Wire
 
 # MLflow's error_code by the gateway's status
@@ -48,25 +45,3 @@ def _write_otlp(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
 
 MLFLOW = Wire("mlflow", _write, prefixes=("/api/2.0/mlflow", "/api/3.0/mlflow"))
 OTLP = Wire("otlp", _write_otlp)
-
-
-def invalid(message: str) -> NoReturn:
-    """Raise InvalidValue: 400 INVALID_PARAMETER_VALUE."""
-    raise InvalidValue(message)
-
-
-def missing(message: str) -> NoReturn:
-    """Raise NotFound: 404 RESOURCE_DOES_NOT_EXIST."""
-    raise NotFound(message)
-
-
-def check_length(what: str, text: str, most: int, least: int = 0) -> None:
-    """Raise InvalidValue for a text that is too long or too short."""
-    if not least <= len(text) <= most:
-        invalid(f"{what} must have {least} to {most} characters; it has {len(text)}.")
-
-
-def check_count(what: str, items: Sized, most: int) -> None:
-    """Raise InvalidValue for too many items."""
-    if len(items) > most:
-        invalid(f"At most {most} {what} are allowed; there are {len(items)}.")

@@ -8,8 +8,7 @@ import msgspec
 
 from gateway.mlflow.values import Experiment
 from gateway.mlflow.wire.body import KeyValue, without_none
-from gateway.mlflow.wire.errors import check_count, check_length, invalid
-from gateway.mlflow.wire.traces import MAX_KEY, MAX_TAG
+from gateway.mlflow.wire.checks import check_count, check_length, check_tag, invalid
 
 _STAGES = {"ACTIVE_ONLY": ("active",), "DELETED_ONLY": ("deleted",), "ALL": ("active", "deleted")}
 
@@ -49,8 +48,7 @@ def read_tags(tags: list[KeyValue]) -> dict[str, str]:
     """Return an experiment's tags. Raise InvalidValue for too many or too long ones."""
     check_count("tags", tags, 100)
     for tag in tags:
-        check_length("A tag's key", tag.key, MAX_KEY, 1)
-        check_length("A tag's value", tag.value, MAX_TAG)
+        check_tag(tag.key, tag.value)
     return {tag.key: tag.value for tag in tags}
 
 

@@ -14,7 +14,7 @@ import re2
 
 from gateway.mlflow.names import LINKED_PROMPTS, NAME, SOURCE_RUN
 from gateway.mlflow.values import Clause, Kind, Order, Value
-from gateway.mlflow.wire.errors import check_length, invalid
+from gateway.mlflow.wire.checks import check_length, invalid
 
 _KINDS: dict[str, Kind] = {
     "attribute": "attribute",

@@ -10,11 +10,11 @@ import msgspec
 
 from gateway.mlflow.values import Run, RunValue, WholeRun
 from gateway.mlflow.wire.body import MAX_TIME, KeyValue, decode_text, dumps, without_none
-from gateway.mlflow.wire.errors import check_count, check_length, invalid
+from gateway.mlflow.wire.checks import MAX_KEY, MAX_VALUE, check_count, check_length, invalid
 
-MAX_BATCH, MAX_KEY = 1_000, 250
+MAX_BATCH = 1_000
 _STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
-_MAX_VALUE, _MAX_LINKS, _MAX_EXPERIMENTS = 8_000, 100, 500
+_MAX_LINKS, _MAX_EXPERIMENTS = 100, 500
 _MAX_INPUT_KEY, _MAX_INPUT = 2_000, 1_000_000
 
 
@@ -124,7 +124,7 @@ def read_pairs(kind: str, pairs: Iterable[tuple[str, str]]) -> list[RunValue]:
     values = [RunValue(kind=kind, key=key, value=value) for key, value in pairs]
     for value in values:
         check_length("A key", value.key, MAX_KEY, 1)
-        check_length(f"The value of '{value.key}'", value.value, _MAX_VALUE)
+        check_length(f"The value of '{value.key}'", value.value, MAX_VALUE)
     return values
 
 

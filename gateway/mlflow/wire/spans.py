@@ -11,12 +11,10 @@ from typing import Any
 import msgspec
 
 from gateway.domain.trace import Span, Trace
-from gateway.mlflow.names import INPUTS, MODEL, OUTPUTS, SPAN_TYPE, SPAN_USAGE
+from gateway.mlflow.names import ATTEMPT_TYPE, INPUTS, MODEL, OUTPUTS, ROOT_TYPE, SPAN_TYPE, SPAN_USAGE
 from gateway.mlflow.values import ChatSpans, StoredSpans
 from gateway.mlflow.wire.body import dumps
 from gateway.mlflow.wire.otlp import write_any_value
-
-ROOT_TYPE, ATTEMPT_TYPE = "CHAT_MODEL", "LLM"
 
 
 def write_spans(stored: StoredSpans) -> list[Any]:

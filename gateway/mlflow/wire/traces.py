@@ -33,10 +33,9 @@ from gateway.mlflow.wire.body import (
     write_duration,
     write_time,
 )
-from gateway.mlflow.wire.errors import check_count, check_length, invalid
+from gateway.mlflow.wire.checks import MAX_KEY, MAX_VALUE, check_count, check_length, invalid
 from gateway.mlflow.wire.filter import parse_filter, parse_order
 
-MAX_KEY, MAX_TAG = 250, 8_000
 _MAX_RESULTS = 500
 _MAX_PAIRS, _MAX_PREVIEW, _MAX_METADATA, _MAX_ASSESSMENTS = 200, 1_000, 100_000, 100
 
@@ -52,7 +51,7 @@ class Location(msgspec.Struct, frozen=True):
     mlflow_experiment: ExperimentLocation | None = None
 
 
-class Info(msgspec.Struct):
+class TraceInfo(msgspec.Struct):
     """TraceInfo as a client sends it."""
 
     trace_id: str
@@ -69,7 +68,7 @@ class Info(msgspec.Struct):
 
 
 class _Trace(msgspec.Struct):
-    trace_info: Info
+    trace_info: TraceInfo
 
 
 class StartTrace(msgspec.Struct):
@@ -105,22 +104,17 @@ class DeleteTraces(msgspec.Struct):
     max_traces: int | None = None
 
 
-def check_trace_id(trace_id: str) -> str:
-    """Return the ID. Raise InvalidValue unless it has the form of a trace ID."""
-    if not TRACE_ID.fullmatch(trace_id):
-        invalid("A trace ID is tr- and 32 hex digits.")
-    return trace_id
-
-
-def read_info(info: Info, now: int) -> ClientTrace:
+def read_info(info: TraceInfo, now: int) -> ClientTrace:
     """Return a client's trace, at the time `now` where it has none. Raise InvalidValue."""
     if info.trace_location.mlflow_experiment is None:
         invalid("A trace must lie in an experiment.")
+    if not TRACE_ID.fullmatch(info.trace_id):
+        invalid("A trace ID must be tr- and 32 hex digits.")
     if info.state not in (*State, "STATE_UNSPECIFIED"):
         invalid(f"Invalid state '{info.state}'.")
     check_length("client_request_id", info.client_request_id or "", 250)
     check_count("assessments of a trace", info.assessments, _MAX_ASSESSMENTS)
-    tags, metadata = check_tags(info.tags), info.trace_metadata
+    tags, metadata = read_tags(info.tags), info.trace_metadata
     check_count("pairs of metadata", metadata, _MAX_PAIRS)
     for key, value in metadata.items():
         check_length(f"The metadata key '{key[:50]}'", key, MAX_KEY, 1)
@@ -129,7 +123,7 @@ def read_info(info: Info, now: int) -> ClientTrace:
     check_length(SESSION, session, 250)
     time = read_time(info.request_time, "request_time")
     return ClientTrace(
-        trace_id=check_trace_id(info.trace_id),
+        trace_id=info.trace_id,
         experiment_id=info.trace_location.mlflow_experiment.experiment_id,
         request_time=min(now if time is None else time, MAX_TIME),
         duration_ms=read_duration(info.execution_duration),
@@ -145,12 +139,12 @@ def read_info(info: Info, now: int) -> ClientTrace:
     )
 
 
-def check_tags(tags: dict[str, str]) -> dict[str, str]:
+def read_tags(tags: dict[str, str]) -> dict[str, str]:
     """Return tags with their values cut to MLflow's length. Raise InvalidValue for keys or too many of them."""
     check_count("tags", tags, _MAX_PAIRS)
     for key in tags:
         check_length("A tag's key", key, MAX_KEY, 1)
-    return {key: value[:MAX_TAG] for key, value in tags.items()}
+    return {key: value[:MAX_VALUE] for key, value in tags.items()}
 
 
 def read_query(body: SearchTraces, project: str) -> TraceQuery:

@@ -8,7 +8,7 @@ at once must run them serializable. Called by the engines alone; the other scrip
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -18,12 +18,7 @@ from gateway.domain.ids import parent_trace_id
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Checkpoint, Outcome, Span, State, Trace, TraceEnd, TraceStart
 from gateway.errors import NotFound
-from gateway.storage.engine import Params as Params
-from gateway.storage.engine import Row as Row
-from gateway.storage.engine import Rows as Rows
-from gateway.storage.engine import Script as Script
-from gateway.storage.engine import Session
-from gateway.storage.engine import Statement as Statement
+from gateway.storage.engine import Row, Script
 
 T = TypeVar("T")
 CLIENT_ROUTE = "mlflow"  # of a trace that a client made itself, where a chat has the path it came by
@@ -34,15 +29,12 @@ _STRINGS = msgspec.json.Decoder(dict[str, str])
 _ATTRIBUTES = msgspec.json.Decoder(dict[str, Any])
 
 
-def drive(script: Script[T], execute: Callable[[str, Params], Rows]) -> T:
-    """Run a script to its end against an engine that answers at once."""
-    try:
-        sql, params = next(script)
-        while True:
-            sql, params = script.send(execute(sql, params))
-    except StopIteration as end:
-        result: T = end.value
-        return result
+class Session(msgspec.Struct, frozen=True):
+    """A conversation's owner. `user_id` None: it belongs to the whole project."""
+
+    session_id: str
+    project: str
+    user_id: str | None
 
 
 def to_json(value: object) -> str:
@@ -191,7 +183,7 @@ AS size FROM traces WHERE project = $1 AND session_id = $2 AND route <> '{CLIENT
 MOST_CHARS = 32_000_000  # of a conversation: each of its turns may be as long as a body, and be read by who asked it
 
 
-def session_traces(project: str, session_id: str, limit: int) -> Script[list[Trace]]:
+def session_traces(project: str, session_id: str, limit: int = 200) -> Script[list[Trace]]:
     found = yield _SIZES, (project, session_id, limit)
     totals = accumulate(row["size"] for row in found)
     ids = [row["trace_id"] for row, total in zip(found, totals, strict=True) if total <= max(MOST_CHARS, row["size"])]

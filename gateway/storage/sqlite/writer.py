@@ -21,10 +21,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
-import msgspec
-
 from gateway.errors import Conflict, GatewayError, InvalidValue, StoreUnavailable
-from gateway.storage.scripts.traces import Params, Script, drive
+from gateway.storage.engine import Params, Script, Stats, drive
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,16 +41,6 @@ def bind(sql: str, params: Params) -> tuple[str, Params | dict[str, object]]:
     """A statement as SQLite takes it. Parameters by place cost half of those by name: to it `$1` is named "1"."""
     plain = _in_order(sql)
     return (plain, params) if plain is not None else (sql, {str(i): value for i, value in enumerate(params, 1)})
-
-
-class WriterStats(msgspec.Struct):
-    """For metrics. `queued` counts the writes that aren't committed yet."""
-
-    queued: int = 0
-    batches: int = 0
-    writes: int = 0
-    rows: int = 0
-    failed_batches: int = 0
 
 
 class _Job(Generic[T]):
@@ -85,7 +73,7 @@ class Writer:
     """Owns `connection` from here on. `in_place` says whether the file is still the one that was opened."""
 
     def __init__(self, connection: sqlite3.Connection, in_place: Callable[[], bool], max_queue: int) -> None:
-        self.stats = WriterStats()
+        self.stats = Stats()
         self._connection = connection
         self._in_place = in_place
         self._max_queue = max_queue
