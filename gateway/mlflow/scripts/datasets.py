@@ -1,7 +1,7 @@
 """Transaction scripts over evaluation datasets and their records. Run by handlers/datasets.py.
 
-A dataset has one record for the same inputs: whoever sends them again changes it. See
-gateway/storage/scripts/traces.py for what a script is.
+A dataset has one record for the same inputs: whoever sends them again changes it. See gateway/storage/engine.py
+for what a script is.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Transaction scripts over experiments, a project's folders of traces. Run by handlers/experiments.py.
 
-Experiment 0 has no row until it is tagged. See gateway/storage/scripts/traces.py for what a script is.
+Experiment 0 has no row until it is tagged. See gateway/storage/engine.py for what a script is.
 """
 
 from __future__ import annotations

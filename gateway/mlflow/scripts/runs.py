@@ -1,7 +1,7 @@
 """Transaction scripts over runs, as far as an evaluation needs them. Run by handlers/runs.py.
 
 A run has info, tags, parameters, the last value of each metric, the datasets that went in, and traces that are linked
-to it. See gateway/storage/scripts/traces.py for what a script is.
+to it. See gateway/storage/engine.py for what a script is.
 """
 
 from __future__ import annotations

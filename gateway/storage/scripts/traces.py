@@ -1,9 +1,8 @@
 """Transaction scripts over traces: generators that yield SQL and receive rows, and know no engine.
 
-A script is one transaction. An engine drives it: it runs each statement and sends the rows back in. The SQL is of
-the kind that SQLite and PostgreSQL both know (`$1`, TEXT ids, BIGINT times, JSON as TEXT), so a second engine is a
-second driver. Scripts raise GatewayErrors, and raise them before their first write. An engine with several writers
-at once must run them serializable. Called by the engines alone; the other scripts are in sql_feedback and sql_ops.
+A script is one transaction. An engine drives it: it runs each statement and sends the rows back in; see
+gateway/storage/engine.py for what the SQL may hold. Scripts raise GatewayErrors, and raise them before their first
+write. An engine with several writers at once must run them serializable. Run by engines alone.
 """
 
 from __future__ import annotations
@@ -56,6 +55,11 @@ def insert_into(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({numbers(1, len(columns))})"  # noqa: S608  our own names
 
 
+def assignments(columns: Iterable[str], first: int) -> str:
+    """The SET of an UPDATE, its values from `$first` on: `state = $2, outcome = $3`."""
+    return ", ".join(f"{name} = ${at}" for at, name in enumerate(columns, first))
+
+
 # The columns follow from the fields, so that a new one is written and read without a change here.
 _START_COLUMNS = tuple(name for name in TraceStart.__struct_fields__ if name not in ("tags", "metadata"))
 _BEGIN = insert_into("traces", (*_START_COLUMNS, "tags", "metadata", "state"))
@@ -66,9 +70,7 @@ _END_COLUMNS = tuple(
     if name not in ("trace_id", "project", "outcome", "usage", "usage_estimated", "spans")
 )
 _ENCODED_COLUMNS = ("state", "outcome", "prompt_tokens", "completion_tokens", "total_tokens", "usage_estimated")
-_FINISH = "UPDATE traces SET {} WHERE trace_id = $1".format(  # noqa: S608  our own names
-    ", ".join(f"{name} = ${at}" for at, name in enumerate((*_ENCODED_COLUMNS, *_END_COLUMNS), 2))
-)
+_FINISH = f"UPDATE traces SET {assignments((*_ENCODED_COLUMNS, *_END_COLUMNS), 2)} WHERE trace_id = $1"  # noqa: S608  our own names
 
 _SPAN_COLUMNS = ("span_id", "parent_id", "name", "kind", "start_ms", "end_ms", "status", "message")
 _SPAN = insert_into("spans", ("trace_id", *_SPAN_COLUMNS, "attributes"))
@@ -126,7 +128,7 @@ def checkpoint(deltas: Iterable[Checkpoint], now: int) -> Script[None]:
 
 
 def finish_trace(end: TraceEnd) -> Script[None]:
-    # looking first is twice as fast in SQLite as an UPDATE with RETURNING
+    # Looking first was measured to take half the time of an UPDATE with RETURNING.
     running = yield "SELECT 1 FROM traces WHERE trace_id = $1 AND end_time IS NULL", (end.trace_id,)
     if not running:  # ended by an earlier call, or never begun
         return
