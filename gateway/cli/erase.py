@@ -6,21 +6,19 @@ import argparse
 import asyncio
 import secrets
 import sys
-from pathlib import Path
 
 import msgspec
 
 from gateway.cli.common import UsageError, add_store_option, describe, encodable, note, printable, read_config
-from gateway.cli.store import store_path
+from gateway.cli.store import opener
 from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.domain import ids
 from gateway.erasure import ANSWERED, ASKED, Answer, Erased, Erasure, Wanted
 from gateway.errors import Conflict, GatewayError
+from gateway.storage.engine import Opener, Store
 from gateway.storage.recovery import recover
 from gateway.storage.scripts.erase import drop_note, notes, put_note
-from gateway.storage.sqlite.engine import SQLiteStore
-from gateway.storage.sqlite.file import locate, problem
 
 _LOOK_S = 0.1
 _ROUND_S = 5.0  # then somebody else may own the store, or nobody
@@ -43,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.yes and sys.stdin.isatty() and not _confirmed(args.user, args.project):
         note("Nothing was erased.")
         return 1
-    erased = asyncio.run(erase(store_path(args), read_config(args), Wanted(args.user, args.project)))
+    erased = asyncio.run(erase(opener(), read_config(args), Wanted(args.user, args.project)))
     sys.stdout.write(f"erased: {erased.traces} traces, {erased.ratings} ratings; their numbers are kept\n")
     if not erased.rewritten:
         note("The store is large, so that its file was not written anew beside the running server. Pieces of old pages")
@@ -58,22 +56,19 @@ def _confirmed(user_id: str, project: str | None) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-async def erase(path: Path, config: Config, wanted: Wanted, *, patience_s: float = 600) -> Erased:
+async def erase(stores: Opener, config: Config, wanted: Wanted, *, patience_s: float = 600) -> Erased:
     """Erase what `wanted` names, and return how much that was. Raise GatewayError.
 
     After `patience_s` it is raised too where a server hasn't got it done, which goes on all the same.
     """
-    path = locate(path)
-    if not path.exists():
-        raise problem(path, "there is no such file.")
-    name = secrets.token_hex(8)
+    name, url = secrets.token_hex(8), config.store.url
     try:
         async with asyncio.timeout(patience_s):
             while True:
                 try:
-                    store = await SQLiteStore.open(path, own=True, create=False)
+                    store = await stores.open_store(url, own=True, create=False)
                 except Conflict:
-                    erased = await _by_the_server(path, name, wanted)
+                    erased = await _by_the_server(stores, url, name, wanted)
                 else:
                     erased = await _here(store, config, name, wanted)
                 if erased is not None:
@@ -82,7 +77,7 @@ async def erase(path: Path, config: Config, wanted: Wanted, *, patience_s: float
         raise GatewayError("The server has not done it yet. It will, once its store and its streams let it.") from None
 
 
-async def _here(store: SQLiteStore, config: Config, name: str, wanted: Wanted) -> Erased:
+async def _here(store: Store, config: Config, name: str, wanted: Wanted) -> Erased:
     """Erase as the store's owner. What a server left open is closed first, so that it is erased too."""
     try:
         await recover(store, ids.now_ms())
@@ -92,9 +87,9 @@ async def _here(store: SQLiteStore, config: Config, name: str, wanted: Wanted) -
         await store.close()
 
 
-async def _by_the_server(path: Path, name: str, wanted: Wanted) -> Erased | None:
+async def _by_the_server(stores: Opener, url: str, name: str, wanted: Wanted) -> Erased | None:
     """Leave a note in the mailbox, and wait a round for the answer. Left again, it does no harm."""
-    store = await SQLiteStore.open(path, own=False, create=False)
+    store = await stores.open_store(url, own=False, create=False)
     try:
         await store.write(put_note, ASKED + name, msgspec.json.encode(wanted).decode())
         for _ in range(round(_ROUND_S / _LOOK_S)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from gateway.cli.common import add_store_option, config_source, describe, port
+from gateway.cli.store import opener
 
 
 def add_options(parser: argparse.ArgumentParser, summary: str) -> None:
@@ -19,4 +20,4 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes. Return 0."""
     from gateway.app import serve
 
-    return serve(*config_source(args, secrets=True))
+    return serve(*config_source(args, secrets=True), opener())

@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING
 from gateway.cli.common import read_config
 
 if TYPE_CHECKING:
-    from gateway.storage.engine import Store
+    from gateway.storage.engine import Opener, Store
     from gateway.storage.sqlite.look import Reader
+
+
+def opener() -> Opener:
+    """Return the engine that opens stores."""
+    from gateway.storage.sqlite import engine
+
+    return engine
 
 
 def with_store(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]], *, create: bool = False) -> int:
     """Do something with the store that the options and the configuration name, beside whoever owns it."""
-    from gateway.storage.sqlite.engine import SQLiteStore
-
-    path = store_path(args)
+    url = read_config(args).store.url
 
     async def run() -> int:
-        store = await SQLiteStore.open(path, own=False, create=create)
+        store = await opener().open_store(url, own=False, create=create)
         try:
             return await work(store)
         finally:

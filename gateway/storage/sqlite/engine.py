@@ -54,6 +54,8 @@ class SQLiteStore:
         StoreUnavailable, in one line, for a file that can't be used.
         """
         path = locate(path)
+        if not create and not path.exists():
+            raise problem(path, "there is no such file.")
         lock = OwnerLock.take(path) if own else None
         connection: sqlite3.Connection | None = None
         readers: list[aiosqlite.Connection] = []
