@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from gateway.chat import stored_parts
 from gateway.domain.answer import answer_text
 from gateway.errors import NotFound
 from gateway.storage.scripts.feedback import feedback_of
 from gateway.storage.scripts.traces import get_trace
+from gateway.streaming.stored import stored_parts
 from gateway.web.request import Request
 from gateway.web.responses import JSONResponse, Response
 

@@ -85,10 +85,10 @@ def _page(query: TraceQuery, cursor: _Cursor, driver: _Driver, begin: int | None
     params: list[object] = []
     add = adder(params)
     experiments = ", ".join(add(each) for each in query.experiment_ids)
-    # A plus keeps an engine from using an index: from walking a whole experiment where few traces can match.
+    # Without its indexes the engine can't walk a whole experiment where few traces match.
     where = [
-        f"{'+' if driver.by == 'id' else ''}t.project = {add(query.project)}",
-        f"{'+' if driver.by else ''}t.experiment_id IN ({experiments})",
+        f"{'no_index(t.project)' if driver.by == 'id' else 't.project'} = {add(query.project)}",
+        f"{'no_index(t.experiment_id)' if driver.by else 't.experiment_id'} IN ({experiments})",
     ]
     where += [f"t.trace_id IN (SELECT trace_id FROM {indexed_sql(query.project, c, add)})" for c in driver.few]  # noqa: S608
     for clause in query.clauses:

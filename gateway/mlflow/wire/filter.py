@@ -216,7 +216,7 @@ def _operator(tokens: _Tokens) -> str:
             tokens.next()
         tokens.expect("NULL")
         return "IS NOT NULL" if negated else "IS NULL"
-    tokens.refuse(token)
+    return tokens.refuse(token)
 
 
 def _value(tokens: _Tokens, name: str, op: str, number: bool) -> Value:
