@@ -13,6 +13,8 @@ from gateway.config.schema import Config
 from gateway.domain import ids
 from gateway.erasure import ANSWERED, ASKED, Answer, Erased, Erasure, Wanted
 from gateway.errors import Conflict, GatewayError
+from gateway.storage.recovery import recover
+from gateway.storage.scripts.erase import drop_note, notes, put_note
 from gateway.storage.sqlite.engine import SQLiteStore
 from gateway.storage.sqlite.file import locate, problem
 
@@ -45,8 +47,8 @@ async def erase(path: Path, config: Config, wanted: Wanted, *, patience_s: float
 async def _here(store: SQLiteStore, config: Config, name: str, wanted: Wanted) -> Erased:
     """No server runs: what one left open is closed first, so that it is erased too."""
     try:
-        await store.recover(ids.now_ms())
-        await store.drop_note(ANSWERED + name)
+        await recover(store, ids.now_ms())
+        await store.write(drop_note, ANSWERED + name)
         return await Erasure(store, None, Current(config)).erase(wanted, note=ASKED + name, rewrite=True)
     finally:
         await store.close()
@@ -56,11 +58,11 @@ async def _by_the_server(path: Path, name: str, wanted: Wanted) -> Erased | None
     """Leave a note, and wait a round for the answer. Left again, it does no harm: nothing is erased twice."""
     store = await SQLiteStore.open(path, own=False, create=False)
     try:
-        await store.put_note(ASKED + name, msgspec.json.encode(wanted).decode())
+        await store.write(put_note, ASKED + name, msgspec.json.encode(wanted).decode())
         for _ in range(round(_ROUND_S / _LOOK_S)):
             await asyncio.sleep(_LOOK_S)
-            if found := await store.notes(ANSWERED + name):
-                await store.drop_note(ANSWERED + name)
+            if found := await store.read(notes, ANSWERED + name):
+                await store.write(drop_note, ANSWERED + name)
                 answer = _answer.decode(found[ANSWERED + name])
                 if answer.erased is None:
                     raise GatewayError(answer.error or "The server could not do it.")

@@ -14,8 +14,8 @@ from typing import Literal, TextIO
 
 from gateway.cli.formats import csv_rows, json_row
 from gateway.domain.trace import Outcome, State
+from gateway.storage.engine import Row
 from gateway.storage.scripts.export import FILTERS, Query, What
-from gateway.storage.scripts.traces import Row
 from gateway.storage.sqlite.look import reading
 
 Format = Literal["jsonl", "csv"]

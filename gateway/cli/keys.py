@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gateway.storage.engine import KeyRecord
+    from gateway.storage.scripts.keys import KeyRecord
 
 _PUBLISHABLE_RATE = 600  # requests a minute of all the visitors of a page together
 

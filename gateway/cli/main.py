@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from gateway import __version__
 from gateway.cli import commands as commands_of_ops
 from gateway.cli import conformance, keys
+from gateway.storage.scripts.keys import add_key, list_keys, revoke_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,7 +167,9 @@ def _serve(args: argparse.Namespace) -> int:
     from gateway.config.load import find_config, load
 
     path = find_config(args.config)
-    return serve(path, functools.partial(load, path, os.environ, _overrides(args)))
+    from gateway.storage.sqlite import engine
+
+    return serve(path, functools.partial(load, path, os.environ, _overrides(args)), engine)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -240,7 +243,7 @@ def _keys_create(args: argparse.Namespace) -> int:
     fresh = not path.exists()
 
     async def work(store: Store) -> int:
-        await store.add_key(record)
+        await store.write(add_key, record)
         if fresh:  # in another directory than the server's, the key would open nothing
             sys.stderr.write(f"made the store {path.resolve()}, as none was there\n")
         keys.show_made(secret, record, as_json=args.json)
@@ -251,7 +254,7 @@ def _keys_create(args: argparse.Namespace) -> int:
 
 def _keys_list(args: argparse.Namespace) -> int:
     async def work(store: Store) -> int:
-        keys.show([key for key in await store.list_keys() if args.all or key.revoked is None], as_json=args.json)
+        keys.show([key for key in await store.read(list_keys) if args.all or key.revoked is None], as_json=args.json)
         return 0
 
     return _with_store(args, work)
@@ -262,7 +265,7 @@ def _keys_revoke(args: argparse.Namespace) -> int:
         from gateway.domain.ids import now_ms
         from gateway.observability.lines import printable
 
-        record = await store.revoke_key(args.name, now_ms())
+        record = await store.write(revoke_key, args.name, now_ms())
         sys.stdout.write(f"revoked {printable(record.name)} ({record.key_id})\n")
         return 0
 

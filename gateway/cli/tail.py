@@ -24,7 +24,8 @@ from gateway.domain.trace import Outcome
 from gateway.errors import GatewayError, Unauthorized
 from gateway.observability.feed import Lost
 from gateway.observability.lines import OUTCOMES, json_line, pretty_line
-from gateway.storage.engine import OpsStore
+from gateway.storage.engine import Engine
+from gateway.storage.scripts.ops import recent
 
 POLL_S = 0.5
 RETRY_S = 1.0
@@ -64,7 +65,7 @@ class Printer:
         self._out.flush()
 
 
-async def from_store(store: OpsStore, printer: Printer, since_ms: int, *, follow: bool, errors: bool = False) -> int:
+async def from_store(store: Engine, printer: Printer, since_ms: int, *, follow: bool, errors: bool = False) -> int:
     """Show what happened since then; with `follow` go on until cancelled. Returns how many records there were."""
     seen: dict[str, int] = {}
     start, polls = since_ms, 0
@@ -84,11 +85,11 @@ async def from_store(store: OpsStore, printer: Printer, since_ms: int, *, follow
             seen = {key: time for key, time in seen.items() if time >= oldest - FAR_BACK_MS}
 
 
-async def _all_since(store: OpsStore, since_ms: int, *, errors: bool, unbounded: bool) -> list[Activity]:
+async def _all_since(store: Engine, since_ms: int, *, errors: bool, unbounded: bool) -> list[Activity]:
     """The newest thousand at first; later all of them, however many came between two looks."""
     limit = 1000
     while True:
-        records = await store.recent(since_ms, limit, errors=errors)
+        records = await store.read(recent, since_ms, limit, errors=errors)
         if len(records) < limit or not unbounded:
             return records
         limit *= 4

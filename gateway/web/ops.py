@@ -9,10 +9,12 @@ import msgspec
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from gateway import __version__
+from gateway.domain.ids import now_ms
 from gateway.erasure import Wanted
 from gateway.errors import Forbidden, StoreUnavailable, Unauthorized, Unavailable
 from gateway.observability.feed import Lost
 from gateway.observability.metrics import CONTENT_TYPE
+from gateway.storage.scripts.ops import ping
 from gateway.web.request import Request
 from gateway.web.responses import JSONResponse, Response
 from gateway.wire.native_events import ConfigReply, DimensionReply, StatusReply
@@ -29,7 +31,7 @@ async def readyz(request: Request) -> Response:
         raise Unavailable("The server is shutting down.")
     try:
         async with asyncio.timeout(5):
-            await request.services.store.ping()
+            await request.services.store.write(ping, now_ms())
     except TimeoutError:
         raise StoreUnavailable("The store takes too long.") from None
     return JSONResponse(StatusReply("ready"))

@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 
-from gateway.chat import stored_parts
 from gateway.domain.answer import answer_text
 from gateway.errors import NotFound
+from gateway.storage.scripts.feedback import feedback_of
+from gateway.storage.scripts.traces import get_trace
+from gateway.streaming.stored import stored_parts
 from gateway.web.request import Request
 from gateway.web.responses import JSONResponse, Response
 from gateway.wire.feedback import item_of
@@ -20,14 +22,14 @@ async def session(request: Request) -> Response:
     session_id, principal = request.path_params["session_id"], request.principal
     user_id = principal.user_id or request.query_dict().get("user_id")
     if principal.token is not None:  # it knows its trace, and that trace its session
-        trace = await request.services.store.get_trace(principal.project, principal.token.trace_id)
+        trace = await request.services.store.read(get_trace, principal.project, principal.token.trace_id)
         if trace is None or trace.session_id != session_id:
             raise NotFound("There is no such session.")
         if user_id == f"anonymous:{trace.trace_id}":
             user_id = None  # of each turn it is the anonymous rater
     traces = await request.services.chat.conversation(principal.project, user_id, session_id)
-    ratings = await request.services.store.feedback_of(
-        request.principal.project, [trace.trace_id for trace in traces], user_id
+    ratings = await request.services.store.read(
+        feedback_of, request.principal.project, [trace.trace_id for trace in traces], user_id
     )
     tokens = request.services.authenticator.tokens
     turns = [

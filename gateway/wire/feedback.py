@@ -163,7 +163,7 @@ def decode_retraction(query: Query, *, known: str | None = None) -> NamedSubject
 
 
 def decode_rating(query: Query, body: bytes, *, known: str | None = None) -> tuple[Subject, Rating]:
-    """One rating, in either form. Raises BadRequest, TooLarge, InvalidValue."""
+    """One rating, in either form. Raises BadRequest, ContentTooLarge, InvalidValue."""
     problems: Problems = []
     fields = read_object(body, problems)
     return _rating(once(_pairs(query), problems), fields, problems, known)

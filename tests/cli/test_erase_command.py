@@ -15,6 +15,7 @@ from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.erasure import ASKED, Erased, Erasure, Wanted
 from gateway.errors import GatewayError
+from gateway.storage.scripts.erase import notes
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.cli.conftest import Run, chat
 
@@ -82,7 +83,7 @@ async def test_a_server_that_does_not_answer(store: SQLiteStore, monkeypatch: py
     monkeypatch.setattr(command, "_LOOK_S", 0.01)
     with pytest.raises(GatewayError, match="not done it yet"):
         await erase(store.path, Config(), ANN, patience_s=0.5)
-    assert len(await store.notes(ASKED)) == 1
+    assert len(await store.read(notes, ASKED)) == 1
 
 
 async def test_a_server_that_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,12 +94,12 @@ async def test_a_server_that_goes_away(tmp_path: Path, monkeypatch: pytest.Monke
     await chat(server, user_id="ann")
     asked = asyncio.create_task(erase(server.path, Config(), ANN))
     async with asyncio.timeout(10):
-        while not await server.notes(ASKED):  # noqa: ASYNC110 - a row sets no event
+        while not await server.read(notes, ASKED):  # noqa: ASYNC110 - a row sets no event
             await asyncio.sleep(0.01)
     await server.close()
     assert await asked == Erased(1, 0, True)
     store = await SQLiteStore.open(tmp_path / "gateway.db", own=True)
-    assert await store.notes("erase") == {}
+    assert await store.read(notes, "erase") == {}
     await store.close()
 
 

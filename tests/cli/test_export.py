@@ -23,6 +23,8 @@ from gateway.cli import export as exporting
 from gateway.cli.export import parse_filters
 from gateway.domain.trace import Outcome
 from gateway.storage.scripts.export import Query
+from gateway.storage.scripts.keys import add_key
+from gateway.storage.scripts.traces import begin_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from gateway.storage.sqlite.look import reading
 from gateway.storage.sqlite.migrate import migrate
@@ -54,13 +56,13 @@ async def _seed(store: SQLiteStore) -> tuple[str, str]:
     asked = '[\n  {"role": "user",\r\n "content": "Grüße\\nWelt 1e999 \\ud800"}\n]'
     first = await chat(store, user_id="ann", request=asked, tags={"a": "b"}, model="m1")
     second = await chat(store, user_id="ben", outcome=Outcome.TIMEOUT, error_message="late", ago_s=7200)
-    await store.begin_trace(a_start())
+    await store.write(begin_trace, a_start())
     await rate(store, first, value=True, rationale='say "hi",\nbye', metadata={"reasons": '["x"]'})
     await rate(store, first, value=False, rationale="no")
     await rate(store, second, "ben", name="user_accuracy", value=0.8, metadata={"score": "4", "scale": "1-5"})
     await rate(store, second, "ben", name="user_tone", value="right")
     await rate(store, second, "ben", name="tags", value=["x", "y"])
-    await store.add_key(a_key(key_hash="feed" * 16, hint="gw-sk-abcd", name="desk"))
+    await store.write(add_key, a_key(key_hash="feed" * 16, hint="gw-sk-abcd", name="desk"))
     return first, second
 
 

@@ -13,6 +13,9 @@ from rich.cells import cell_len
 
 from gateway.cli.report import as_text, report
 from gateway.domain.ids import now_ms
+from gateway.storage.scripts.feedback import retract_feedback
+from gateway.storage.scripts.ops import expire_oldest
+from gateway.storage.scripts.traces import begin_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.cli.conftest import Run, chat, rate
 from tests.support.hostile_text import NASTIES
@@ -28,7 +31,7 @@ async def fill(store: SQLiteStore) -> None:
     first, second = await chat(store, model="a"), await chat(store, model="a")
     third = await chat(store, model="b")
     await chat(store, model="b")
-    await store.begin_trace(a_start())  # still running: no chat yet that could be rated
+    await store.write(begin_trace, a_start())  # still running: no chat yet that could be rated
     await rate(store, first, value=True)
     await rate(store, first, "ben", value=False)
     await rate(store, second, value=False)
@@ -55,7 +58,7 @@ async def test_a_retracted_rating_counts_no_more(store: SQLiteStore) -> None:
     """Nor does its chat count as rated."""
     trace_id = await chat(store)
     await rate(store, trace_id)
-    await store.retract_feedback("default", trace_id, None, "ann", "user_feedback", 9)
+    await store.write(retract_feedback, "default", trace_id, None, "ann", "user_feedback", 9)
     (total, _) = report(store.path, 0)
     assert (total.chats, total.rated_chats, total.ratings) == (1, 0, 0)
 
@@ -75,7 +78,7 @@ async def test_an_expired_chat_leaves_its_numbers(store: SQLiteStore) -> None:
     """Its rating counts; the feedback rate is of the chats that are still stored."""
     trace_id = await chat(store)
     await rate(store, trace_id, **scored(3))
-    await store.expire_oldest(10)
+    await store.write(expire_oldest, 10)
     total, model = report(store.path, 0)
     assert (total.chats, total.feedback_rate, total.ratings) == (0, None, 1)
     assert total.dimensions[0].scales[0].mean == 3

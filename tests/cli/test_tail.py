@@ -22,7 +22,8 @@ from gateway.domain.ids import new_assessment_id, new_span_id, new_trace_id, now
 from gateway.domain.trace import Assessment, Outcome, TraceEnd, TraceStart
 from gateway.errors import GatewayError
 from gateway.observability.feed import Lost
-from gateway.storage.engine import FeedbackWrite
+from gateway.storage.scripts.feedback import FeedbackWrite, record_feedback
+from gateway.storage.scripts.traces import begin_trace, finish_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.activities import TRACE, chat, rating
 
@@ -48,7 +49,8 @@ async def stores(tmp_path: Path) -> AsyncIterator[tuple[SQLiteStore, SQLiteStore
 
 async def finish(store: SQLiteStore, outcome: Outcome = Outcome.COMPLETE, *, end_time: int | None = None) -> str:
     trace_id, now = new_trace_id(), now_ms()
-    await store.begin_trace(
+    await store.write(
+        begin_trace,
         TraceStart(
             trace_id=trace_id,
             root_span_id=new_span_id(),
@@ -58,10 +60,10 @@ async def finish(store: SQLiteStore, outcome: Outcome = Outcome.COMPLETE, *, end
             model="default",
             session_id=f"s-{trace_id}",
             request_preview="hi",
-        )
+        ),
     )
     end = TraceEnd(trace_id=trace_id, project="default", outcome=outcome, end_time=end_time or now_ms(), duration_ms=1)
-    await store.finish_trace(end)
+    await store.write(finish_trace, end)
     return trace_id
 
 
@@ -78,7 +80,8 @@ async def rate(store: SQLiteStore, trace_id: str) -> None:
         create_time=now,
         last_update_time=now,
     )
-    await store.record_feedback(
+    await store.write(
+        record_feedback,
         FeedbackWrite(
             project="default",
             trace_id=trace_id,
@@ -86,7 +89,7 @@ async def rate(store: SQLiteStore, trace_id: str) -> None:
             source_id="mia",
             assessments=(made,),
             now=now,
-        )
+        ),
     )
 
 

@@ -32,7 +32,7 @@ class Sink:
         self.fed.set()
         return not self.free.is_set()
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         await self.free.wait()
 
 

@@ -12,7 +12,7 @@ OK = whole(200, b"ok")
 
 
 class Taker:
-    """Keeps a body; `full` makes it crowded until it is cleared; `enough` says what is the last of it."""
+    """Keeps a body; it is full until `free` is set; `enough` says what is the last of it."""
 
     def __init__(self, enough: bytes = b"\0", refuse: Exception | None = None) -> None:
         self.status = 0
@@ -40,7 +40,7 @@ class Taker:
             raise self._refuse
         return self.done or not self.free.is_set()
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         await self.free.wait()
 
 

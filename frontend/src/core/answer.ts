@@ -8,7 +8,7 @@ import type { StreamEvent } from "./events.js";
 import type { Connection } from "./http.js";
 import type { ChatBody, StreamRef, Transport } from "./transport.js";
 
-/** `restart`: what was said so far will be said again, from the beginning. */
+/** `restart`: all that came so far will come again, from the beginning. */
 export type AnswerEvent = StreamEvent | { type: "restart" } | { type: "reconnecting"; attempt: number };
 
 export interface AnswerOptions {
@@ -24,55 +24,59 @@ export interface AnswerOptions {
   retries?: number | undefined;
 }
 
-/** All events of one answer; throws a ChatError where there is no end to be had. Every event comes once. */
+/** Yield all events of one answer, each once. Throws a ChatError where there is no end to be had. */
 export async function* answer(options: AnswerOptions): AsyncGenerator<AnswerEvent[]> {
   const { transport, to, body, token, signal, retries = 8 } = options;
-  let stream = options.stream;
-  let after = 0;
-  let replayed = false;
-  let attempt = 0;
-  connections: for (;;) {
-    const had = after;
-    let news = false;
+  let { stream } = options;
+  let after = 0; // the last event that came
+  let failures = 0; // connections since then that brought nothing new
+  let rewound = false;
+
+  for (;;) {
+    const before = after;
     try {
-      const source = stream
-        ? transport.resume(to, stream, after, signal)
-        : transport.open(to, body ?? {}, token, signal);
-      for await (const batch of source) {
-        const events = batch.filter((event) => event.seq > after);
-        if (!events.length) continue;
-        news = true;
-        attempt = 0;
-        for (const event of events) {
-          after = event.seq;
-          if (event.type === "start") stream = { traceId: event.trace_id, token: event.feedback_token ?? stream?.token };
-        }
-        const last = events.at(-1);
-        if (had && last?.type === "error" && last.code === "server_shutdown") {
-          // It was killed amid the answer, and more may have come than it had stored: what is rated is the record.
-          after = 0;
-          yield [{ type: "restart" }];
-          continue connections;
-        }
-        yield events;
-        if (last?.type === "done" || last?.type === "error") return;
-      }
+      const end = yield* connection();
+      if (end === "complete") return;
       if (!stream) throw new ChatError("The answer broke off before it began.", "offline", true);
-      if (!news && (attempt > 0 || !body)) {
-        // The stream is over, and shorter than what came: the server was killed before it had stored the rest.
-        if (replayed || !after) throw new ChatError("The answer broke off.", "interrupted", true);
-        replayed = true;
+      // The stream is over, and shorter than what came: the server was killed before it had stored the rest.
+      const shorter = after === before && (failures > 0 || !body);
+      if (end === "killed" || (shorter && !rewound && after)) {
+        rewound ||= shorter;
         after = 0;
         yield [{ type: "restart" }];
         continue;
       }
+      if (shorter) throw new ChatError("The answer broke off.", "interrupted", true);
     } catch (thrown) {
       const error = unreachable(thrown);
-      if (signal.aborted || !stream || !(error instanceof ChatError) || !error.retryable || attempt >= retries) throw error;
+      const passes = stream && error instanceof ChatError && error.retryable && !signal.aborted;
+      if (!passes || failures >= retries) throw error;
     }
-    attempt += 1;
-    yield [{ type: "reconnecting", attempt }];
-    await pause(Math.min(250 * 2 ** attempt, 8000) * (0.75 + Math.random() / 2), signal);
+    failures += 1;
+    yield [{ type: "reconnecting", attempt: failures }];
+    await pause(Math.min(250 * 2 ** failures, 8000) * (0.75 + Math.random() / 2), signal);
+  }
+
+  /**
+   * Yield what one more connection brings after the last event. Returns how the answer ended, if it did: `killed` is
+   * the server in the middle of it.
+   */
+  async function* connection(): AsyncGenerator<AnswerEvent[], "complete" | "killed" | void> {
+    const resumed = after > 0;
+    const source = stream ? transport.resume(to, stream, after, signal) : transport.open(to, body ?? {}, token, signal);
+    for await (const batch of source) {
+      const events = batch.filter((event) => event.seq > after);
+      const last = events.at(-1);
+      if (!last) continue;
+      after = last.seq;
+      failures = 0;
+      for (const event of events)
+        if (event.type === "start") stream = { traceId: event.trace_id, token: event.feedback_token ?? stream?.token };
+      // More may have come than the server had stored when it was killed: what is rated is the record.
+      if (resumed && last.type === "error" && last.code === "server_shutdown") return "killed";
+      yield events;
+      if (last.type === "done" || last.type === "error") return "complete";
+    }
   }
 }
 

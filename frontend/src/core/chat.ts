@@ -6,8 +6,10 @@
 import { answer, type AnswerEvent, type AnswerOptions } from "./answer.js";
 import { ChatError } from "./errors.js";
 import type { Turn } from "./events.js";
+import { frameQueue } from "./frames.js";
 import { request, type Connection } from "./http.js";
 import { fromTurns, newMessage, reduce, toModel, type ChatMessage } from "./messages.js";
+import { createStore } from "./store.js";
 import { sseTransport, type ChatBody, type Transport } from "./transport.js";
 
 export interface ChatOptions extends Connection {
@@ -58,7 +60,9 @@ export interface Chat {
 
 export function createChat(initial: ChatOptions = {}): Chat {
   let options = initial;
-  let state: ChatState = {
+  let running: AbortController | null = null; // the answer that is read, or the conversation that is asked for
+  let stopping = false; // the user wants it stopped
+  const { getState, setState, subscribe } = createStore<ChatState>({
     messages: [],
     status: "ready",
     error: null,
@@ -66,89 +70,64 @@ export function createChat(initial: ChatOptions = {}): Chat {
     sessionId: initial.sessionId ?? null,
     reconnecting: 0,
     replaced: initial.replaced ?? [],
-  };
-  const listeners = new Set<() => void>();
-  let running: AbortController | null = null;
-  let stopping = false;
+  });
 
-  const set = (change: Partial<ChatState>) => {
-    state = { ...state, ...change };
-    for (const listener of listeners) listener();
-  };
-  const last = () => state.messages.at(-1);
-  const newestToken = () => state.messages.findLast((m) => m.feedbackToken)?.feedbackToken ?? options.token;
+  const set = (change: Partial<ChatState>) => setState({ ...getState(), ...change });
+  const last = () => getState().messages.at(-1);
+  const setLast = (message: ChatMessage, change: Partial<ChatState>) =>
+    set({ messages: [...getState().messages.slice(0, -1), message], ...change });
+  const newestToken = () => getState().messages.findLast((m) => m.feedbackToken)?.feedbackToken ?? options.token;
 
-  /** Read one answer into the last message. */
+  /** Read one answer into the last message, to its end. */
   async function follow(what: Pick<AnswerOptions, "body" | "stream">): Promise<void> {
-    const controller = (running = new AbortController());
-    const queue: AnswerEvent[] = [];
-    let flushing = false;
+    const mine = (running = new AbortController());
+    const { signal } = mine;
+    const { transport = sseTransport, retries } = options;
+    const queue = frameQueue<AnswerEvent>((events) => {
+      const message = last();
+      if (running !== mine || !message) return;
+      const next = events.reduce(reduce, message);
+      setLast(next, { status: next.status === "waiting" ? "submitted" : "streaming" });
+    });
+    let change: Partial<ChatMessage> = {};
+    let error: ChatError | null = null;
     stopping = false;
-    const flush = () => {
-      flushing = false;
-      const message = last();
-      if (running !== controller || !message || !queue.length) return;
-      const next = queue.splice(0).reduce(reduce, message);
-      set({ messages: [...state.messages.slice(0, -1), next], status: next.status === "waiting" ? "submitted" : "streaming" });
-    };
-    const finish = (change: Partial<ChatMessage>, error: ChatError | null) => {
-      flush();
-      if (running !== controller) return;
-      running = null;
-      const message = last();
-      set({
-        messages: message ? [...state.messages.slice(0, -1), { ...message, ...change }] : [],
-        status: error ? "error" : "ready",
-        error,
-        reconnecting: 0,
-      });
-    };
     try {
-      const { transport = sseTransport, retries } = options;
-      const events = answer({ transport, to: options, token: newestToken(), signal: controller.signal, retries, ...what });
-      for await (const batch of events) {
-        if (running !== controller) return;
-        for (const event of batch) {
-          if (event.type === "start") {
-            set({ traceId: event.trace_id, sessionId: event.session_id });
-            if (stopping) void halt(event.trace_id, event.feedback_token);
-          } else if (event.type === "error") {
-            queue.push(event);
-            finish({}, new ChatError(event.error, event.code, event.retryable));
-            return;
-          }
-          const reconnecting = event.type === "reconnecting" ? event.attempt : 0;
-          if (reconnecting !== state.reconnecting) set({ reconnecting });
-          queue.push(event);
-        }
-        if (!flushing) {
-          flushing = true;
-          nextFrame(flush);
-        }
+      const batches = answer({ transport, to: options, token: newestToken(), signal, retries, ...what });
+      for await (const batch of batches) {
+        if (running !== mine) return;
+        queue.push(batch);
+        for (const event of batch) error = note(event);
       }
-      finish({}, null);
     } catch (thrown) {
-      if (controller.signal.aborted) {
-        finish({ status: stopping ? "stopped" : "interrupted" }, null);
-        return;
-      }
-      const error = thrown instanceof ChatError ? thrown : new ChatError("The answer could not be read.", "bad_stream");
-      const began = last()?.traceId || error.code === "interrupted";
-      finish({ status: began ? "interrupted" : "failed", error: error.message }, error);
+      error = signal.aborted ? null : asChatError(thrown, "The answer could not be read.", "bad_stream");
+      const began = getState().traceId || error?.code === "interrupted";
+      change = error
+        ? { status: began ? "interrupted" : "failed", error: error.message }
+        : { status: stopping ? "stopped" : "interrupted" };
     }
+    queue.flush();
+    if (running !== mine) return;
+    running = null;
+    const message = last();
+    if (message) setLast({ ...message, ...change }, { status: error ? "error" : "ready", error, reconnecting: 0 });
+  }
+
+  /** Take at once what an event tells of the chat, and return its error; the message itself waits for the next frame. */
+  function note(event: AnswerEvent): ChatError | null {
+    const reconnecting = event.type === "reconnecting" ? event.attempt : 0;
+    if (reconnecting !== getState().reconnecting) set({ reconnecting });
+    if (event.type === "start") {
+      set({ traceId: event.trace_id, sessionId: event.session_id });
+      if (stopping) void halt(event.trace_id, event.feedback_token);
+    }
+    return event.type === "error" ? new ChatError(event.error, event.code, event.retryable) : null;
   }
 
   async function ask(kept: readonly ChatMessage[], body: ChatBody): Promise<void> {
     set({ messages: [...kept, newMessage("assistant", "", "waiting")], status: "submitted", error: null, traceId: null });
-    await follow({
-      body: {
-        ...options.body,
-        ...body,
-        model: options.model,
-        session_id: state.sessionId ?? undefined,
-        user_id: options.userId,
-      },
-    });
+    const { model, userId: user_id } = options;
+    await follow({ body: { ...options.body, ...body, model, session_id: getState().sessionId ?? undefined, user_id } });
   }
 
   async function halt(traceId: string, token: string | undefined): Promise<void> {
@@ -160,82 +139,78 @@ export function createChat(initial: ChatOptions = {}): Chat {
     }
   }
 
+  async function resume(): Promise<void> {
+    const message = last();
+    if (running || !message?.traceId) return;
+    setLast(reduce(message, { type: "restart" }), { status: "submitted", error: null });
+    await follow({ stream: { traceId: message.traceId, token: message.feedbackToken } });
+  }
+
   return {
-    getState: () => state,
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    getState,
+    subscribe,
     configure(next) {
       options = next;
     },
     async sendMessage(text, parameters) {
       if (running || !text.trim()) return;
-      const kept = [...state.messages, newMessage("user", text, "done")];
+      const { messages, replaced } = getState();
+      const kept = [...messages, newMessage("user", text, "done")];
       // The gateway knows the conversation, unless an answer in it was replaced.
-      await ask(kept, { ...parameters, ...(state.replaced.length ? { messages: toModel(kept) } : { message: text }) });
+      await ask(kept, { ...parameters, ...(replaced.length ? { messages: toModel(kept) } : { message: text }) });
     },
     async stop() {
       if (!running) return;
       stopping = true;
-      const message = last();
-      if (state.traceId) await halt(state.traceId, message?.feedbackToken);
+      const { traceId } = getState();
+      if (traceId) await halt(traceId, last()?.feedbackToken);
     },
     async regenerate() {
-      const at = state.messages.findLastIndex((message) => message.role === "user");
+      const { messages, replaced } = getState();
+      const at = messages.findLastIndex((message) => message.role === "user");
       if (running || at < 0) return;
-      const kept = state.messages.slice(0, at + 1);
-      const gone = state.messages.slice(at + 1).flatMap((message) => message.traceId ?? []);
-      set({ replaced: [...state.replaced, ...gone] });
+      const kept = messages.slice(0, at + 1);
+      const gone = messages.slice(at + 1).flatMap((message) => message.traceId ?? []);
+      set({ replaced: [...replaced, ...gone] });
       await ask(kept, { messages: toModel(kept) });
     },
-    async resume() {
-      const message = last();
-      if (running || !message?.traceId) return;
-      set({ messages: [...state.messages.slice(0, -1), reduce(message, { type: "restart" })], status: "submitted", error: null });
-      await follow({ stream: { traceId: message.traceId, token: message.feedbackToken } });
-    },
+    resume,
     async restore() {
-      const { sessionId, replaced } = state;
+      const { sessionId, replaced } = getState();
       if (running || !sessionId) return;
-      const controller = (running = new AbortController());
+      const mine = (running = new AbortController());
       try {
         const path = `/sessions/${encodeURIComponent(sessionId)}`;
         const query = { user_id: options.userId };
-        const { signal } = controller;
-        const response = await request(options, path, { query, token: newestToken(), both: true, signal });
+        const response = await request(options, path, { query, token: newestToken(), both: true, signal: mine.signal });
         const { turns } = (await response.json()) as { turns: Turn[] };
-        if (running !== controller) return;
+        if (running !== mine) return;
         running = null;
         set({ messages: fromTurns(turns, replaced), traceId: turns.at(-1)?.trace_id ?? null, status: "ready", error: null });
-        if (last()?.status === "waiting") await this.resume();
-      } catch (error) {
-        if (running !== controller) return;
+        if (last()?.status === "waiting") await resume();
+      } catch (thrown) {
+        if (running !== mine) return;
         running = null;
-        const known = error instanceof ChatError ? error : new ChatError("The conversation could not be read.", "bad_reply");
-        if (!controller.signal.aborted) set({ status: "error", error: known });
+        const error = asChatError(thrown, "The conversation could not be read.", "bad_reply");
+        if (!mine.signal.aborted) set({ status: "error", error });
       }
     },
     clearError() {
-      if (state.error) set({ error: null, status: running ? state.status : "ready" });
+      const { error, status } = getState();
+      if (error) set({ error: null, status: running ? status : "ready" });
     },
     dispose() {
-      const message = last();
       running?.abort();
       running = null;
-      if (message && (state.status === "submitted" || state.status === "streaming"))
-        set({ messages: [...state.messages.slice(0, -1), { ...message, status: "interrupted" }], status: "ready" });
+      const message = last();
+      const { status } = getState();
+      if (message && (status === "submitted" || status === "streaming"))
+        setLast({ ...message, status: "interrupted" }, { status: "ready" });
     },
   };
 }
 
-/** At most once a frame; in a tab that isn't shown, which has no frames, ten times a second. */
-function nextFrame(run: () => void): void {
-  let due = true;
-  const once = () => {
-    if (due) run();
-    due = false;
-  };
-  globalThis.requestAnimationFrame?.(once);
-  setTimeout(once, 100);
+/** What was thrown, as the store shows it; what is no ChatError was not expected. */
+function asChatError(thrown: unknown, message: string, code: string): ChatError {
+  return thrown instanceof ChatError ? thrown : new ChatError(message, code);
 }

@@ -18,7 +18,7 @@ export class ChatError extends Error {
 
 /** A response that isn't 2xx as an error; whatever its body is. */
 export async function refused(response: Response): Promise<ChatError> {
-  const body = (await response.json().catch(() => null)) as { error?: unknown; code?: unknown } | null;
+  const body = (await response.json().catch(() => undefined)) as { error?: unknown; code?: unknown } | undefined;
   const { status } = response;
   const said = typeof body?.error === "string" ? body.error : `The server answered ${status}.`;
   return new ChatError(said, String(body?.code ?? `http_${status}`), status === 429 || status >= 500, status);

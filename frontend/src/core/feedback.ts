@@ -10,7 +10,8 @@
 
 import type { ChatError } from "./errors.js";
 import type { FeedbackItem } from "./events.js";
-import { request, type Connection } from "./http.js";
+import { request, type Connection, type Request } from "./http.js";
+import { createStore } from "./store.js";
 
 export interface FeedbackOptions extends Connection {
   /** The answer's feedback token, where the gateway gave one. */
@@ -37,11 +38,11 @@ export interface FeedbackState {
   readonly error: ChatError | null;
 }
 
-type Job = { key: string } & (
-  | { is: "thumb"; value: boolean; remarks: Remarks }
+type Wish =
+  | { is: "thumb"; value: boolean; remarks: { comment: string | undefined; reasons: readonly string[] | undefined } }
   | { is: "scores"; scores: Scores; comment?: string | undefined }
-  | { is: "retract" }
-);
+  | { is: "retract" };
+type Job = Wish & { key: string };
 
 export interface Feedback {
   getState(): FeedbackState;
@@ -64,22 +65,22 @@ const RETRY_MS = 4000;
 
 export function createFeedback(traceId: string, initial: FeedbackOptions = {}): Feedback {
   const place = `feedback-gateway:${traceId}`;
-  const listeners = new Set<() => void>();
   let options = initial;
-  let base = facts(initial.initial ?? []);
+  let base = facts(initial.initial);
   let jobs: Job[] = [];
-  let state: FeedbackState = { ...base, state: "idle", error: null };
+  const { getState, setState, subscribe } = createStore<FeedbackState>({ ...base, state: "idle", error: null });
   let sending = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  const show = (now: FeedbackState["state"], error: ChatError | null = null) => {
-    state = { ...jobs.reduce(apply, base), state: now, error };
-    for (const listener of listeners) listener();
-  };
+  const show = (state: FeedbackState["state"], error: ChatError | null = null) =>
+    setState({ ...jobs.reduce(apply, base), state, error });
 
-  const add = (job: Job) => {
+  const add = (wish: Wish) => {
     // What waits behind the one on its way is overtaken by what says more.
-    jobs = [...jobs.filter((old, at) => (sending && !at) || (job.is === "scores") !== (old.is === "scores")), job];
+    const left = jobs.filter((old, at) => (sending && !at) || (wish.is === "scores") !== (old.is === "scores"));
+    // The key is unlike any other of this rater's; it is no secret.
+    jobs = [...left, { ...wish, key: `${Date.now()}${Math.random()}` }];
+    keep();
     show("saving");
     void send();
   };
@@ -88,60 +89,63 @@ export function createFeedback(traceId: string, initial: FeedbackOptions = {}): 
     clearTimeout(timer);
     while (jobs[0] && !sending) {
       const job = jobs[0];
-      keep(place, jobs);
       sending = true;
-      try {
-        await submit(job);
-        base = apply(base, job);
-        jobs = jobs.slice(1);
-        show(jobs.length ? "saving" : "saved");
-      } catch (thrown) {
-        const error = thrown as ChatError;
-        if (error.retryable) {
-          show("queued", error);
-          timer = setTimeout(() => void send(), RETRY_MS);
-          return;
-        }
-        jobs = jobs.slice(1);
-        show("error", error);
-      } finally {
-        sending = false;
-        keep(place, jobs);
+      const error = await submit(job).then(() => undefined, (thrown: ChatError) => thrown);
+      sending = false;
+      if (error?.retryable) {
+        timer = setTimeout(send, RETRY_MS);
+        return show("queued", error);
       }
+      if (!error) base = apply(base, job);
+      jobs = jobs.slice(1);
+      keep();
+      show(error ? "error" : jobs.length ? "saving" : "saved", error);
     }
   }
 
-  function submit(job: Job): Promise<Response> {
-    const { token, userId } = options;
-    const query = { trace_id: traceId, user_id: token ? undefined : userId };
-    const headers = { "Idempotency-Key": job.key };
-    if (job.is === "retract")
-      return request(options, "/feedback", { method: "DELETE", query: { ...query, name: "user_feedback" }, token });
+  /** Over a reload. Where there is no storage, or it is full, the jobs live as long as the page. */
+  function keep(): void {
+    try {
+      if (jobs.length) localStorage.setItem(place, JSON.stringify(jobs));
+      else localStorage.removeItem(place);
+    } catch {
+      // as said
+    }
+  }
+
+  function submit({ key, ...job }: Job): Promise<Response> {
+    if (job.is === "retract") return ask("/feedback", { method: "DELETE", query: { name: "user_feedback" } });
     const [path, body] =
       job.is === "thumb"
         ? ["/feedback", { is_correct: job.value, ...job.remarks }]
         : ["/detailed-feedback", { ...job.scores, comment: job.comment }];
-    return request(options, path, { method: "POST", query, body, token, headers });
+    return ask(path, { method: "POST", body, headers: { "Idempotency-Key": key } });
+  }
+
+  /** A request about this answer, as this rater. */
+  function ask(path: string, more: Request = {}): Promise<Response> {
+    const { token, userId } = options;
+    const query = { trace_id: traceId, user_id: token ? undefined : userId, ...more.query };
+    return request(options, path, { ...more, query, token });
   }
 
   const rate = (value: boolean, { comment, reasons }: Remarks = {}) => {
-    const remarks = { comment: comment ?? (state.comment || undefined), reasons: reasons ?? [...state.reasons] };
-    add({ is: "thumb", value, key: newKey(), remarks: remarks.reasons.length ? remarks : { comment: remarks.comment } });
+    const known = getState();
+    const all = reasons ?? known.reasons;
+    const remarks = { comment: comment ?? (known.comment || undefined), reasons: all.length ? all : undefined };
+    add({ is: "thumb", value, remarks });
   };
 
   return {
-    getState: () => state,
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    getState,
+    subscribe,
     configure(next) {
       options = next;
     },
     start() {
       const again = () => void send();
       globalThis.addEventListener("online", again);
-      if (!jobs.length) jobs = kept(place);
+      if (!jobs.length) jobs = list<Job>(() => localStorage.getItem(place));
       if (jobs.length) show("saving");
       again();
       if (!options.initial) void read();
@@ -152,19 +156,19 @@ export function createFeedback(traceId: string, initial: FeedbackOptions = {}): 
     },
     rate,
     addComment(comment) {
-      if (state.rating !== null) rate(state.rating, { comment });
+      const { rating } = getState();
+      if (rating !== null) rate(rating, { comment });
     },
-    rateDetailed: (scores, comment) => add({ is: "scores", scores, comment, key: newKey() }),
-    retract: () => add({ is: "retract", key: newKey() }),
+    rateDetailed: (scores, comment) => add({ is: "scores", scores, comment }),
+    retract: () => add({ is: "retract" }),
   };
 
   async function read(): Promise<void> {
-    const { token, userId } = options;
-    const query = { trace_id: traceId, user_id: token ? undefined : userId };
     try {
-      const response = await request(options, "/feedback", { query, token });
+      const response = await ask("/feedback");
       base = facts(((await response.json()) as { feedback: FeedbackItem[] }).feedback);
-      show(state.state, state.error);
+      const { state, error } = getState();
+      show(state, error);
     } catch {
       // Rating works all the same; it says itself what is wrong.
     }
@@ -178,11 +182,11 @@ function apply(known: Facts, job: Job): Facts {
 }
 
 /** Stored ratings as what a page shows. */
-function facts(items: readonly FeedbackItem[]): Facts {
+function facts(items: readonly FeedbackItem[] = []): Facts {
   let found = NOTHING;
   for (const { name, value, rationale, metadata } of items) {
     if (name === "user_feedback") {
-      found = { ...found, rating: value === true, comment: rationale ?? "", reasons: list<string>(metadata?.reasons) };
+      found = { ...found, rating: value === true, comment: rationale ?? "", reasons: list<string>(() => metadata?.reasons) };
     } else if (name.startsWith("user_")) {
       const score = metadata?.score === undefined ? String(value) : Number(metadata.score);
       found = { ...found, scores: { ...found.scores, [name.slice(5)]: score } };
@@ -191,31 +195,10 @@ function facts(items: readonly FeedbackItem[]): Facts {
   return found;
 }
 
-/** Unlike any other of this rater's; it is no secret. */
-const newKey = () => `${Date.now()}${Math.random()}`;
-
-/** Where there is no storage, or it is full, the jobs live as long as the page. */
-function keep(place: string, jobs: readonly Job[]): void {
+/** A list out of JSON; an empty one where there is none, or no way to it. */
+function list<Item>(read: () => string | null | undefined): Item[] {
   try {
-    if (jobs.length) localStorage.setItem(place, JSON.stringify(jobs));
-    else localStorage.removeItem(place);
-  } catch {
-    // see above
-  }
-}
-
-function kept(place: string): Job[] {
-  try {
-    return list<Job>(localStorage.getItem(place));
-  } catch {
-    return [];
-  }
-}
-
-/** A list out of JSON; an empty one where it is none. */
-function list<Item>(text: string | null | undefined): Item[] {
-  try {
-    const value: unknown = JSON.parse(text ?? "");
+    const value: unknown = JSON.parse(read() ?? "");
     return Array.isArray(value) ? (value as Item[]) : [];
   } catch {
     return [];

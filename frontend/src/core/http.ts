@@ -13,7 +13,7 @@ export interface Connection {
   fetch?: typeof fetch | undefined;
 }
 
-interface Request {
+export interface Request {
   method?: "GET" | "POST" | "DELETE";
   query?: Record<string, string | undefined>;
   body?: unknown;
@@ -33,14 +33,14 @@ export async function request(to: Connection, path: string, options: Request = {
     (to.fetch ?? fetch)(`${(to.api ?? "").replace(/\/$/, "")}${path}${search}`, {
       method,
       headers: {
-        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
-        ...(withToken && token ? { "X-Feedback-Token": token } : {}),
-        ...(to.apiKey && (both || !withToken || !token) ? { Authorization: `Bearer ${to.apiKey}` } : {}),
+        ...(body !== undefined && { "Content-Type": "application/json" }),
+        ...(withToken && token && { "X-Feedback-Token": token }),
+        ...(to.apiKey && (both || !withToken || !token) && { Authorization: `Bearer ${to.apiKey}` }),
         ...to.headers,
         ...headers,
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(signal ? { signal } : {}),
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(signal && { signal }),
     });
   try {
     let response = await send(true);

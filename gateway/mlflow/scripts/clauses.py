@@ -145,8 +145,7 @@ def _span(clause: Clause, add: Add) -> str:
             column = f"REPLACE({column}, '\"{word}\":', '')"
     elif clause.key.startswith("attributes."):
         name = clause.key.removeprefix("attributes.").replace('"', "")
-        path = add(f'$."{name}"')
-        column = f"json_extract(s.attributes, {path})"
+        column = f"json_field(s.attributes, {add(name)})"
     else:
         column = _TYPE if clause.key == "type" else f"s.{clause.key}"
     return compare_sql(column, clause.op, clause.value, add)
@@ -161,7 +160,7 @@ def compare_sql(column: str, op: str, value: Any, add: Add) -> str:
     if op == "ILIKE":
         return f"LOWER({column}) LIKE LOWER({add(value)})"
     if op == "RLIKE":
-        return f"{column} REGEXP {add(value)}"
+        return f"matches({column}, {add(value)})"
     return f"{column} {op} {add(value)}"
 
 

@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
-from gateway.errors import BadRequest, InvalidValue, TooLarge, UnsupportedType
+from gateway.errors import BadRequest, ContentTooLarge, InvalidValue, UnsupportedMediaType
 from gateway.mlflow.names import (
     INPUTS,
     NAME,
@@ -53,19 +53,19 @@ _SESSIONS, _USERS = ("session.id", "gen_ai.conversation.id"), ("user.id",)
 def inflate(body: bytes, encoding: str | None, limit: int) -> bytes:
     """Return the body as it was before Content-Encoding.
 
-    Raise TooLarge beyond `limit` bytes, UnsupportedType for another encoding, BadRequest for a broken body.
+    Raise ContentTooLarge beyond `limit` bytes, UnsupportedMediaType for another encoding, BadRequest for a broken body.
     """
     if encoding is None or encoding in ("", "identity"):
         return body
     if encoding not in _WINDOW:
-        raise UnsupportedType(f"Content-Encoding must be gzip or deflate, not {encoding}.")
+        raise UnsupportedMediaType(f"Content-Encoding must be gzip or deflate, not {encoding}.")
     unpacker = zlib.decompressobj(_WINDOW[encoding])
     try:
         data = unpacker.decompress(body, limit + 1)
     except zlib.error:
         raise BadRequest(f"The body is not {encoding}.") from None
     if len(data) > limit:
-        raise TooLarge(f"The body has more than {limit} bytes.")
+        raise ContentTooLarge(f"The body has more than {limit} bytes.")
     if not unpacker.eof:
         raise BadRequest(f"The body is {encoding} that ends too soon.")
     return data
@@ -74,7 +74,8 @@ def inflate(body: bytes, encoding: str | None, limit: int) -> bytes:
 def decode(body: bytes, *, is_json: bool) -> Batches:
     """Return spans by trace ID.
 
-    Raise BadRequest for what is no such request or has no span, TooLarge beyond MAX_SPANS, InvalidValue for a bad ID.
+    Raise BadRequest for what is no such request or has no span, ContentTooLarge beyond MAX_SPANS, InvalidValue for a
+    bad ID.
     """
     request = ExportTraceServiceRequest()
     try:
@@ -88,7 +89,7 @@ def decode(body: bytes, *, is_json: bool) -> Batches:
     if not spans:
         raise BadRequest("Invalid OpenTelemetry format - no spans found")
     if len(spans) > MAX_SPANS:
-        raise TooLarge(f"A request has at most {MAX_SPANS} spans.")
+        raise ContentTooLarge(f"A request has at most {MAX_SPANS} spans.")
     batches: Batches = {}
     for span in spans:
         if len(span.trace_id) != 16 or len(span.span_id) != 8 or not any(span.trace_id):
