@@ -17,7 +17,7 @@ import aiosqlite
 from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Script, Stats
 from gateway.storage.sqlite import file
-from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, still_in_place
+from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, problem, still_in_place
 from gateway.storage.sqlite.readers import open_reader, run_on
 from gateway.storage.sqlite.writer import Writer
 
