@@ -45,8 +45,8 @@ _log = logging.getLogger("gateway.erasure")
 class Erased(msgspec.Struct, frozen=True):
     """How many traces and ratings lost their person; both 0: nobody of that ID is known.
 
-    `rewritten`: the file was written anew. Else what was deleted is overwritten, but for pieces that SQLite may have
-    left behind in a page when it moved a row; they go with the next rewrite.
+    `rewritten`: the file was written anew. Else what was deleted is overwritten, but for pieces of rows
+    that the store may have moved; they go with the next rewrite.
     """
 
     traces: int

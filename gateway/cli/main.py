@@ -167,7 +167,9 @@ def _serve(args: argparse.Namespace) -> int:
     from gateway.config.load import find_config, load
 
     path = find_config(args.config)
-    return serve(path, functools.partial(load, path, os.environ, _overrides(args)))
+    from gateway.storage.sqlite import engine
+
+    return serve(path, functools.partial(load, path, os.environ, _overrides(args)), engine)
 
 
 def _check(args: argparse.Namespace) -> int:

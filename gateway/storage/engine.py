@@ -3,7 +3,11 @@
 A script is a generator that yields statements and receives their rows; `gateway/storage/scripts/` has them by
 subject. Services and handlers hand a script to the engine with its arguments. They make ids and times; a script
 inserts what it is given. The statements are of the kind that every engine knows: `$1, $2, …`, TEXT ids, BIGINT
-times in milliseconds UTC, JSON as TEXT, truth as 0 or 1.
+times in milliseconds UTC, JSON as TEXT, truth as 0 or 1. Three words stand for what engines say differently:
+
+    json_field(column, $1)   the value under a name, of a column with a JSON object; the name has no double quote
+    matches(text, $1)        the text has a part that the regular expression describes
+    no_index(column)         the column, without any use of its indexes
 """
 
 from __future__ import annotations
@@ -96,3 +100,13 @@ class Maintenance(Protocol):
 
 class Store(Engine, Maintenance, Protocol):
     """One opened store."""
+
+
+class Opener(Protocol):
+    """One kind of engine: opens its stores by their URLs. Its methods raise StoreUnavailable, in one line."""
+
+    async def open_store(self, url: str, *, own: bool, create: bool = True) -> Store:
+        """Open or make a store. `own`: as its one server. Raise Conflict, which says who it is, if there is one."""
+
+    def check_unowned(self, url: str) -> None:
+        """Raise Conflict if a server owns the store. Nothing is made where there is none."""

@@ -243,7 +243,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType("gateway.app")
     monkeypatch.setitem(sys.modules, "gateway.app", module)
 
-    def serve(path: Path | None, load: Callable[[], Config]) -> int:
+    def serve(path: Path | None, load: Callable[[], Config], stores: object) -> int:
         module.called = (load(), path)  # type: ignore[attr-defined]
         return 0
 

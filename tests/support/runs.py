@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from gateway.config.current import Current
@@ -13,6 +14,7 @@ from gateway.domain.events import Delta, Finished, Started, TextDelta
 from gateway.domain.trace import Attempt, Checkpoint, Trace, TraceEnd, TraceStart
 from gateway.storage.scripts import traces as scripts
 from gateway.storage.scripts.traces import Session
+from gateway.streaming.reader import Reader
 from gateway.streaming.recorder import Recorder
 from gateway.streaming.run import Owner, Run
 from gateway.streaming.runs import Runs
@@ -84,7 +86,8 @@ class Rig:
         self.limits = Streaming(**limits)
         self.counts: list[str] = []
         self.runs = Runs(self.store, Current(Config(streaming=self.limits)), self.counts.append)
-        self.settled: list[Run] = []
+        self.finished: list[Run] = []
+        self._open: dict[Reader, AbstractContextManager[Reader]] = {}
 
     def run(
         self,
@@ -108,13 +111,24 @@ class Rig:
         )
         self.runs.add(run)
 
-        def settled(run: Run) -> None:
-            self.runs.settled(run)
-            self.settled.append(run)
+        def on_finished(run: Run) -> None:
+            self.runs.finished(run)
+            self.finished.append(run)
 
         if begin:
-            run.start(self.store.write(scripts.begin_trace, start), lambda: answer(run), settled)
+            run.start(self.store.write(scripts.begin_trace, start), lambda: answer(run), on_finished)
         return run
+
+    def attach(self, run: Run, **options: Any) -> Reader:
+        """A reader that stays until it is detached."""
+        reading = self.runs.reading(run.log, **options)
+        reader = reading.__enter__()
+        self._open[reader] = reading
+        return reader
+
+    def detach(self, reader: Reader) -> None:
+        """Its client left."""
+        self._open.pop(reader).__exit__(None, None, None)
 
 
 class Says:

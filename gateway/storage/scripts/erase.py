@@ -140,7 +140,8 @@ def put_note(name: str, value: str) -> Script[None]:
 
 
 def notes(prefix: str) -> Script[dict[str, str]]:
-    rows = yield "SELECT name, value FROM meta WHERE name >= $1 AND name < $2", (prefix, prefix + "\U0010ffff")
+    """All whose name begins so: a small text each, for whoever owns the store, or from them."""
+    rows = yield "SELECT name, value FROM meta WHERE SUBSTR(name, 1, $1) = $2", (len(prefix), prefix)
     return {row["name"]: row["value"] for row in rows}
 
 

@@ -1,7 +1,7 @@
-"""The Store on SQLite: writes go to one writer thread, reads to connections of their own.
+"""The engine on SQLite: writes go to one writer thread, reads to connections of their own.
 
-Opened by the composition root, and by the commands that read or write beside a running server. The SQL is in the
-scripts (sql.py and its siblings); this file binds them to the engine.
+This module is an `Opener`, and what it opens is a `Store`: see gateway/storage/engine.py for what both promise. The
+command line chooses it, for the server and for the commands that read or write beside one.
 """
 
 from __future__ import annotations
@@ -17,15 +17,21 @@ import aiosqlite
 from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Script, Stats
 from gateway.storage.sqlite import file
-from gateway.storage.sqlite.file import OwnerLock, connect, locate, still_in_place
+from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, still_in_place
 from gateway.storage.sqlite.readers import open_reader, run_on
 from gateway.storage.sqlite.writer import Writer
 
+__all__ = ["SQLiteStore", "check_unowned", "open_store"]
 P = ParamSpec("P")
 T = TypeVar("T")
 _READERS, _SEARCHERS = 2, 1
 _SEARCH_S = 10
 _TRIM_PAGES = 1000  # given back to the file system at once
+
+
+async def open_store(url: str, *, own: bool, create: bool = True) -> SQLiteStore:
+    """See `Opener`."""
+    return await SQLiteStore.open(parse_url(url), own=own, create=create)
 
 
 class SQLiteStore:

@@ -165,9 +165,9 @@ class OwnerLock:
             self._descriptor = -1
 
 
-def check_unowned(path: Path) -> None:
-    """Conflict if another process owns the store; nothing is made where there is none."""
-    path = locate(path)
+def check_unowned(url: str) -> None:
+    """See `Opener`."""
+    path = locate(parse_url(url))
     if Path(f"{path}.lock").exists():
         OwnerLock.take(path).release()
 
