@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -15,27 +14,8 @@ from types import ModuleType
 import pytest
 
 from gateway.cli import tail
-from gateway.cli.main import main
 from gateway.config.schema import Config
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs one command in an empty directory: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_") and k != "OPENAI_API_KEY"}
-    monkeypatch.setattr(os, "environ", clean)
-
-    def run(*argv: str) -> tuple[int, str, str]:
-        try:
-            code = main(argv)
-        except SystemExit as exit:
-            code = int(exit.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
+from tests.cli.conftest import Run
 
 
 @pytest.mark.parametrize(
