@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,15 +25,6 @@ from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 
 ANN = Wanted("ann")
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SQLiteStore]:
-    opened = await SQLiteStore.open(tmp_path / "gateway.db", own=True)
-    try:
-        yield opened
-    finally:
-        await opened.close()
 
 
 async def chat(store: SQLiteStore, user_id: str | None = "ann", **over: Any) -> str:

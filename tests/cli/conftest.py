@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +34,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
         return code, *capfd.readouterr()
 
     return run
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SQLiteStore]:
-    """The server's, open all the time."""
-    opened = await SQLiteStore.open(tmp_path / "gateway.db", own=True)
-    try:
-        yield opened
-    finally:
-        await opened.close()
 
 
 async def chat(store: SQLiteStore, *, ago_s: float = 60, **over: Any) -> str:

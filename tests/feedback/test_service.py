@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -66,12 +64,8 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    store = await SQLiteStore.open(tmp_path / "gateway.db", own=True)
-    try:
-        yield Bench(store)
-    finally:
-        await store.close()
+async def bench(store: SQLiteStore) -> Bench:
+    return Bench(store)
 
 
 async def test_rating_a_running_trace(bench: Bench) -> None:

@@ -12,12 +12,14 @@ from gateway.mlflow.wire.checks import invalid
 
 
 async def get_by_name(request: Request) -> Any:
-    found = await request.store.read(scripts.get_experiment_by_name, request.project, request.one("experiment_name"))
+    found = await request.store.read(
+        scripts.get_experiment_by_name, request.project, request.query_value("experiment_name")
+    )
     return {"experiment": wire.write_experiment(found)}
 
 
 async def get(request: Request) -> Any:
-    found = await request.store.read(scripts.get_experiment, request.project, request.one("experiment_id"))
+    found = await request.store.read(scripts.get_experiment, request.project, request.query_value("experiment_id"))
     return {"experiment": wire.write_experiment(found)}
 
 

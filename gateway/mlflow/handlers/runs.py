@@ -32,7 +32,7 @@ async def create(request: Request) -> Any:
 
 
 async def get(request: Request) -> Any:
-    run_id = request.one("run_id", "") or request.one("run_uuid")
+    run_id = request.query_value("run_id", "") or request.query_value("run_uuid")
     return {"run": wire.write_run(await request.store.read(scripts.get_run, request.project, run_id))}
 
 

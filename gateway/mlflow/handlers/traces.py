@@ -46,7 +46,7 @@ async def get_info(request: Request) -> Any:
 
 async def get(request: Request) -> Any:
     """Read a trace with its spans; a chat that still runs has none yet."""
-    (whole,) = await _with_spans(request, [await _stored(request, request.one("trace_id"))])
+    (whole,) = await _with_spans(request, [await _stored(request, request.query_value("trace_id"))])
     return {"trace": whole}
 
 
