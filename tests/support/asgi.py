@@ -15,7 +15,7 @@ from gateway.streaming.run import Run
 from gateway.web.pump import stream
 from gateway.web.request import Request
 from gateway.wire.native import EventStream
-from tests.support.runs import Rig
+from tests.support.runs import RunHarness
 
 
 class Client:
@@ -96,9 +96,9 @@ def events(data: bytes) -> list[Any]:
     return [json.loads(line[6:]) for line in data.split(b"\n") if line.startswith(b"data: ")]
 
 
-async def serve(client: Client, rig: Rig, run: Run, *, after: int = 0) -> None:
+async def serve(client: Client, harness: RunHarness, run: Run, *, after: int = 0) -> None:
     """As the handlers do it: read, send, leave."""
-    with rig.runs.reading(run.log, after=after) as reader:
+    with harness.runs.reading(run.log, after=after) as reader:
         await send(client, reader)
 
 
