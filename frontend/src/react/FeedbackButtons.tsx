@@ -14,7 +14,7 @@ export interface FeedbackButtonsProps {
   /** What is in the buttons; drawn thumbs otherwise, filled when pressed. */
   up?: ReactNode;
   down?: ReactNode;
-  className?: string;
+  className?: string | undefined;
 }
 
 const LABELS = { up: "Good answer", down: "Bad answer", group: "Rate this answer" };

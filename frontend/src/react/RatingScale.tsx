@@ -8,7 +8,7 @@ export interface RatingScaleProps {
   options: readonly (number | string)[];
   value: number | string | undefined;
   onChange: (value: number | string) => void;
-  className?: string;
+  className?: string | undefined;
 }
 
 export function RatingScale({ label, options, value, onChange, className }: RatingScaleProps) {

@@ -82,7 +82,7 @@ async function tour(tab: Tab, kind: string): Promise<void> {
   await picture("failed");
   // The conversation scrolls, never the page.
   const over = () => document.documentElement.scrollHeight - innerHeight;
-  await tab.page.locator(".scroll").evaluate((box) => (box.scrollTop = 0));
+  await tab.page.getByTestId("scroll").evaluate((box) => (box.scrollTop = 0));
   expect(await tab.page.evaluate(over)).toBeLessThanOrEqual(0);
   await tab.page.getByRole("combobox", { name: "Model" }).click();
   await tab.page.getByRole("option", { name: "default" }).waitFor();
