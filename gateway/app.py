@@ -41,9 +41,11 @@ from gateway.observability.feed import Feed
 from gateway.observability.logs import Logs, local_url, program, startup_lines
 from gateway.observability.metrics import Metrics
 from gateway.providers.registry import Registry
+from gateway.storage.engine import Opener, Store
+from gateway.storage.recovery import recover
 from gateway.storage.retention import keep_sweeping
-from gateway.storage.sqlite.engine import SQLiteStore
-from gateway.storage.sqlite.file import check_unowned, parse_url
+from gateway.storage.scripts import keys as key_scripts
+from gateway.storage.scripts.keys import list_keys, touch_keys
 from gateway.streaming.runs import Runs
 from gateway.web.application import Application
 from gateway.web.binding import bind
@@ -62,7 +64,7 @@ _log = logging.getLogger("gateway.app")
 class Gateway:
     """All parts of one running gateway. `app` is the ASGI application."""
 
-    def __init__(self, config: Config, store: SQLiteStore, keys: KeyRing, logs: Logs, signing_key: str) -> None:
+    def __init__(self, config: Config, store: Store, keys: KeyRing, logs: Logs, signing_key: str) -> None:
         self.store, self.keys, self.logs = store, keys, logs
         self.current = Current(config)
         self.metrics = Metrics()
@@ -128,7 +130,7 @@ class Gateway:
         await self.runs.drain(0)
         await self.providers.close()
         with contextlib.suppress(StoreUnavailable):
-            await self.store.touch_keys(self.keys.take_used())
+            await self.store.write(touch_keys, self.keys.take_used())
         await self.store.close()
 
     def _finished(self, record: ChatActivity, end: TraceEnd) -> None:
@@ -149,9 +151,9 @@ class Gateway:
         while True:
             await asyncio.sleep(_KEYS_EVERY_S)
             try:
-                self.keys.refresh(await self.store.list_keys())
+                self.keys.refresh(await self.store.read(list_keys))
                 if used := self.keys.take_used():
-                    await self.store.touch_keys(used)
+                    await self.store.write(touch_keys, used)
             except GatewayError as error:
                 _log.warning("the keys can't be read anew: %s", error.message)
             except Exception:
@@ -161,7 +163,7 @@ class Gateway:
         stats = self.store.stats
         watched = self.metrics.watch
         watched("gateway_running_streams", "Answers that are being given.", lambda: len(self.runs.running))
-        watched("gateway_readers", "Clients that read a running answer.", lambda: self.runs.readers)
+        watched("gateway_readers", "Clients that read a running answer.", lambda: self.runs.following)
         watched("gateway_kept_streams", "Finished answers kept for a resume.", lambda: self.runs.kept)
         watched("gateway_store_queue", "Writes that wait for their commit.", lambda: stats.queued)
         watched("gateway_store_rows", "Rows written.", lambda: stats.rows, counts=True)
@@ -202,21 +204,25 @@ def _labels(config: Config) -> tuple[list[str], list[str], list[str]]:
 
 
 @contextlib.asynccontextmanager
-async def opened(config: Config, logs: Logs) -> AsyncIterator[Gateway]:
+async def opened(config: Config, logs: Logs, stores: Opener) -> AsyncIterator[Gateway]:
     """A gateway with its store open and recovered; closed again at the end."""
-    store = await SQLiteStore.open(parse_url(config.store.url), own=True)
+    store = await stores.open_store(config.store.url, own=True)
     try:
-        recovered = await store.recover(ids.now_ms())
-        keys = KeyRing(await store.list_keys())
+        recovered = await recover(store, ids.now_ms())
+        keys = KeyRing(await store.read(list_keys))
         if keys_required(config) and not len(keys):
             raise GatewayError(
                 f"keys are required on {config.server.host} and there is none yet; make one with: "
                 f"{program()} keys create --role admin --store {config.store.url}"
             )
-        signing_key = await store.signing_key(secrets.token_urlsafe(32))
+        signing_key = await store.write(key_scripts.signing_key, secrets.token_urlsafe(32))
         gateway = Gateway(config, store, keys, logs, signing_key)
         synchronous = await store.synchronous()
-        gateway.metrics.watch("gateway_store_synchronous", "How SQLite syncs; 2 is FULL.", lambda: synchronous)
+        gateway.metrics.watch(
+            "gateway_store_synchronous",
+            "How far commits are synced; 2 is FULL.",
+            lambda: synchronous,
+        )
     except BaseException:
         await store.close()
         raise
@@ -228,15 +234,15 @@ async def opened(config: Config, logs: Logs) -> AsyncIterator[Gateway]:
         await gateway.close()
 
 
-async def run(path: Path | None, load: Callable[[], Config], config: Config, logs: Logs) -> None:
+async def run(path: Path | None, load: Callable[[], Config], config: Config, logs: Logs, stores: Opener) -> None:
     """Serve until SIGTERM or SIGINT; a second signal ends the drain."""
     try:
         listener = listen(config.server.host, config.server.port)
     except GatewayError:
-        check_unowned(parse_url(config.store.url))  # where it was started twice, this says which process has it
+        stores.check_unowned(config.store.url)  # where it was started twice, this says which process has it
         raise
     with contextlib.closing(listener):
-        async with opened(config, logs) as gateway:
+        async with opened(config, logs, stores) as gateway:
             http = server(gateway.app, config, gateway.limits, gateway.metrics.refused, gateway.app.wire_of)
             loop = asyncio.get_running_loop()
             tasks = [asyncio.create_task(work) for work in gateway.background(path, load)]
@@ -265,10 +271,10 @@ async def run(path: Path | None, load: Callable[[], Config], config: Config, log
                 _log.info("stopped")
 
 
-def serve(path: Path | None, load: Callable[[], Config]) -> int:
+def serve(path: Path | None, load: Callable[[], Config], stores: Opener) -> int:
     """Run the server and return the exit code. `load` reads the configuration from `path`, and again when that changes.
 
-    Raises ConfigError, and GatewayError where it can't start.
+    `stores` opens the store. Raises ConfigError, and GatewayError where it can't start.
     """
     config = load()
     _allow_many_files()
@@ -276,7 +282,7 @@ def serve(path: Path | None, load: Callable[[], Config]) -> int:
     logs.install()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(path, load, config, logs))
+            runner.run(run(path, load, config, logs, stores))
     finally:
         logs.close()
     return 0

@@ -17,8 +17,20 @@ import msgspec
 
 from gateway.config.current import Current
 from gateway.config.schema import Config
+from gateway.domain.ids import now_ms
 from gateway.errors import GatewayError, InvalidValue, StoreUnavailable
-from gateway.storage.engine import EraseStore
+from gateway.storage.engine import Store
+from gateway.storage.scripts.erase import (
+    drop_note,
+    erase_ratings,
+    erase_receipts,
+    erase_traces,
+    notes,
+    put_note,
+    ratings_by,
+    traces_of,
+)
+from gateway.storage.scripts.ops import ping
 from gateway.streaming.runs import Runs
 
 T = TypeVar("T")
@@ -33,8 +45,8 @@ _log = logging.getLogger("gateway.erasure")
 class Erased(msgspec.Struct, frozen=True):
     """How many traces and ratings lost their person; both 0: nobody of that ID is known.
 
-    `rewritten`: the file was written anew. Else what was deleted is overwritten, but for pieces that SQLite may have
-    left behind in a page when it moved a row; they go with the next rewrite.
+    `rewritten`: the file was written anew. Else what was deleted is overwritten, but for pieces of rows
+    that the store may have moved; they go with the next rewrite.
     """
 
     traces: int
@@ -63,7 +75,7 @@ _wanted = msgspec.json.Decoder(Wanted)
 class Erasure:
     """`runs` is None where no server runs."""
 
-    def __init__(self, store: EraseStore, runs: Runs | None, current: Current) -> None:
+    def __init__(self, store: Store, runs: Runs | None, current: Current) -> None:
         self._store = store
         self._runs = runs
         self._current = current
@@ -81,19 +93,19 @@ class Erasure:
             raise InvalidValue(f"user_id: {problem}", details=[("user_id", problem)])
         async with self._one:
             store, user_id, project = self._store, wanted.user_id, wanted.project
-            await store.ping()  # the rows of their chats that have begun are in
-            found = await store.traces_of(user_id, project)
+            await store.write(ping, now_ms())  # the rows of their chats that have begun are in
+            found = await store.read(traces_of, user_id, project)
             await self._stop(each.trace_id for each in found)
             options = _options(self._current.value)
             for belongings in _batches(found):
-                await store.erase_traces(belongings, options)
-            ratings = await store.ratings_by(user_id, project)
+                await store.write(erase_traces, belongings, options)
+            ratings = await store.read(ratings_by, user_id, project)
             for assessment_ids in _batches(ratings):
-                await store.erase_ratings(assessment_ids, options)
-            await store.erase_receipts(user_id, project, {each.trace_id for each in found})
+                await store.write(erase_ratings, assessment_ids, options)
+            await store.write(erase_receipts, user_id, project, {each.trace_id for each in found})
             if note is not None:
-                await store.drop_note(note)
-            rewrite = rewrite or await store.file_bytes() <= SMALL_BYTES
+                await store.write(drop_note, note)
+            rewrite = rewrite or await store.size_bytes() <= SMALL_BYTES
             await self._scrub(rewrite)
         erased = Erased(sum(not each.shared for each in found), len(ratings), rewrite)
         _log.info("erased a user's content: %d traces, %d ratings", erased.traces, erased.ratings)
@@ -105,10 +117,10 @@ class Erasure:
         while True:
             try:
                 if old:  # answers that nobody fetched before the server stopped last
-                    for name in await self._store.notes(ANSWERED):
-                        await self._store.drop_note(name)
+                    for name in await self._store.read(notes, ANSWERED):
+                        await self._store.write(drop_note, name)
                     old = False
-                for name, text in (await self._store.notes(ASKED)).items():
+                for name, text in (await self._store.read(notes, ASKED)).items():
                     await self._follow(name, text)
             except GatewayError as error:
                 _log.warning("erasures wait: %s", error.message)
@@ -122,10 +134,10 @@ class Erasure:
         except StoreUnavailable:
             raise  # the note stays, and is followed later
         except (GatewayError, msgspec.DecodeError) as error:
-            await self._store.drop_note(name)
+            await self._store.write(drop_note, name)
             why = error.message if isinstance(error, GatewayError) else "The server doesn't understand the note."
             answer = Answer(error=why)
-        await self._store.put_note(ANSWERED + name.removeprefix(ASKED), msgspec.json.encode(answer).decode())
+        await self._store.write(put_note, ANSWERED + name.removeprefix(ASKED), msgspec.json.encode(answer).decode())
 
     async def _stop(self, trace_ids: Iterable[str]) -> None:
         if self._runs is not None and await self._runs.forget(trace_ids):
@@ -133,7 +145,7 @@ class Erasure:
 
     async def _scrub(self, rewrite: bool) -> None:
         for _ in range(_TRIES):
-            if await self._store.scrub(rewrite=rewrite):
+            if await self._store.purge_deleted(rewrite=rewrite):
                 return
             rewrite = False  # it is anew; what is missing is the end of the log
             await asyncio.sleep(_PAUSE_S)

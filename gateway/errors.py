@@ -1,26 +1,26 @@
-"""Every error the gateway means to show, with its stable code and HTTP status.
+"""All errors that the gateway shows to its callers, each with a stable code and an HTTP status.
 
     GatewayError
-    ├── BadRequest            400  the body isn't what its content type says
-    ├── Unauthorized          401  no key where one is needed, or a bad one
-    ├── Forbidden             403  a good key, of the wrong role
-    ├── NotFound              404  unknown trace, session, route
-    ├── MethodNotAllowed      405
-    ├── TooSlow               408  the request didn't come in time
-    ├── Conflict              409
-    ├── TooLarge              413
-    ├── UnsupportedType       415
-    ├── InvalidValue          422  the fields are in `details`
-    ├── TooManyRequests       429
-    ├── Unavailable           503  shutdown, or too busy
-    │   └── StoreUnavailable  503  the store can't take it: nothing was recorded
-    └── ProviderError         502  the provider failed
-        ├── ProviderTimeout   504
-        ├── ProviderBusy      429  its own rate limit
-        ├── ProviderRefused   400, 404 or 422, as the provider said
-        └── AnswerTooLong     502  more than max_answer_bytes
+    ├── BadRequest              400  the body doesn't match its content type
+    ├── Unauthorized            401  a key is needed: it is missing or invalid
+    ├── Forbidden               403  the key is valid, but has the wrong role
+    ├── NotFound                404  the trace, session or route is unknown
+    ├── MethodNotAllowed        405
+    ├── RequestTimeout          408  the request didn't arrive in time
+    ├── Conflict                409
+    ├── ContentTooLarge         413
+    ├── UnsupportedMediaType    415
+    ├── InvalidValue            422  the fields are in `details`
+    ├── TooManyRequests         429
+    ├── Unavailable             503  the server is shutting down, or too busy
+    │   └── StoreUnavailable    503  the store can't write: nothing was recorded
+    └── ProviderError           502  the provider failed
+        ├── ProviderTimeout     504
+        ├── ProviderBusy        429  the provider's own rate limit
+        ├── ProviderRefused     400, 404 or 422: the provider's status
+        └── AnswerTooLong       502  more than max_answer_bytes
 
-Codecs turn these into their own wire's shape; nothing else chooses a status.
+Each wire writes them in its own format. Nothing else chooses a status.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from collections.abc import Sequence
 
 
 class GatewayError(Exception):
-    """Base of all. `message` is short text for people: never a secret, SQL, or an upstream's address."""
+    """The base class. `message` is one short sentence for people, without secrets, SQL or a provider's address."""
 
     status = 500
     code = "internal_error"
@@ -71,7 +71,7 @@ class MethodNotAllowed(GatewayError):
     status, code = 405, "method_not_allowed"
 
 
-class TooSlow(GatewayError):
+class RequestTimeout(GatewayError):
     status, code, retryable = 408, "request_timeout", True
 
 
@@ -79,11 +79,11 @@ class Conflict(GatewayError):
     status, code = 409, "conflict"
 
 
-class TooLarge(GatewayError):
+class ContentTooLarge(GatewayError):
     status, code = 413, "too_large"
 
 
-class UnsupportedType(GatewayError):
+class UnsupportedMediaType(GatewayError):
     status, code = 415, "unsupported_type"
 
 
@@ -104,7 +104,7 @@ class StoreUnavailable(Unavailable):
 
 
 class ProviderError(GatewayError):
-    """`upstream_status` is the provider's HTTP status, where it got as far as one."""
+    """A failure of the provider. `upstream_status` is its HTTP status, if it sent one."""
 
     status, code, retryable = 502, "upstream_error", True
     upstream_status: int | None = None

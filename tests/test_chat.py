@@ -1,4 +1,4 @@
-"""The spine: start, find, stop, continue. The store is a double; the router, the provider and the runs are real."""
+"""The spine: ask, resume, stop, continue. The store is a double; the router, the provider and the runs are real."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from gateway.access.limits import Limits
 from gateway.access.principal import KEYLESS, Principal
 from gateway.access.tokens import Tokens
-from gateway.chat import Chat, replay, stored_parts
+from gateway.chat import Chat
 from gateway.config.current import Current
 from gateway.config.schema import Capture, Config
 from gateway.domain import ids
@@ -34,10 +34,12 @@ from gateway.errors import (
 )
 from gateway.providers.demo import DemoProvider
 from gateway.providers.router import Router
-from gateway.storage.engine import Session
+from gateway.storage.scripts.traces import Session
+from gateway.streaming.ending import Ending
 from gateway.streaming.log import EventLog
 from gateway.streaming.recorder import Recorder
-from gateway.streaming.run import Ending, Run
+from gateway.streaming.run import Run
+from gateway.streaming.stored import replay, stored_parts
 from gateway.wire import native
 from tests.support.rows import a_start
 from tests.support.runs import FakeStore, Rig, Says
@@ -67,6 +69,11 @@ class Spine:
         body = {"model": "demo/lorem-3-0ms", "message": "Hi", **fields}
         request = native.decode_chat(json.dumps(body).encode(), "/chat/stream")
         return await self.chat.start(principal, request, resumable=True)
+
+    async def resumed(self, trace_id: str, principal: Principal = KEYLESS, after: int = 0) -> Any:
+        """What a reader gets at once that comes back; None where there is nothing to resume."""
+        async with self.chat.resume(principal, trace_id, after) as reader:
+            return None if reader is None else reader.read()
 
     async def whole(self, **fields: Any) -> Run:
         run = await self.start(**fields)
@@ -142,28 +149,67 @@ async def test_a_row_that_fails_tells_nobody_of_a_chat() -> None:
     spine = Spine()
     spine.store.fail = [StoreUnavailable("Full.")]
     run = await spine.whole()
-    assert isinstance(run.begun.exception(), StoreUnavailable)
+    assert isinstance(run.begin_committed.exception(), StoreUnavailable)
     assert spine.finished == []
 
 
-async def test_a_stream_is_found_by_its_owner_only() -> None:
-    """While it runs, while it is kept, and in the store."""
+async def test_a_stream_is_resumed_by_its_owner_only() -> None:
+    """While it runs, while it is kept, and from the store."""
     spine = Spine()
     run = await spine.start()
-    assert await spine.chat.find(KEYLESS, run.trace_id) is run
     with pytest.raises(NotFound):
-        await spine.chat.find(OTHER, run.trace_id)
+        await spine.resumed(run.trace_id, OTHER)
+    assert (await spine.resumed(run.trace_id))[0] == (1, run.log.started)
     await run.wait()
-    assert await spine.chat.find(KEYLESS, run.trace_id) is run.log
+    assert await spine.resumed(run.trace_id) == run.log.read(run.log.seek(0))
     with pytest.raises(NotFound):
-        await spine.chat.find(OTHER, run.trace_id)
+        await spine.resumed(run.trace_id, OTHER)
     stored, old = a_trace(), a_trace(end_time=ids.now_ms() - 301_000)
     keep(spine.store, stored, old)
-    assert await spine.chat.find(KEYLESS, old.trace_id) is None  # resume_window_s has passed
-    assert isinstance(await spine.chat.find(KEYLESS, stored.trace_id), EventLog)
+    assert await spine.resumed(old.trace_id) is None  # resume_window_s has passed
+    [started, text, done] = await spine.resumed(stored.trace_id) or []
+    assert (started[0], text[0], done[0]) == (1, 2, 3)
     for principal, trace_id in ((OTHER, stored.trace_id), (KEYLESS, "tr-unknown")):
         with pytest.raises(NotFound):
-            await spine.chat.find(principal, trace_id)
+            await spine.resumed(trace_id, principal)
+
+
+async def test_what_was_had_is_nothing_to_resume() -> None:
+    """Beyond the terminal event nothing comes; before it that does."""
+    spine = Spine()
+    run = await spine.whole()
+    assert await spine.resumed(run.trace_id, after=run.log.end) is None
+    assert await spine.resumed(run.trace_id, after=run.log.end - 1) == [(run.log.end, run.log.closed)]
+
+
+async def test_who_asked_reads_until_the_block_ends() -> None:
+    """Then the client has left, which ends what can't be resumed."""
+    spine = Spine()
+    body = {"model": "demo/lorem-1000-50ms", "message": "Hi"}
+    request = native.decode_chat(json.dumps(body).encode(), "/chat")
+    async with spine.chat.ask(KEYLESS, request) as reader:
+        await reader.ready()
+        assert reader.read()[0] == (1, reader.log.started)
+        assert spine.rig.runs.following == 1
+    await spine.rig.runs.running[reader.trace_id].wait()
+    assert spine.store.outcomes == ["disconnected"]
+
+
+async def test_a_sessions_running_answer() -> None:
+    """Is read from its beginning, and stopped, by its user only; once it is over there is none."""
+    spine = Spine()
+    run = await spine.start(session_id="s1", user_id="ann", model="demo/lorem-1000-50ms")
+    spine.store.sessions["s1"] = Session("s1", "default", "ann")
+    with pytest.raises(NotFound):
+        await spine.chat.stop_session(KEYLESS, "s1", "bob")
+    async with spine.chat.resume_session(KEYLESS, "s1", "ann") as reader:
+        assert reader is not None
+        assert reader.trace_id == run.trace_id
+    assert await spine.chat.stop_session(OTHER, "s1", "ann") is None
+    assert await spine.chat.stop_session(KEYLESS, "s1", "ann") == (run.trace_id, "stopped")
+    assert await spine.chat.stop_session(KEYLESS, "s1", "ann") is None
+    async with spine.chat.resume_session(KEYLESS, "s1", "ann") as reader:
+        assert reader is None
 
 
 async def test_stop() -> None:
@@ -222,9 +268,7 @@ async def test_a_stored_failure_is_replayed_as_it_was(error: GatewayError | None
     live = run.log.closed
     stored = a_trace(outcome=end.outcome, state=State.ERROR, error_code=end.error_code, error_message=end.error_message)
     keep(spine.store, stored)
-    log = await spine.chat.find(KEYLESS, stored.trace_id)
-    assert isinstance(log, EventLog)
-    again = log.closed
+    [*_, (_, again)] = await spine.resumed(stored.trace_id) or []
     assert isinstance(live, Failed)
     assert isinstance(again, Failed)
     assert (again.code, again.error, again.retryable) == (live.code, live.error, live.retryable)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,25 +18,19 @@ from gateway.config.schema import Config, Dimension, Feedback
 from gateway.domain.trace import Outcome
 from gateway.erasure import ANSWERED, ASKED, Erased, Erasure, Wanted
 from gateway.errors import InvalidValue, StoreUnavailable
+from gateway.storage.scripts.erase import erase_traces, notes, put_note, ratings_by, traces_of
+from gateway.storage.scripts.feedback import record_feedback
+from gateway.storage.scripts.traces import begin_trace, finish_trace, get_session, get_spans, get_trace, session_traces
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 
 ANN = Wanted("ann")
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SQLiteStore]:
-    opened = await SQLiteStore.open(tmp_path / "gateway.db", own=True)
-    try:
-        yield opened
-    finally:
-        await opened.close()
-
-
 async def chat(store: SQLiteStore, user_id: str | None = "ann", **over: Any) -> str:
     start = a_start(user_id=user_id, **over)
-    await store.begin_trace(start)
-    await store.finish_trace(an_end(start, error_message="quotes ann"))
+    await store.write(begin_trace, start)
+    await store.write(finish_trace, an_end(start, error_message="quotes ann"))
     return start.trace_id
 
 
@@ -49,7 +42,7 @@ async def test_what_stays_of_a_rating(store: SQLiteStore) -> None:
     for name, value in zip(names, values, strict=True):
         metadata = {"score": "4", "scale": "1-5", "reasons": "Ann"}
         given = a_rating(name=name, value=value, rationale="Ann", metadata=metadata, span_id="Ann")
-        await store.record_feedback(a_write(trace_id, given))
+        await store.write(record_feedback, a_write(trace_id, given))
     config = Config(feedback=Feedback(dimensions={"tone": Dimension(options=("right", "wrong"))}))
     assert await Erasure(store, None, Current(config)).erase(ANN) == Erased(1, 6, True)
     rows = await store._writer.submit(
@@ -71,7 +64,7 @@ async def test_what_stays_of_a_trace(store: SQLiteStore) -> None:
         store, tags={"t": "ann"}, metadata={"m": "ann"}, client_request_id="ann", traceparent="00-ann", key_id="key-1"
     )
     await Erasure(store, None, Current(Config())).erase(ANN)
-    trace = await store.get_trace(PROJECT, trace_id)
+    trace = await store.read(get_trace, PROJECT, trace_id)
     assert trace is not None
     assert (trace.outcome, trace.duration_ms, trace.model, trace.key_id) == (
         Outcome.COMPLETE,
@@ -83,7 +76,7 @@ async def test_what_stays_of_a_trace(store: SQLiteStore) -> None:
     assert (trace.session_id, trace.tags, trace.metadata) == ("", {}, {})
     gone = (trace.user_id, trace.client_request_id, trace.traceparent, trace.error_message, trace.request)
     assert gone == (None,) * 5
-    spans = await store.get_spans(trace_id)
+    spans = await store.read(get_spans, trace_id)
     assert [(span.attributes, span.message) for span in spans] == [({}, None)] * 2
 
 
@@ -92,10 +85,10 @@ async def test_many_go_in_batches(store: SQLiteStore, monkeypatch: pytest.Monkey
     monkeypatch.setattr(erasure, "_BATCH", 3)
     for _ in range(7):
         trace_id = await chat(store, session_id="one")
-        await store.record_feedback(a_write(trace_id, idempotency_key=trace_id))
+        await store.write(record_feedback, a_write(trace_id, idempotency_key=trace_id))
     await chat(store, "ben", session_id="other")
     assert await Erasure(store, None, Current(Config())).erase(ANN) == Erased(7, 7, True)
-    assert await store.traces_of("ann", None) == []
+    assert await store.read(traces_of, "ann", None) == []
     assert await store._writer.submit(ask, "SELECT COUNT(*) FROM idempotency") == [(0,)]
     assert await store._writer.submit(ask, "SELECT session_id FROM sessions") == [("other",)]
 
@@ -103,13 +96,13 @@ async def test_many_go_in_batches(store: SQLiteStore, monkeypatch: pytest.Monkey
 async def test_a_session_that_goes_on_meanwhile_keeps_its_owner(store: SQLiteStore) -> None:
     """A turn that began after the call is hers still, and nobody else can take the conversation over."""
     first = await chat(store, session_id="s")
-    found = await store.traces_of("ann", None)
+    found = await store.read(traces_of, "ann", None)
     later = await chat(store, session_id="s")
-    await store.erase_traces(found, set())
-    session = await store.get_session(PROJECT, "s")
+    await store.write(erase_traces, found, set())
+    session = await store.read(get_session, PROJECT, "s")
     assert session is not None
     assert session.user_id == "ann"
-    assert [trace.trace_id for trace in await store.session_traces(PROJECT, "s")] == [later]
+    assert [trace.trace_id for trace in await store.read(session_traces, PROJECT, "s")] == [later]
     assert first != later
 
 
@@ -150,12 +143,12 @@ async def test_a_large_file_is_not_rewritten(store: SQLiteStore, monkeypatch: py
     monkeypatch.setattr(erasure, "SMALL_BYTES", 1)
     for at in range(3):
         await chat(store, request="Ann-Zq7 " * 10_000, session_id=f"{at}")
-    before = await store.file_bytes()
+    before = await store.size_bytes()
     assert await Erasure(store, None, Current(Config())).erase(ANN) == Erased(3, 0, False)
     assert b"Ann-Zq7" not in log_and_file(store)
-    assert await store.file_bytes() == before
+    assert await store.size_bytes() == before
     assert await Erasure(store, None, Current(Config())).erase(ANN, rewrite=True) == Erased(0, 0, True)
-    assert await store.file_bytes() < before
+    assert await store.size_bytes() < before
 
 
 class Stuck:
@@ -171,7 +164,7 @@ async def test_a_stream_whose_record_is_not_stored_yet(store: SQLiteStore) -> No
     trace_id = await chat(store)
     with pytest.raises(StoreUnavailable):
         await Erasure(store, stuck, Current(Config())).erase(ANN)
-    assert (await store.traces_of("ann", None))[0].trace_id == trace_id
+    assert (await store.read(traces_of, "ann", None))[0].trace_id == trace_id
 
 
 # --- notes of a command -----------------------------------------------------------------------------------------------
@@ -182,7 +175,7 @@ async def following(store: SQLiteStore, subject: Erasure, name: str) -> Any:
     task = asyncio.create_task(subject.follow_notes())
     try:
         async with asyncio.timeout(10):
-            while not (found := await store.notes(ANSWERED + name)):  # noqa: ASYNC110 - a row sets no event
+            while not (found := await store.read(notes, ANSWERED + name)):  # noqa: ASYNC110 - a row sets no event
                 await asyncio.sleep(0.01)
     finally:
         task.cancel()
@@ -209,11 +202,11 @@ async def following(store: SQLiteStore, subject: Erasure, name: str) -> Any:
 async def test_a_note_is_followed(store: SQLiteStore, note: str, answer: Any) -> None:
     """And answered once, also where it is nonsense; it names somebody, so that it goes before the file is scrubbed."""
     await chat(store)
-    await store.put_note(f"{ANSWERED}old", "{}")
-    await store.put_note(f"{ASKED}1", note)
+    await store.write(put_note, f"{ANSWERED}old", "{}")
+    await store.write(put_note, f"{ASKED}1", note)
     assert await following(store, Erasure(store, None, Current(Config())), "1") == answer
-    assert await store.notes(ASKED) == {}
-    assert list(await store.notes(ANSWERED)) == [f"{ANSWERED}1"]
+    assert await store.read(notes, ASKED) == {}
+    assert list(await store.read(notes, ANSWERED)) == [f"{ANSWERED}1"]
 
 
 async def test_a_note_waits_for_the_store(
@@ -223,16 +216,16 @@ async def test_a_note_waits_for_the_store(
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(erasure, "POLL_S", 0.01)
     await chat(store)
-    await store.put_note(f"{ASKED}1", '{"user_id":"ann"}')
+    await store.write(put_note, f"{ASKED}1", '{"user_id":"ann"}')
     errors: list[Exception] = [StoreUnavailable("no"), RuntimeError("bug")]
-    ratings_by = store.ratings_by
+    read = store.read
 
-    async def fail(user_id: str, project: str | None) -> list[str]:
-        if errors:
+    async def fail(script: Any, *args: Any) -> Any:
+        if script is ratings_by and errors:
             raise errors.pop(0)
-        return await ratings_by(user_id, project)
+        return await read(script, *args)
 
-    monkeypatch.setattr(store, "ratings_by", fail)
+    monkeypatch.setattr(store, "read", fail)
     answer = await following(store, Erasure(store, None, Current(Config())), "1")
     assert answer["erased"]["status"] == "success"
     assert "erasures wait: no" in caplog.text

@@ -15,7 +15,7 @@ from gateway.access.principal import KeyRole, Principal, Role
 from gateway.config.schema import ORIGIN
 from gateway.domain.ids import now_ms
 from gateway.errors import InvalidValue, Unauthorized
-from gateway.storage.engine import KeyRecord
+from gateway.storage.scripts.keys import KeyRecord
 
 SECRET_PREFIX = "gw-sk-"  # noqa: S105 - the part of a key that is no secret
 PUBLISHABLE_PREFIX = "gw-pk-"

@@ -232,7 +232,7 @@ class _Status:
     def feed(self, data: bytes) -> bool:
         return False
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """Return at once: nothing is kept."""
 
 

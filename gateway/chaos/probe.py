@@ -56,7 +56,7 @@ class _Enough(Exception):
 
 
 class _Reader:
-    """Takes one response: the Body that the HTTP client feeds."""
+    """Takes one response: the Sink that the HTTP client feeds."""
 
     done = False
 
@@ -88,7 +88,7 @@ class _Reader:
             raise _Enough
         return False
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """Return at once: the reader is never behind."""
 
     def close(self) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from gateway.observability.lines import printable, rfc3339
+from gateway.storage.engine import Row
 from gateway.storage.scripts.export import COLUMNS, What
-from gateway.storage.scripts.traces import Row
 
 _JSON = frozenset({"tags", "metadata", "request", "response", "parts", "value"})
 _TIMES = frozenset({"request_time", "end_time", "create_time", "last_update_time", "retracted"})

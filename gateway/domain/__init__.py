@@ -1,1 +1,1 @@
-"""Pure values: what a chat, an event, a trace and a rating are. No I/O here."""
+"""The values that all layers share: requests, events, traces, ratings and IDs. They do no I/O."""

@@ -1,20 +1,24 @@
-"""An answer as it is kept: its parts in the order they came, and the same as OpenAI assistant messages."""
+"""Functions over a stored answer: from its parts to its text and to OpenAI's assistant messages.
+
+A part is a piece of text, of reasoning, or of a tool call, in the order in which they came. Used by the recorder, the
+store's scripts and the wires.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-Part = tuple[Literal["text", "reasoning", "tool_call"], Any]  # the text, or one element of `delta.tool_calls`
+Part = tuple[Literal["text", "reasoning", "tool_call"], Any]  # its kind; its text, or one element of `delta.tool_calls`
 
 
 def answer_text(parts: Iterable[Part]) -> str:
-    """What the user read: the text of choice 0."""
+    """Return the text of choice 0, which is what the user read."""
     return "".join(value for kind, value in parts if kind == "text")
 
 
 def assistant_messages(parts: Sequence[Part], others: Mapping[int, str]) -> list[dict[str, Any]]:
-    """One message a choice; `others` holds the text of the choices after the first."""
+    """Return one message for each choice. `others` has the texts of the choices after the first, by index."""
     message: dict[str, Any] = {"role": "assistant", "content": answer_text(parts)}
     if reasoning := "".join(value for kind, value in parts if kind == "reasoning"):
         message["reasoning_content"] = reasoning
@@ -25,7 +29,7 @@ def assistant_messages(parts: Sequence[Part], others: Mapping[int, str]) -> list
 
 
 def merge_tool_calls(deltas: Iterable[Any]) -> list[dict[str, Any]]:
-    """Whole tool calls from the pieces that `delta.tool_calls` brings; pieces of one call share an `index`."""
+    """Return whole tool calls from the elements of `delta.tool_calls`. Pieces of one call have the same `index`."""
     calls: dict[Any, dict[str, Any]] = {}
     for delta in deltas:
         if not isinstance(delta, dict):

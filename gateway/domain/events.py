@@ -1,8 +1,7 @@
-"""What happens in one answer, in order: Started, deltas, then exactly one of Done and Failed.
+"""The events of one answer, in their order: Started, deltas, then exactly one of Done and Failed.
 
-Text rides still JSON-escaped (UTF-8 bytes, without the quotes), as the provider sent it, because the hot path
-only wraps it again. `size` is what an event adds to the stream's position: characters for text, one for all else.
-A position is the event's `id` on the native wire; it can be found again in a stored answer (see streaming/log.py).
+Text stays JSON-escaped (UTF-8 bytes, without the quotes), as the provider sent it, because the hot path only wraps it
+again. Events have a position in the answer, which streaming/log.py defines. Bytes for clients are made in gateway/wire.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from gateway.domain.messages import Usage
 
 
 class Started(msgspec.Struct, frozen=True):
-    """The trace exists in the store."""
+    """The trace exists in the store, so that it can be rated."""
 
     trace_id: str
     session_id: str
-    model: str  # as asked for
-    feedback_token: str = ""  # opens the rating of this answer
+    model: str  # the requested one
+    feedback_token: str = ""  # allows its holder to rate this answer
 
 
 class TextDelta(msgspec.Struct, frozen=True):
-    """Text of choice 0. `count` is how many of the provider's frames it came in."""
+    """Text of choice 0. `count` is the number of the provider's frames that it came in."""
 
     text: bytes
     chars: int
@@ -44,27 +43,27 @@ class ToolCallDelta(msgspec.Struct, frozen=True):
 
 
 class ChoiceDelta(msgspec.Struct, frozen=True):
-    """What choices other than 0 said: only the trace and the raw wire carry it."""
+    """Text of a choice other than 0. Only the trace and the raw wire have it."""
 
     index: int
     text: str
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """A choice ended, with the provider's reason."""
+    """The end of a choice, with the provider's finish reason."""
 
     index: int
     reason: str
 
 
 class UsageReported(msgspec.Struct, frozen=True):
-    """The provider counted."""
+    """The provider's token counts."""
 
     usage: Usage
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The final record is committed. Terminal."""
+    """The answer is complete, and its trace is committed. Terminal."""
 
     trace_id: str
     finish_reason: str
@@ -75,7 +74,7 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The answer ended in an error. Terminal."""
+    """The answer ended with an error. Terminal."""
 
     trace_id: str
     error: str
@@ -87,4 +86,4 @@ class Failed(msgspec.Struct, frozen=True):
 
 Delta = TextDelta | ReasoningDelta | ToolCallDelta | ChoiceDelta | Finished | UsageReported
 Terminal = Done | Failed
-Event = Started | TextDelta | ReasoningDelta | ToolCallDelta | Terminal  # what a reader of the log gets
+Event = Started | TextDelta | ReasoningDelta | ToolCallDelta | Terminal  # the events that a reader of the log gets

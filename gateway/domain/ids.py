@@ -1,4 +1,4 @@
-"""Identifiers, and the only clocks. Every other module asks here for the time of day."""
+"""New identifiers, and the clocks. Every module takes the time of day from here, so that tests can replace it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPAN_ID = re.compile(r"[0-9a-f]{16}")
 
 
 def _random_hex(size: int = 4096) -> Iterator[str]:
-    """Secure random bytes, eight at a time, as hex: one call of the system serves hundreds of IDs."""
+    """Yield 16 random hex digits at a time, from a secure source. One system call serves hundreds of IDs."""
     while True:
         pool = os.urandom(size).hex()
         for at in range(0, 2 * size, 16):
@@ -24,17 +24,20 @@ _hex16 = _random_hex().__next__
 
 
 def now_ms() -> int:
-    """Milliseconds since the epoch, UTC."""
+    """Return the milliseconds since the epoch, UTC."""
     return time.time_ns() // 1_000_000
 
 
-def steady_ms() -> int:
-    """Milliseconds for measuring how long something took: they go on evenly, whatever is done to the clock."""
+def monotonic_ms() -> int:
+    """Return the milliseconds of a clock that nobody can set. It serves to measure durations."""
     return time.monotonic_ns() // 1_000_000
 
 
 def new_trace_id() -> str:
-    """`tr-` + 32 hex: an OpenTelemetry trace ID whose first 48 bits are the time, so that inserts stay local."""
+    """Return `tr-` and the 32 hex digits of an OpenTelemetry trace ID.
+
+    The first 48 bits are the time in milliseconds, so that new rows are next to each other in the index.
+    """
     return f"tr-{now_ms():012x}{_hex16()}{_hex16()[:4]}"
 
 
@@ -44,20 +47,20 @@ def parent_trace_id(traceparent: str) -> str:
 
 
 def new_span_id() -> str:
-    """16 hex, as OpenTelemetry has it. Nothing is guarded by it, so that it needs no secure randomness."""
+    """Return 16 hex digits, as OpenTelemetry has them. They protect nothing, so they needn't be secure."""
     return f"{random.getrandbits(64):016x}"
 
 
 def new_assessment_id() -> str:
-    """`a-` + 32 hex; the microsecond comes first, so that ratings of one moment keep their order."""
+    """Return `a-` and 32 hex digits. The microsecond comes first, so that ratings keep their order."""
     return f"a-{time.time_ns() // 1000:013x}{_hex16()}{_hex16()[:3]}"
 
 
 def new_request_id() -> str:
-    """What `X-Request-Id` says where the caller sent none."""
+    """Return a value for `X-Request-Id`, for callers that sent none."""
     return f"req-{random.getrandbits(96):024x}"
 
 
 def new_session_id() -> str:
-    """A conversation's ID where the caller named none; the time comes first for the same reason as in a trace's."""
+    """Return a conversation's ID, for callers that named none. The time comes first, as in a trace's ID."""
     return f"s-{now_ms():012x}{_hex16()}{_hex16()[:4]}"

@@ -1,4 +1,4 @@
-"""What a caller asks for, whichever wire it came by."""
+"""A chat request as all wires decode it, and the provider's token counts. Decoding itself is in gateway/wire."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens, as the provider counts them."""
+    """The numbers of tokens, as the provider counts them."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -18,17 +18,17 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One chat, decoded and checked. `fields` is the provider's body, value by value still as raw JSON."""
+    """One chat request, decoded and validated. `fields` is the body for the provider; its values are still raw JSON."""
 
     route: str  # /chat, /chat/stream, /chat/ws, /v1/chat/completions
-    model: str | None  # as asked; None: the default
+    model: str | None  # the requested one; None: the default
     fields: dict[str, msgspec.Raw]  # without model, stream and stream_options; "messages" is in it
-    preview: str  # how the last user message begins, as text
+    preview: str  # the beginning of the last user message, as text
     stream: bool = True  # whether the provider is asked to stream
-    raw: bool = False  # the caller gets the provider's own bytes, /v1 only
-    stream_options: msgspec.Raw | None = None  # the caller's own, /v1 only
-    include_usage: bool = False  # the caller asked for the extra usage chunk, /v1 only
-    continues: bool = False  # `message` with a `session_id`: the stored turns come first
+    raw: bool = False  # the caller gets the provider's bytes unchanged; /v1 only
+    stream_options: msgspec.Raw | None = None  # the caller's; /v1 only
+    include_usage: bool = False  # the caller asked for the extra usage chunk; /v1 only
+    continues: bool = False  # `message` with a `session_id`: the stored turns are put before it
     session_id: str | None = None
     user_id: str | None = None
     client_request_id: str | None = None

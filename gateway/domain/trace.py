@@ -1,4 +1,7 @@
-"""What the store keeps: a trace, its spans, and the assessments on it. Times are milliseconds UTC."""
+"""The values that the store keeps: traces, their spans, and the assessments of them. Times are milliseconds UTC.
+
+How they are stored is in storage/scripts, and how clients see them is in the wire packages.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ PREVIEW_CHARS = 1000
 
 
 def preview(text: str) -> str:
-    """The first 1,000 characters."""
+    """Return the first 1,000 characters."""
     return text if len(text) <= PREVIEW_CHARS else text[: PREVIEW_CHARS - 1] + "…"
 
 
 class State(StrEnum):
-    """How far a trace has come: it runs, or it ended well or badly."""
+    """The state of a trace: it is running, or it ended well or badly."""
 
     IN_PROGRESS = "IN_PROGRESS"
     OK = "OK"
@@ -26,12 +29,12 @@ class State(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a stream ended. Each is terminal, and a trace gets exactly one."""
+    """How an answer ended. A trace gets exactly one of them."""
 
     COMPLETE = "complete"  # the provider finished
-    DRAINED = "drained"  # clients gone, policy drain, the provider finished
-    STOPPED = "stopped"  # stop was called
-    DISCONNECTED = "disconnected"  # clients gone, policy cancel
+    DRAINED = "drained"  # the clients left, the policy was drain, and the provider finished
+    STOPPED = "stopped"  # a client stopped it
+    DISCONNECTED = "disconnected"  # the clients left, and the policy was cancel
     UPSTREAM_ERROR = "upstream_error"
     TIMEOUT = "timeout"
     TOO_LONG = "too_long"
@@ -39,6 +42,7 @@ class Outcome(StrEnum):
 
     @property
     def state(self) -> State:
+        """Return the state of a trace with this outcome: ERROR only if the provider or the server failed."""
         return State.OK if self in _OK else State.ERROR
 
 
@@ -60,9 +64,9 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, kw_only=True):
-    """One call to one provider, as it goes: it becomes a span. The router writes it, the recorder reads it.
+    """One call to one provider. The router updates it, and the recorder turns it into a span.
 
-    Its times are those of `steady_ms`.
+    Its times are those of `monotonic_ms`.
     """
 
     span_id: str
@@ -72,7 +76,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     first_ms: int | None = None  # when its first token came
     end_ms: int | None = None
     status: int | None = None  # the provider's HTTP status
-    error: str | None = None  # code
+    error: str | None = None  # an error's code
     message: str | None = None
 
 
@@ -156,7 +160,7 @@ class Trace(TraceStart, frozen=True, kw_only=True):
     parts: str | None = None
 
 
-Value = bool | float | int | str | list[str]  # what our own users rate with
+Value = bool | float | int | str | list[str]  # of a rating by an end user
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,7 +170,7 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str
     project: str
     name: str
-    value: Any  # a Value, or any other JSON that a client logged; None beside an error, or by itself
+    value: Any  # a Value, or any JSON that a client logged; None is allowed, with or without an error
     source_id: str
     source_type: Literal["HUMAN", "LLM_JUDGE", "CODE"] = "HUMAN"
     kind: Literal["feedback", "expectation"] = "feedback"
@@ -177,4 +181,4 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     last_update_time: int = 0
     overrides: str | None = None
     valid: bool = True
-    error: dict[str, str] | None = None  # error_code, error_message, stack_trace: the judge failed
+    error: dict[str, str] | None = None  # of a judge that failed: error_code, error_message, stack_trace

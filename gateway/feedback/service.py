@@ -18,9 +18,18 @@ from gateway.domain import ids
 from gateway.domain.activity import RatingActivity, score_of
 from gateway.domain.trace import Assessment
 from gateway.errors import Forbidden, NotFound
-from gateway.storage.engine import FeedbackReceipt, FeedbackStore, FeedbackWrite
+from gateway.storage.engine import Engine
+from gateway.storage.scripts.feedback import (
+    FeedbackReceipt,
+    FeedbackWrite,
+    feedback_of,
+    record_feedback,
+    replayed_feedback,
+    retract_feedback,
+)
+from gateway.storage.scripts.traces import resolve_trace
 from gateway.wire import feedback as wire
-from gateway.wire.feedback import FeedbackItem, FeedbackList, Query, Rated, RatedDetailed, Rating, Retracted, Subject
+from gateway.wire.feedback import FeedbackList, Query, Rated, RatedDetailed, Rating, Retracted, Subject
 
 S = TypeVar("S", bound=Subject)
 
@@ -34,7 +43,7 @@ class Feedback:
 
     def __init__(
         self,
-        store: FeedbackStore,
+        store: Engine,
         current: Current,
         recorded: Callable[[RatingActivity], None],
         limit: Callable[[str], None],
@@ -74,8 +83,14 @@ class Feedback:
         """Invalidate this rater's ratings of one name; none there is no error."""
         named, now = wire.decode_retraction(query, known=principal.trace_id), ids.now_ms()
         subject = await self._own(principal, named, (named.name,))
-        trace_id, count = await self._store.retract_feedback(
-            principal.project, subject.trace_id, subject.client_request_id, subject.user_id, subject.name, now
+        trace_id, count = await self._store.write(
+            retract_feedback,
+            principal.project,
+            subject.trace_id,
+            subject.client_request_id,
+            subject.user_id,
+            subject.name,
+            now,
         )
         if count:
             self._recorded(
@@ -93,14 +108,11 @@ class Feedback:
     async def read(self, principal: Principal, query: Query) -> FeedbackList:
         """This rater's valid ratings of a trace, oldest first."""
         subject = await self._own(principal, wire.decode_subject(query, known=principal.trace_id), ())
-        trace_id = await self._store.resolve_trace(principal.project, subject.trace_id, subject.client_request_id)
+        trace_id = await self._store.read(resolve_trace, principal.project, subject.trace_id, subject.client_request_id)
         if trace_id is None:
             raise NotFound("No such trace.")
-        found = await self._store.feedback_of(principal.project, [trace_id], subject.user_id)
-        items = [
-            FeedbackItem(a.assessment_id, a.name, a.value, a.rationale, a.metadata) for a in found.get(trace_id, ())
-        ]
-        return FeedbackList(trace_id, items)
+        found = await self._store.read(feedback_of, principal.project, [trace_id], subject.user_id)
+        return FeedbackList(trace_id, [wire.item_of(rating) for rating in found.get(trace_id, ())])
 
     def announce(self, stored: Assessment) -> None:
         """Tell of a rating that was stored another way."""
@@ -116,7 +128,7 @@ class Feedback:
             raise Forbidden(f"This feedback token is not for ratings named {others[0]}.")
         trace_id = subject.trace_id
         if trace_id is None:
-            trace_id = await self._store.resolve_trace(principal.project, None, subject.client_request_id)
+            trace_id = await self._store.read(resolve_trace, principal.project, None, subject.client_request_id)
             if trace_id is None:
                 raise NotFound("No such trace.")
         principal.check_trace(trace_id)
@@ -146,10 +158,10 @@ class Feedback:
             now=now,
         )
         if principal.role in ("token", "publishable"):  # the latter by a WebSocket, of what was asked on it
-            if key is not None and (first := await self._store.replayed_feedback(write)):
+            if key is not None and (first := await self._store.read(replayed_feedback, write)):
                 return first  # a reply that was lost is no second rating
             self._limit(f"{subject.trace_id} {principal.user_id}")
-        receipt = await self._store.record_feedback(write)
+        receipt = await self._store.write(record_feedback, write)
         if not receipt.replayed:
             for stored in receipt.assessments:
                 self._recorded(_news(stored))

@@ -10,7 +10,7 @@ import msgspec
 from gateway.domain.trace import Assessment
 from gateway.mlflow.wire.body import decode
 from gateway.mlflow.wire.checks import invalid
-from gateway.storage.engine import ScriptStore
+from gateway.storage.engine import Engine
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """All that a handler needs: what was asked, by which project, and the store to answer from."""
 
-    store: ScriptStore
+    store: Engine
     project: str
     now: int  # milliseconds UTC
     params: Mapping[str, str]  # from the path
@@ -32,7 +32,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         """Return the JSON body as `kind`. Raise BadRequest or InvalidValue."""
         return decode(self.body, kind)
 
-    def one(self, name: str, default: str | None = None) -> str:
+    def query_value(self, name: str, default: str | None = None) -> str:
         """Return a query parameter. Raise InvalidValue where it is missing and has no default."""
         for key, value in self.query:
             if key == name:

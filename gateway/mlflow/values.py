@@ -1,4 +1,4 @@
-"""What handlers, wire and scripts of this package hand each other. Values only: no JSON, no SQL, no I/O.
+"""The values that handlers, wire and scripts of this package hand each other: no I/O, no SQL, no wire.
 
 Times are milliseconds UTC. The gateway's own values (Trace, Span, Assessment) are in gateway/domain.
 """

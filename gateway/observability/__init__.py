@@ -1,1 +1,1 @@
-"""What people see of the gateway at work: log lines, metrics, the live feed, and `gateway tail`."""
+"""What operators see of a running gateway: the log, the metrics and the live feed."""

@@ -19,37 +19,43 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sink(Protocol):
-    """Where the bytes of a reply go."""
+    """The consumer of a response's body. What `feed` raises reaches whoever asked for the reply."""
 
     @property
     def done(self) -> bool:
-        """The answer is whole: the provider need not read on."""
-
-    def head(self, *, sse: bool) -> None:
-        """A good status arrived; an event stream follows, or else one JSON document."""
+        """Return True when the rest of the body isn't needed: the provider need not read on."""
 
     def feed(self, data: bytes) -> bool:
-        """The next bytes of the body, cut anywhere. True: look at `done`, or else await `room` before feeding on.
+        """Take the next bytes of the body, cut anywhere. Return True to have `done` looked at, or else `drain` awaited
+        before the next bytes; False costs no further look.
 
         Raises ProviderError for what can't be an answer.
         """
 
-    async def room(self) -> None:
-        """Wait while the readers are too far behind."""
+    async def drain(self) -> None:
+        """Wait until more can be taken."""
+
+
+class ReplySink(Sink, Protocol):
+    """The consumer of one reply to a chat."""
+
+    def head(self, *, sse: bool) -> None:
+        """Take a good status. An event stream follows, or else one JSON document."""
 
 
 class Provider(Protocol):
     @property
     def private(self) -> Sequence[str]:
-        """What no error text may show: its key and address."""
+        """Return what no error text may show: its key and address."""
 
-    async def chat(self, call: Call, sink: Sink) -> None:
+    async def chat(self, call: Call, sink: ReplySink) -> None:
         """Feed one whole reply to the sink, and return at its end or once the sink is done.
 
-        Raises ProviderError before or amid the reply. Cancelled: the connection to the provider is closed at once.
+        Raises ProviderError before the reply or during it. When cancelled, it closes the
+        connection to the provider at once.
         """
 
     async def embed(self, model: str, fields: dict[str, msgspec.Raw]) -> bytes:
-        """OpenAI's embeddings reply, as the provider sent it. Raises ProviderError."""
+        """Return OpenAI's embeddings reply, as the provider sent it. Raises ProviderError."""
 
     async def close(self) -> None: ...

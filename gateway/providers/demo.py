@@ -21,7 +21,7 @@ import msgspec
 
 from gateway.domain.ids import now_ms
 from gateway.errors import ProviderRefused
-from gateway.providers.base import Call, Sink
+from gateway.providers.base import Call, ReplySink
 
 LOREM = [
     "lorem", "ipsum", "dolor", "sit", "amet", "consectetur", "adipiscing", "elit", "sed", "do",
@@ -126,7 +126,7 @@ class DemoProvider:
 
     private: Sequence[str] = ()
 
-    async def chat(self, call: Call, sink: Sink) -> None:
+    async def chat(self, call: Call, sink: ReplySink) -> None:
         """See `Provider.chat`. Parameters other than the messages are ignored, `n` as well."""
         said = _said(call.fields.get("messages"))
         tokens, count, delay = _answer(call.model, said[-1] if said else "")
@@ -137,7 +137,7 @@ class DemoProvider:
             return
         await asyncio.sleep(delay * count)
         document = reply.completion({"content": "".join(tokens)}, usage=counted(usage))
-        await sink.room()
+        await sink.drain()
         sink.head(sse=False)
         sink.feed(document)
 
@@ -207,10 +207,10 @@ def _text(content: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
-async def _stream(reply: Reply, tokens: Iterator[str], usage: tuple[int, int], delay: float, sink: Sink) -> None:
+async def _stream(reply: Reply, tokens: Iterator[str], usage: tuple[int, int], delay: float, sink: ReplySink) -> None:
     async def feed(*documents: bytes) -> None:
         if not sink.done:
-            await sink.room()
+            await sink.drain()
             sink.feed(b"".join(map(frame, documents)))
 
     sink.head(sse=True)

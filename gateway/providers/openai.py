@@ -15,9 +15,8 @@ import msgspec
 from gateway.config.schema import Provider as ProviderConfig
 from gateway.domain.ids import now_ms
 from gateway.errors import ProviderBusy, ProviderError, ProviderRefused
-from gateway.providers.base import Call, Sink
+from gateway.providers.base import Call, ReplySink, Sink
 from gateway.providers.http.client import Client
-from gateway.providers.http.connection import Body
 from gateway.wire.upstream import upstream_failure
 
 _MAX_ERROR_BYTES = 65_536
@@ -34,7 +33,7 @@ class OpenAIProvider:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         self.client = Client(base, headers | ({"Authorization": f"Bearer {key}"} if key else {}))
 
-    async def chat(self, call: Call, sink: Sink) -> None:
+    async def chat(self, call: Call, sink: ReplySink) -> None:
         """See providers.base.Provider."""
         fields: dict[str, Any] = {"model": call.model, **call.fields}
         if call.stream:
@@ -42,12 +41,12 @@ class OpenAIProvider:
             asked = msgspec.json.decode(call.stream_options) if call.stream_options else None
             fields["stream_options"] = {**(asked if isinstance(asked, dict) else {}), "include_usage": True}
 
-        def good(headers: Mapping[str, str]) -> Body:
+        def on_success(headers: Mapping[str, str]) -> Sink:
             sink.head(sse=_is_event_stream(headers, asked=call.stream))
             return sink
 
         accept = "text/event-stream" if call.stream else "application/json"
-        await self._post("/chat/completions", fields, accept, good, call.connect_timeout_s)
+        await self._post("/chat/completions", fields, accept, on_success, call.connect_timeout_s)
 
     async def embed(self, model: str, fields: dict[str, msgspec.Raw]) -> bytes:
         """See providers.base.Provider."""
@@ -66,27 +65,27 @@ class OpenAIProvider:
         path: str,
         fields: dict[str, Any],
         accept: str,
-        good: Callable[[Mapping[str, str]], Body],
+        on_success: Callable[[Mapping[str, str]], Sink],
         connect_timeout_s: float,
     ) -> None:
-        """Have the reply's body go to what `good` returns. A status other than 200 is a ProviderError."""
+        """Feed the body of a good reply to what `on_success` returns. Raises ProviderError for a status but 200."""
         refused: tuple[int, Mapping[str, str], _Text] | None = None
 
-        def answered(status: int, headers: Mapping[str, str]) -> Body:
+        def on_head(status: int, headers: Mapping[str, str]) -> Sink:
             nonlocal refused
             if status == 200:
-                return good(headers)
+                return on_success(headers)
             refused = status, headers, _Text(_MAX_ERROR_BYTES)
             return refused[2]
 
-        await self.client.post(path, accept, msgspec.json.encode(fields), answered, connect_timeout_s)
+        await self.client.post(path, accept, msgspec.json.encode(fields), on_head, connect_timeout_s)
         if refused is not None:
             status, headers, body = refused
             raise _refusal(status, headers, body.data[:_MAX_ERROR_BYTES].decode("utf-8", "replace"))
 
 
 class _Text:
-    """A body to be read as a whole, or a little more than `limit` bytes of it."""
+    """A Sink that keeps a whole body, or a little more than `limit` bytes of it."""
 
     def __init__(self, limit: int) -> None:
         self.data = bytearray()
@@ -101,8 +100,8 @@ class _Text:
             self.data += data
         return self.done
 
-    async def room(self) -> None:
-        """There is always."""
+    async def drain(self) -> None:
+        """Return at once: nobody reads it meanwhile."""
 
 
 def _refusal(status: int, headers: Mapping[str, str], text: str) -> ProviderError:

@@ -7,12 +7,12 @@ turn to another target. Used by router.py only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.config.schema import Model
 from gateway.domain.events import Delta, UsageReported
-from gateway.domain.ids import steady_ms
+from gateway.domain.ids import monotonic_ms
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt
 from gateway.errors import ProviderError, ProviderTimeout
@@ -29,16 +29,15 @@ class Output(Protocol):
 
     trace_id: str
 
-    def emit(self, events: Sequence[Delta], raw: Sequence[bytes] = ()) -> None: ...
-
-    def say(self, text: bytes, chars: int, frames: int, raw: bytes) -> bool:
-        """The same for frames that are nothing but text; whether it is `crowded` now. `raw` may be empty."""
+    def emit(self, events: Sequence[Delta], raw: Sequence[bytes] = ()) -> bool:
+        """Take what the provider said next. Return True when a reader is too far behind: await `drain`."""
 
     @property
-    def crowded(self) -> bool:
-        """Whether the readers are too far behind for the provider to be read on."""
+    def over_high_water(self) -> bool:
+        """Return True when a reader is too far behind for the provider to be read on."""
 
-    async def room(self) -> None: ...
+    async def drain(self) -> None:
+        """Wait until no reader is."""
 
 
 class Reply:
@@ -61,13 +60,12 @@ class Reply:
         self._max_bytes = max_answer_bytes
         self._decoder: StreamDecoder | CompletionDecoder | None = None
         self._held: list[Delta] = []
-        self._plain: Callable[[bytes], tuple[bytes, int, int] | None] | None = None  # once tokens flow
         self._timer = timer
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()  # when the last event came
         self._waiting = "first token" if request.stream else "answer"
         self._paused = False
-        self._check: asyncio.TimerHandle | None = None
+        self._timeout: asyncio.TimerHandle | None = None
         self._arm(model.first_token_timeout_s if request.stream else model.total_timeout_s)
 
     @property
@@ -103,33 +101,29 @@ class Reply:
             self._arm(self._model.idle_timeout_s)
 
     def feed(self, data: bytes) -> bool:
-        """The next bytes; see providers.base.Sink. Raises the error that they say or are."""
-        if self._plain is not None and (said := self._plain(data)):
-            self._last = self._loop.time()
-            return self._output.say(*said, data if self._request.raw else b"")
+        """Take the next bytes; see providers.base.Sink. Raises the error that they are or report."""
         decoder = self._decoder
         if decoder is None:
             raise ProviderError("The provider sent a body without a head.")
-        was_finished = decoder.finished
-        events = decoder.feed(data)
-        if events:
-            self._pass(decoder, events)
+        was_finished, full = decoder.finished, False
+        if events := decoder.feed(data):
+            full = self._pass(decoder, events)
         elif decoder.raw:
-            self._hold(decoder)
+            full = self._hold(decoder)
         if not self._request.stream:
             self._last = self._loop.time()
         if decoder.failure:
             raise decoder.failure
         if decoder.finished and not was_finished and "n" not in self._request.fields:
             self._arm(_LINGER_S)
-        return decoder.done or self._output.crowded
+        return full or decoder.done
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """See providers.base.Sink. Time spent here is the client's, so no timeout counts it."""
-        if self._output.crowded:
+        if self._output.over_high_water:
             self._paused = True
             try:
-                await self._output.room()
+                await self._output.drain()
             finally:
                 self._paused = False
                 self._last = self._loop.time()
@@ -152,9 +146,9 @@ class Reply:
 
     def disarm(self) -> None:
         """No timeout any more."""
-        if self._check is not None:
-            self._check.cancel()
-            self._check = None
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
 
     def timed_out(self) -> ProviderTimeout:
         """The error of an expired timer."""
@@ -162,42 +156,38 @@ class Reply:
             return ProviderTimeout(TOO_LATE)
         return ProviderTimeout(f"The provider took too long: the {self._waiting} did not come in time.")
 
-    def _pass(self, decoder: StreamDecoder | CompletionDecoder, events: list[Delta]) -> None:
+    def _pass(self, decoder: StreamDecoder | CompletionDecoder, events: list[Delta]) -> bool:
         self._last = self._loop.time()
-        if self._held:
-            events = [*self._held, *events]
-            self._held = []
-        if not self.started:
-            if all(isinstance(event, UsageReported) for event in events):
-                self._held = events
-                self._hold(decoder)
-                return
-            self.started = True
         if self._attempt.first_ms is None:
-            self._attempt.first_ms = steady_ms()
+            events = [*self._held, *events]
+            if not self.started and all(isinstance(event, UsageReported) for event in events):
+                self._held = events
+                return self._hold(decoder)
+            self._held = []
+            self.started = True
+            self._attempt.first_ms = monotonic_ms()
             if self._request.stream:
                 self._waiting = "next token"
                 self._arm(self._model.idle_timeout_s)
-            if type(decoder) is StreamDecoder:  # a FoldingDecoder has to see every frame
-                self._plain = decoder.plain
-        raw, decoder.raw = decoder.raw, []
-        if events or raw:
-            self._output.emit(events, raw)
+        if raw := decoder.raw:
+            decoder.raw = []
+        return self._output.emit(events, raw) if events or raw else False
 
-    def _hold(self, decoder: StreamDecoder | CompletionDecoder) -> None:
-        """Frames without content: passed on amid an answer, kept before it."""
+    def _hold(self, decoder: StreamDecoder | CompletionDecoder) -> bool:
+        """Pass on frames without content during an answer; keep them before it."""
         if self.started:
             raw, decoder.raw = decoder.raw, []
-            self._output.emit((), raw)
-        elif sum(map(len, decoder.raw)) > _MAX_HELD_BYTES:
+            return self._output.emit((), raw)
+        if sum(map(len, decoder.raw)) > _MAX_HELD_BYTES:
             raise ProviderError("The provider sent no answer.")
+        return False
 
     def _arm(self, seconds: float) -> None:
         """(Re)start the clock: the attempt ends when nothing comes for so long."""
         self.disarm()
-        self._check = self._loop.call_at(min(self._last + seconds, self._deadline), self._look, seconds)
+        self._timeout = self._loop.call_at(min(self._last + seconds, self._deadline), self._check_timeout, seconds)
 
-    def _look(self, seconds: float) -> None:
+    def _check_timeout(self, seconds: float) -> None:
         # Tokens only note the time they came; this looks once per timeout whether one did.
         now = self._loop.time()
         if self._paused:
@@ -206,4 +196,4 @@ class Reply:
         if self.too_late or now - self._last >= seconds - 0.001:
             self._timer.reschedule(now)
         else:
-            self._check = self._loop.call_at(min(self._last + seconds, self._deadline), self._look, seconds)
+            self._timeout = self._loop.call_at(min(self._last + seconds, self._deadline), self._check_timeout, seconds)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from gateway.config.schema import Config, Model, Target
-from gateway.domain.ids import new_span_id, steady_ms
+from gateway.domain.ids import monotonic_ms, new_span_id
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt
 from gateway.errors import AnswerTooLong, NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
@@ -130,7 +130,7 @@ class Router:
     ) -> tuple[ProviderError | None, bool]:
         """One call: its error if it failed, and whether tokens went out before."""
         provider, _, name = target.partition("/")
-        attempt = Attempt(span_id=new_span_id(), provider=provider, model=name, start_ms=steady_ms())
+        attempt = Attempt(span_id=new_span_id(), provider=provider, model=name, start_ms=monotonic_ms())
         attempts.append(attempt)
         call = Call(
             model=name,
@@ -154,7 +154,7 @@ class Router:
         finally:
             reply.disarm()
             attempt.model = reply.answered_model or name
-            attempt.end_ms = steady_ms()
+            attempt.end_ms = monotonic_ms()
         if error is not None and reply.finished and not isinstance(error, AnswerTooLong):
             error = None  # a finish reason came: what the connection did after it costs nothing
             reply.close()

@@ -1,1 +1,1 @@
-"""Where traces, ratings and keys live. `base` is the protocol; `sql` the statements; `sqlite` the engine."""
+"""Where traces, ratings and keys live: `engine` is the seam, `scripts/` what is done, the other folders the engines."""

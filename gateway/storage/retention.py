@@ -12,10 +12,10 @@ from typing import Protocol
 
 from gateway.domain import ids
 from gateway.errors import StoreUnavailable
-from gateway.storage.engine import OpsStore
+from gateway.storage.engine import Store
+from gateway.storage.scripts.ops import expire, expire_oldest
 
 BATCH = 100
-PAGES = 1000  # given back to the file system at once
 # Of the cap, so that the file stays below it between two looks: deleted pages are used again.
 HIGH, LOW = 0.95, 0.85
 DAY_MS = 24 * 3600 * 1000
@@ -31,12 +31,12 @@ class StoreConfig(Protocol):
     def max_size_mb(self) -> int: ...
 
 
-async def sweep(store: OpsStore, config: StoreConfig, now: int) -> int:
+async def sweep(store: Store, config: StoreConfig, now: int) -> int:
     """Delete what is due at `now`. Returns how many traces went."""
     before = int(now - config.retention_days * DAY_MS) if config.retention_days else 0
     deleted = 0
     while True:
-        some = await store.expire(before, now - DAY_MS, BATCH)
+        some = await store.write(expire, before, now - DAY_MS, BATCH)
         deleted += some
         if some < BATCH:
             break
@@ -45,21 +45,21 @@ async def sweep(store: OpsStore, config: StoreConfig, now: int) -> int:
     return deleted
 
 
-async def _keep_below(store: OpsStore, cap: int) -> int:
+async def _keep_below(store: Store, cap: int) -> int:
     """Delete the oldest traces as long as too much is in use, and cut the file where it is too long all the same."""
     deleted = 0
-    if await store.size_bytes() > cap * HIGH:
-        while await store.size_bytes() > cap * LOW:
-            some = await store.expire_oldest(BATCH)
+    if await store.used_bytes() > cap * HIGH:
+        while await store.used_bytes() > cap * LOW:
+            some = await store.write(expire_oldest, BATCH)
             deleted += some
             if not some:
                 break
-    while await store.file_bytes() > cap and await store.trim(PAGES):
+    while await store.size_bytes() > cap and await store.trim():
         pass
     return deleted
 
 
-async def keep_sweeping(store: OpsStore, config: Callable[[], StoreConfig], interval_s: float = 10) -> None:
+async def keep_sweeping(store: Store, config: Callable[[], StoreConfig], interval_s: float = 10) -> None:
     """Sweep for ever; `config` is asked anew each time, as it may be reloaded."""
     while True:
         try:

@@ -6,22 +6,19 @@ a client may have had, of which the end may not be stored. So a position can be 
 a stored answer alike, whatever was merged on the way.
 
 Text is kept once, JSON-escaped as it came. Raw frames for the OpenAI wire are held only until their one reader takes
-them. Written by Run; read by the codecs' response loops. It does no I/O and knows no clock.
+them. Written by Run; read by Readers. It does no I/O and knows no clock.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from gateway.domain.answer import Part
 from gateway.domain.events import Delta, Event, Failed, ReasoningDelta, Started, Terminal, TextDelta, ToolCallDelta
-
-if TYPE_CHECKING:
-    from gateway.streaming.reader import Reader
 
 Kind = Literal["text", "reasoning", "tool_call"]
 LAST = 999_999_999_999_999  # no position is beyond it
@@ -31,14 +28,25 @@ _decode = msgspec.json.decode
 
 
 def _decoded_call(data: bytearray) -> Any:
-    """A tool call's piece; where it is JSON that no decoder of ours takes (1e999), its text."""
+    """Return a tool call's piece, or its text where it is JSON that no decoder here takes (1e999)."""
     try:
         return _decode(data)
     except (msgspec.MsgspecError, RecursionError):
         return data.decode("utf-8", "replace")
 
 
-class _Stretch:
+class Listener(Protocol):
+    """Who hears of what is appended: a Reader."""
+
+    @property
+    def unsent(self) -> int:
+        """Return the bytes that its client hasn't been sent yet."""
+
+    def deliver(self, events: Sequence[Delta], raw: Sequence[bytes]) -> bool:
+        """Take what was appended. Return True when the client has it, and with it everything."""
+
+
+class _Segment:
     """Adjacent text of one kind, or one tool call delta. `start` is the position before it."""
 
     __slots__ = ("chars", "data", "kind", "start")
@@ -47,7 +55,7 @@ class _Stretch:
         self.kind, self.start, self.data, self.chars = kind, start, data, chars
 
     def offset(self, chars: int) -> int:
-        """Where in `data` the character number `chars` begins."""
+        """Return where in `data` the character number `chars` begins."""
         if chars == 0 or self.chars == len(self.data):  # no escapes, nothing beyond ASCII
             return chars
         # Escapes differ in length from provider to provider, so the data is walked, not measured.
@@ -77,77 +85,67 @@ class EventLog:
         self.appends = 0  # how often something was appended
         self.closed: Terminal | None = None
         self.end = LAST  # position of the terminal event, once there is one
-        self.readers: set[Reader] = set()
-        self._stretches: list[_Stretch] = []
-        self._room: asyncio.Future[None] | None = None
+        self.listeners: set[Listener] = set()
+        self._segments: list[_Segment] = []
+        self._drained: asyncio.Future[None] | None = None
 
-    def append(self, events: Iterable[Delta], raw: Iterable[bytes] = ()) -> None:
-        """Add what the provider said, and wake whoever waits for it."""
+    def append(self, events: Sequence[Delta], raw: Sequence[bytes] = ()) -> bool:
+        """Add what the provider said, and deliver it. `raw` is the same as the provider's own frames.
+
+        Return True when a listener's client doesn't have it yet.
+        """
         for event in events:
-            if isinstance(event, TextDelta):
-                self._grow("text", event.text, event.chars)
+            kind = type(event)  # cheaper than isinstance(), and most events are text
+            if kind is TextDelta:
+                self._grow("text", event.text, event.chars)  # type: ignore[union-attr, arg-type]
             elif isinstance(event, ReasoningDelta):
                 self._grow("reasoning", event.text, event.chars)
             elif isinstance(event, ToolCallDelta):
                 self._grow("tool_call", bytes(event.call), 1)
         self.appends += 1
-        for reader in self.readers:
-            reader.notify(raw)
-
-    def say(self, text: bytes, chars: int, raw: bytes) -> bool:
-        """Add the text of frames, `raw`: `append` for most of what comes. True: a reader hasn't taken it yet."""
-        last = self._stretches[-1] if self._stretches else None
-        if last is not None and last.kind == "text":
-            last.data += text
-            last.chars += chars
-            self.position += chars
-            self.size += len(text)
-        else:
-            self._grow("text", text, chars)
-        self.appends += 1
-        late = False
-        for reader in self.readers:
-            if not reader.offer(text, raw):
-                late = True
-        return late
+        behind = False
+        for listener in self.listeners:
+            if not listener.deliver(events, raw):
+                behind = True
+        return behind
 
     def close(self, terminal: Terminal) -> None:
-        """The end. The readers get it after all else."""
+        """End the log. The readers get the terminal event after everything else."""
         if self.closed is None:
             self.closed = terminal
             if not (isinstance(terminal, Failed) and terminal.code == "server_shutdown"):
                 self.end = self.position + 1
-            for reader in self.readers:
-                reader.notify(())
+            for listener in self.listeners:
+                listener.deliver((), ())
 
     def parts(self, since: tuple[int, int] = (0, 0)) -> list[Part]:
-        """What was said since a mark, decoded."""
+        """Return what was said since a mark, decoded."""
         parts: list[Part] = []
         first, offset = since
-        for stretch in self._stretches[first:]:
-            data = stretch.data[offset:]
+        for segment in self._segments[first:]:
+            data = segment.data[offset:]
             offset = 0
             if data:
-                call = stretch.kind == "tool_call"
-                parts.append((stretch.kind, _decoded_call(data) if call else _decode(b'"' + bytes(data) + b'"')))
+                call = segment.kind == "tool_call"
+                parts.append((segment.kind, _decoded_call(data) if call else _decode(b'"' + bytes(data) + b'"')))
         return parts
 
     def parts_json(self, since: tuple[int, int] = (0, 0)) -> str:
-        """The same as JSON. Text is JSON as it is kept, so that this takes no time; tool calls have to be looked at."""
+        """Return the same as JSON. Text is kept as JSON, so it costs nothing; tool calls have to be decoded."""
         parts: list[bytes] = []
         first, offset = since
-        for stretch in self._stretches[first:]:
-            data = stretch.data[offset:]
+        for segment in self._segments[first:]:
+            data = segment.data[offset:]
             offset = 0
             if data:
-                value = _encode(_decoded_call(data)) if stretch.kind == "tool_call" else b'"%b"' % bytes(data)
-                parts.append(b'["%b",%b]' % (stretch.kind.encode(), value))
+                value = _encode(_decoded_call(data)) if segment.kind == "tool_call" else b'"%b"' % bytes(data)
+                parts.append(b'["%b",%b]' % (segment.kind.encode(), value))
         return "[" + b",".join(parts).decode() + "]"
 
     def mark(self) -> tuple[int, int]:
-        """The end of the log, for a later `parts(since=…)`."""
-        last = len(self._stretches) - 1
-        return (last, len(self._stretches[last].data)) if last >= 0 else (0, 0)
+        """Return the end of the log, for a later `parts(since=…)`."""
+        last = len(self._segments) - 1
+        return (last, len(self._segments[last].data)) if last >= 0 else (0, 0)
 
     def restore(self, parts: Iterable[Part]) -> None:
         """Fill an empty log from a stored answer."""
@@ -158,38 +156,38 @@ class EventLog:
                 self._grow(kind, _encode(value)[1:-1], len(value))
 
     def behind(self) -> int:
-        """Bytes that the slowest reader has not yet sent on."""
-        return max((reader.unsent for reader in self.readers), default=0)
+        """Return the bytes that the slowest listener has not yet sent on."""
+        return max((listener.unsent for listener in self.listeners), default=0)
 
-    async def room(self, limit: int) -> None:
-        """Wait while the slowest reader is more than `limit` bytes behind."""
+    async def drain(self, limit: int) -> None:
+        """Wait while the slowest listener is more than `limit` bytes behind."""
         while self.behind() > limit:
-            if self._room is None or self._room.done():
-                self._room = asyncio.get_running_loop().create_future()
-            await self._room
+            if self._drained is None or self._drained.done():
+                self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
 
     def advanced(self) -> None:
-        """A reader sent what it held, or left: whoever waits for room looks again."""
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        """Have those who wait in `drain` look again, since a listener sent what it held, or left."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
 
     def read(self, cursor: Cursor) -> list[tuple[int, Event]]:
-        """What comes after the cursor, merged where adjacent, with positions; the cursor moves to the end."""
+        """Return what comes after the cursor, with positions, adjacent text merged. The cursor moves to the end."""
         out: list[tuple[int, Event]] = []
         if cursor.position < 1:
             cursor.position = 1
             out.append((1, self.started))
-        stretches = self._stretches
-        while cursor.stretch < len(stretches):
-            stretch = stretches[cursor.stretch]
-            chars = stretch.start + stretch.chars - cursor.position
+        segments = self._segments
+        while cursor.segment < len(segments):
+            segment = segments[cursor.segment]
+            chars = segment.start + segment.chars - cursor.position
             if chars > 0:
                 cursor.position += chars
-                out.append((cursor.position, stretch.event(cursor.offset, chars)))
-                cursor.offset = len(stretch.data)
-            if cursor.stretch == len(stretches) - 1:
+                out.append((cursor.position, segment.event(cursor.offset, chars)))
+                cursor.offset = len(segment.data)
+            if cursor.segment == len(segments) - 1:
                 break
-            cursor.stretch += 1
+            cursor.segment += 1
             cursor.offset = 0
         if self.closed is not None and cursor.position < self.end:
             cursor.position = self.end
@@ -197,43 +195,43 @@ class EventLog:
         return out
 
     def seek(self, after: int) -> Cursor:
-        """A cursor that has had everything up to and including position `after`."""
+        """Return a cursor that has had everything up to and including position `after`."""
         cursor = Cursor()
         cursor.position = max(0, min(after, self.position if self.closed is None else self.end))
-        for index, stretch in enumerate(self._stretches):
-            cursor.stretch = index
-            had = cursor.position - stretch.start
-            if had < stretch.chars:
-                cursor.offset = stretch.offset(had) if had > 0 else 0
+        for index, segment in enumerate(self._segments):
+            cursor.segment = index
+            had = cursor.position - segment.start
+            if had < segment.chars:
+                cursor.offset = segment.offset(had) if had > 0 else 0
                 break
-            cursor.offset = len(stretch.data)
+            cursor.offset = len(segment.data)
         return cursor
 
     def to_end(self, cursor: Cursor) -> None:
-        """The cursor has had everything."""
+        """Move the cursor to the end."""
         cursor.position = self.position
-        cursor.stretch = len(self._stretches) - 1
-        cursor.offset = len(self._stretches[-1].data)
+        cursor.segment = len(self._segments) - 1
+        cursor.offset = len(self._segments[-1].data)
 
     def _grow(self, kind: Kind, data: bytes, chars: int) -> None:
         if not chars:
             return
-        last = self._stretches[-1] if self._stretches else None
-        if last is not None and last.kind == kind != "tool_call":
+        segments = self._segments
+        if segments and (last := segments[-1]).kind == kind != "tool_call":
             last.data += data
             last.chars += chars
         else:
-            self._stretches.append(_Stretch(kind, self.position, bytearray(data), chars))
+            segments.append(_Segment(kind, self.position, bytearray(data), chars))
         self.position += chars
         self.size += len(data)
 
 
 class Cursor:
-    """A place in the log: the position sent last, and where that is in the stretches."""
+    """A place in the log: the position sent last, and where that is in the segments."""
 
-    __slots__ = ("offset", "position", "stretch")
+    __slots__ = ("offset", "position", "segment")
 
     def __init__(self) -> None:
         self.position = 0
-        self.stretch = 0
+        self.segment = 0
         self.offset = 0

@@ -1,33 +1,25 @@
 """Folds one run into its final record: usage, times, previews, and a span for the request and for each attempt.
 
-Attribute names: OpenTelemetry semantic conventions for generative AI. It does no I/O; Run calls `tap` for every batch
-of events and `end` once.
+Attribute names: OpenTelemetry semantic conventions for generative AI. It does no I/O; Run calls `observe` for every
+batch of events and `end` once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import msgspec
 
 from gateway.domain import ids
+from gateway.domain.activity import ChatActivity
 from gateway.domain.answer import Part, answer_text, assistant_messages
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, UsageReported
 from gateway.domain.messages import Usage
 from gateway.domain.trace import PREVIEW_CHARS, Attempt, Outcome, Span, State, TraceEnd, TraceStart, preview
-from gateway.errors import GatewayError
+from gateway.streaming.ending import Ending
 
 Content = Literal["full", "preview", "none"]
-
-
-class Ending(Protocol):
-    """How the provider call came out."""
-
-    @property
-    def outcome(self) -> Outcome: ...
-    @property
-    def error(self) -> GatewayError | None: ...
 
 
 class Recorder:
@@ -35,18 +27,21 @@ class Recorder:
 
     def __init__(self, start: TraceStart, attempts: list[Attempt], content: Content) -> None:
         self._start, self._attempts, self._content = start, attempts, content
+        self.other_chars = 0  # characters of the choices after the first, which are not in the log
         self._first_ms: int | None = None
-        self._began = ids.steady_ms()  # at request_time
+        self._began = ids.monotonic_ms()  # at request_time
         self._frames = 0  # with content: the estimate of completion tokens where the provider doesn't count
         self._others: dict[int, list[str]] = {}  # text of the choices after the first
         self._reasons: dict[int, str] = {}
         self._usage: Usage | None = None
         self._preview_left = PREVIEW_CHARS  # of checkpoints, where only previews are kept
 
-    def tap(self, events: Sequence[Delta]) -> None:
+    def observe(self, events: Sequence[Delta]) -> None:
+        """Note what the provider said next."""
         for event in events:
-            if isinstance(event, (TextDelta, ReasoningDelta)):
-                self._frames += event.count
+            kind = type(event)
+            if kind is TextDelta or kind is ReasoningDelta:
+                self._frames += event.count  # type: ignore[union-attr]
             elif isinstance(event, Finished):
                 self._reasons[event.index] = event.reason
                 continue
@@ -57,11 +52,13 @@ class Recorder:
                 self._frames += 1
                 if isinstance(event, ChoiceDelta):
                     self._others.setdefault(event.index, []).append(event.text)
+                    self.other_chars += len(event.text)
             if self._first_ms is None:
-                self._first_ms = ids.steady_ms() - self._began
+                self._first_ms = ids.monotonic_ms() - self._began
 
     def checkpoint(self, parts: str) -> str | None:
-        """The new parts, JSON, as the store keeps them: as much as a preview needs, or None, where content isn't."""
+        """Return the new parts, JSON, as the store keeps them. Return None where content isn't stored, or where a
+        preview has enough."""
         if self._content == "none" or not self._preview_left:
             return None
         if self._content == "full":
@@ -70,12 +67,10 @@ class Recorder:
         self._preview_left -= len(text)
         return msgspec.json.encode([("text", text)]).decode()
 
-    def end(self, ending: Ending, parts: list[Part], said: int = 0) -> TraceEnd:
-        """The final record; `said` frames more came than `tap` has seen. The clock may have been set back, so no
-        duration is negative."""
-        self._frames += said
+    def end(self, ending: Ending, parts: list[Part]) -> TraceEnd:
+        """Return the final record. No duration is negative, although the clock may have been set back."""
         start, outcome = self._start, ending.outcome
-        end_time = self._at(ids.steady_ms())
+        end_time = self._at(ids.monotonic_ms())
         last = self._attempts[-1] if self._attempts else None
         text = answer_text(parts)
         messages = assistant_messages(parts, {index: "".join(texts) for index, texts in self._others.items()})
@@ -105,6 +100,27 @@ class Recorder:
         )
         msgspec.structs.force_setattr(record, "spans", self._spans(record))  # nobody else has seen it yet
         return record
+
+    def activity(self, end: TraceEnd) -> ChatActivity:
+        """Return what the log and the live feed show of a chat that is over."""
+        start = self._start
+        return ChatActivity(
+            time=end.end_time,
+            trace_id=end.trace_id,
+            route=start.route,
+            model=start.model,
+            provider=end.provider,
+            attempts=len(self._attempts),
+            outcome=end.outcome.value,
+            first_token_ms=end.first_token_ms,
+            duration_ms=end.duration_ms,
+            tokens=end.usage.total_tokens if end.usage else None,
+            error=end.error_code,
+            project=start.project,
+            session_id=start.session_id,
+            user_id=start.user_id,
+            preview=start.request_preview,
+        )
 
     def _reason(self, outcome: Outcome) -> str | None:
         if outcome in (Outcome.STOPPED, Outcome.DISCONNECTED):
@@ -153,9 +169,9 @@ class Recorder:
         )
         return (request, *(self._attempt_span(attempt, end.end_time) for attempt in self._attempts))
 
-    def _at(self, steady_ms: int) -> int:
-        """The time of day, by the clock of when the chat began: it may be set while the answer runs."""
-        return self._start.request_time + steady_ms - self._began
+    def _at(self, monotonic_ms: int) -> int:
+        """Return the time of day, by the clock of when the chat began: it may be set while the answer runs."""
+        return self._start.request_time + monotonic_ms - self._began
 
     def _attempt_span(self, attempt: Attempt, end_time: int) -> Span:
         attributes: dict[str, Any] = {

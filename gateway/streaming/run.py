@@ -3,28 +3,28 @@
     start ─▶ answer(run) … emit, emit, emit … ─▶ ending ─▶ the store commits it ─▶ the log is closed with it
                  ▲ cancel(outcome): stop, disconnect, shutdown
 
-Clients are readers of the log: one that leaves detaches, one that comes back attaches again. Made by chat.py; swept by
-Runs. Only `cancel` ends the task early, and it does nothing once the ending is known, so a final record is never
-interrupted.
+Clients are readers of the log; Runs tells the run when one comes and when one leaves. It does not know a wire or a
+provider. Made by chat.py. Only `cancel` ends the task early, and it does nothing once the ending is known, so a final
+record is never interrupted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from gateway.config.schema import Streaming
-from gateway.domain.answer import Part
-from gateway.domain.events import ChoiceDelta, Delta, Done, Failed, Started, Terminal
-from gateway.domain.trace import Outcome, State, TraceEnd
+from gateway.domain.events import Delta, Started
+from gateway.domain.trace import Outcome, TraceEnd
 from gateway.errors import AnswerTooLong, GatewayError, ProviderTimeout, StoreUnavailable
-from gateway.storage.engine import TraceStore
+from gateway.storage.engine import Engine
+from gateway.storage.scripts.traces import finish_trace
+from gateway.streaming.ending import Ending, failed, terminal_of
 from gateway.streaming.log import EventLog
-from gateway.streaming.reader import Reader
+from gateway.streaming.recorder import Recorder
 
 COMMIT_WAIT_S = 5.0  # a final record that takes longer ends the stream without it, and is retried
 _log = logging.getLogger("gateway.run")
@@ -37,35 +37,16 @@ class Owner(msgspec.Struct, frozen=True):
     key_id: str | None
 
 
-class Ending(msgspec.Struct, frozen=True):
-    """How the provider call came out."""
-
-    outcome: Outcome
-    error: GatewayError | None = None
-
-
-class Recorder(Protocol):
-    """Folds what happens into the trace."""
-
-    def tap(self, events: Sequence[Delta]) -> None: ...
-
-    def checkpoint(self, parts: str) -> str | None:
-        """The parts, JSON, as the store keeps them; None where content isn't stored."""
-
-    def end(self, ending: Ending, parts: list[Part], said: int) -> TraceEnd:
-        """`said` is how many frames came that `tap` has not seen."""
-
-
 class Run:
-    """`begun` is done once the trace's row is committed: no byte goes to a client before."""
+    """`begin_committed` is done once the trace's row is committed: no byte goes to a client before."""
 
     def __init__(
         self,
         started: Started,
         owner: Owner,
         recorder: Recorder,
-        store: TraceStore,
-        limits: Streaming,
+        store: Engine,
+        config: Streaming,
         *,
         grace_s: float,
         replayable: bool,
@@ -81,73 +62,59 @@ class Run:
         self.checkpoints = 0
         self.token = token  # makes the feedback token of `done`
         self.turn = 0  # of which sweep it is stored in, see Runs
-        self.begun: asyncio.Future[None]
+        self.begin_committed: asyncio.Future[None]
         self._store = store
-        self._limits = limits
+        self._config = config
         self._grace_s = grace_s
         self._grace: asyncio.TimerHandle | None = None
-        self._said = 0  # frames that came by `say`
-        self._others = 0  # characters of choices after the first, which are not in the log
         self._ending: Ending | None = None
         self._cancelled: Outcome | None = None
         self.task: asyncio.Task[None]
         self._entered = False
 
     def start(
-        self, begun: Awaitable[None], answer: Callable[[], Awaitable[None]], settled: Callable[[Run], None]
+        self, begin: Awaitable[None], answer: Callable[[], Awaitable[None]], on_finished: Callable[[Run], None]
     ) -> None:
-        """Begin the provider call beside the commit of the trace's row; `settled` is called when all is over."""
-        self.begun = asyncio.ensure_future(begun)
-        self.begun.add_done_callback(self._begin_done)
-        self.task = asyncio.get_running_loop().create_task(self._main(answer, settled))
+        """Begin the provider call beside the commit of the trace's row; `on_finished` is called when all is over."""
+        self.begin_committed = asyncio.ensure_future(begin)
+        self.begin_committed.add_done_callback(self._begin_done)
+        self.task = asyncio.get_running_loop().create_task(self._main(answer, on_finished))
 
     @property
-    def over(self) -> bool:
-        """The ending is known: nothing can change it."""
+    def finished(self) -> bool:
+        """Return True once the ending is known: nothing can change it."""
         return self._ending is not None
 
-    def emit(self, events: Sequence[Delta], raw: Iterable[bytes] = ()) -> None:
-        """What the provider said next. Raises AnswerTooLong."""
-        self.recorder.tap(events)
-        self.log.append(events, raw)
-        self._others += sum(len(event.text) for event in events if isinstance(event, ChoiceDelta))
-        if self.log.size + self._others > self._limits.max_answer_bytes:
-            raise AnswerTooLong("The answer is longer than this server allows.")
+    def emit(self, events: Sequence[Delta], raw: Sequence[bytes] = ()) -> bool:
+        """Record and log what the provider said next. Return True when a reader is too far behind: await `drain`.
 
-    def say(self, text: bytes, chars: int, frames: int, raw: bytes) -> bool:
-        """The text of some frames, `raw`: most of what `emit` gets, for less; it comes after the first token only.
-
-        Whether it is crowded now. Raises AnswerTooLong.
+        `raw` is the same as the provider's own frames, where a reader wants those. Raises AnswerTooLong.
         """
-        self._said += frames
-        late = self.log.say(text, chars, raw)
-        if self.log.size + self._others > self._limits.max_answer_bytes:
+        log, recorder = self.log, self.recorder
+        recorder.observe(events)
+        behind = log.append(events, raw)
+        if log.size + recorder.other_chars > self._config.max_answer_bytes:
             raise AnswerTooLong("The answer is longer than this server allows.")
-        return late and self.crowded
+        return behind and self.over_high_water
 
     @property
-    def crowded(self) -> bool:
-        """Whether the slowest reader is too far behind for the provider to be read on."""
-        return self.log.behind() > self._limits.max_buffer_bytes
+    def over_high_water(self) -> bool:
+        """Return True when the slowest reader is too far behind for the provider to be read on."""
+        return self.log.behind() > self._config.max_buffer_bytes
 
-    async def room(self) -> None:
-        """Wait until it has caught up."""
-        await self.log.room(self._limits.max_buffer_bytes)
+    async def drain(self) -> None:
+        """Wait until the slowest reader has caught up."""
+        await self.log.drain(self._config.max_buffer_bytes)
 
-    def attach(self, *, raw: bool = False, after: int = 0) -> Reader:
-        """A client's reader, from position `after` on."""
+    def reader_came(self) -> None:
+        """Go on, if this is within the grace after the last reader left."""
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
-        reader = Reader(self.log, raw=raw, after=after, now=asyncio.get_running_loop().time())
-        self.log.readers.add(reader)
-        return reader
 
-    def detach(self, reader: Reader) -> None:
-        """The client left, or has it all. When it was the last, the policy says what becomes of the call."""
-        self.log.readers.discard(reader)
-        self.log.advanced()
-        if not self.log.readers and not self.over and self._limits.disconnect == "cancel":
+    def reader_left(self) -> None:
+        """Do as the policy says, if it was the last one."""
+        if not self.log.listeners and not self.finished and self._config.disconnect == "cancel":
             if self._grace_s > 0:
                 loop = asyncio.get_running_loop()
                 self._grace = loop.call_later(self._grace_s, self.cancel, Outcome.DISCONNECTED)
@@ -156,38 +123,44 @@ class Run:
 
     def cancel(self, outcome: Outcome) -> None:
         """End the provider call now, with this outcome. The first one counts; an ending that is known stays."""
-        if not self.over and self._cancelled is None:
+        if not self.finished and self._cancelled is None:
             self._cancelled = outcome
             if self._entered:  # a task cancelled before its first step would never reach its clean-up
                 self.task.cancel()
 
+    async def stop(self) -> TraceEnd | None:
+        """Stop the answer, wait until its record is stored, and return that; None where there is none yet."""
+        self.cancel(Outcome.STOPPED)
+        await self.wait()
+        return self.end
+
     async def wait(self) -> None:
-        """Until the final record is in the store; not much longer than a client waits for it."""
+        """Wait until the final record is in the store, and not much longer than a client waits for it."""
         await asyncio.wait({self.task}, timeout=COMMIT_WAIT_S + 1)
 
-    def _begin_done(self, begun: asyncio.Future[None]) -> None:
-        if begun.cancelled() or begun.exception() is not None:
+    def _begin_done(self, begin: asyncio.Future[None]) -> None:
+        if begin.cancelled() or begin.exception() is not None:
             self.cancel(Outcome.INTERRUPTED)  # nobody may see an answer that has no row
 
-    async def _main(self, answer: Callable[[], Awaitable[None]], settled: Callable[[Run], None]) -> None:
+    async def _main(self, answer: Callable[[], Awaitable[None]], on_finished: Callable[[Run], None]) -> None:
         self._entered = True
         try:
             ending = self._ending = await self._answer(answer)
             if self._grace is not None:
                 self._grace.cancel()
             try:
-                await self.begun
+                await self.begin_committed
             except GatewayError as error:
-                self.log.close(_failed(self.trace_id, error))
+                self.log.close(failed(self.trace_id, error))
                 return
-            await self._settle(ending)
+            await self._finish(ending)
         except Exception:
             _log.exception("the end of %s failed", self.trace_id)
-            self.log.close(_failed(self.trace_id, GatewayError("Something went wrong in the gateway.")))
+            self.log.close(failed(self.trace_id, GatewayError("Something went wrong in the gateway.")))
         finally:
-            if self.log.closed is None:  # cancelled amid the final write, at the very end of a drain
-                self.log.close(_failed(self.trace_id, StoreUnavailable("The answer's record could not be stored.")))
-            settled(self)
+            if self.log.closed is None:  # cancelled during the final write, at the very end of a drain
+                self.log.close(failed(self.trace_id, StoreUnavailable("The answer's record could not be stored.")))
+            on_finished(self)
 
     async def _answer(self, answer: Callable[[], Awaitable[None]]) -> Ending:
         if self._cancelled is not None:
@@ -205,14 +178,14 @@ class Run:
         except Exception:
             _log.exception("the answer of %s failed", self.trace_id)
             return Ending(Outcome.UPSTREAM_ERROR, GatewayError("Something went wrong in the gateway."))
-        gone = not self.log.readers and self._limits.disconnect == "drain"
+        gone = not self.log.listeners and self._config.disconnect == "drain"
         return Ending(Outcome.DRAINED if gone else Outcome.COMPLETE)
 
-    async def _settle(self, ending: Ending) -> None:
+    async def _finish(self, ending: Ending) -> None:
         """Commit the final record, then close the log; past COMMIT_WAIT_S, the other way round."""
-        self.end = end = self.recorder.end(ending, self.log.parts(), self._said)
-        terminal = _terminal(end, ending.error, self.token)
-        write = asyncio.ensure_future(self._store.finish_trace(end))
+        self.end = end = self.recorder.end(ending, self.log.parts())
+        terminal = terminal_of(end, self.token(), ending.error)
+        write = asyncio.ensure_future(self._store.write(finish_trace, end))
         loop = asyncio.get_running_loop()
         late = loop.time() + COMMIT_WAIT_S
         await asyncio.wait({write}, timeout=COMMIT_WAIT_S)
@@ -223,7 +196,7 @@ class Run:
                 await asyncio.wait({retry}, timeout=max(0, late - loop.time()))
                 if not retry.done():
                     unsaved = StoreUnavailable("The answer is here, but its record could not be stored yet.")
-                    self.log.close(_failed(self.trace_id, unsaved))
+                    self.log.close(failed(self.trace_id, unsaved))
                 await retry
             finally:
                 retry.cancel()  # where this was cancelled
@@ -234,7 +207,7 @@ class Run:
         delay = 0.05
         while True:
             try:
-                await self._store.finish_trace(end)
+                await self._store.write(finish_trace, end)
             except StoreUnavailable as error:
                 _log.warning("the final record of %s waits: %s", end.trace_id, error.message)
                 await asyncio.sleep(delay)
@@ -246,21 +219,3 @@ class Run:
                 end = msgspec.structs.replace(end, usage=None, spans=())
             else:
                 return
-
-
-def _terminal(end: TraceEnd, error: GatewayError | None, token: Callable[[], str]) -> Terminal:
-    if end.outcome.state is State.ERROR:
-        return Failed(
-            end.trace_id,
-            end.error_message or "The answer failed.",
-            end.error_code or "upstream_error",
-            error.retryable if error else True,
-            error.status if error else 503,
-            error.retry_after if error else None,
-        )
-    reason = end.finish_reason or "stop"
-    return Done(end.trace_id, reason, end.usage, end.first_token_ms, end.duration_ms, token())
-
-
-def _failed(trace_id: str, error: GatewayError) -> Failed:
-    return Failed(trace_id, error.message, error.code, error.retryable, error.status, error.retry_after)

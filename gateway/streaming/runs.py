@@ -16,11 +16,13 @@ import msgspec
 
 from gateway.config.current import Current
 from gateway.config.schema import Streaming
+from gateway.domain.ids import now_ms
 from gateway.domain.trace import Checkpoint, Outcome
 from gateway.errors import GatewayError, Unavailable
-from gateway.storage.engine import TraceStore
+from gateway.storage.engine import Engine
+from gateway.storage.scripts.traces import checkpoint
 from gateway.streaming.log import EventLog
-from gateway.streaming.reader import Reader
+from gateway.streaming.reader import RawReader, Reader
 from gateway.streaming.run import COMMIT_WAIT_S, Owner, Run
 
 SWEEP_S = 0.25
@@ -42,9 +44,10 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Runs:
-    """The registry. `count` tells the metrics what the sweep did: heartbeats, send_timeouts, checkpoints."""
+    """The registry of runs and of readers. `count` tells the metrics what the sweep did: heartbeats, send_timeouts,
+    checkpoints."""
 
-    def __init__(self, store: TraceStore, current: Current, count: Callable[[str], None]) -> None:
+    def __init__(self, store: Engine, current: Current, count: Callable[[str], None]) -> None:
         self.running: dict[str, Run] = {}
         self.draining = False
         self._current = current
@@ -52,8 +55,7 @@ class Runs:
         self._count = count
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._kept_bytes = 0
-        self._leaving: set[EventLog] = set()  # their run is over, but a client still has to take the rest
-        self._replays: set[Reader] = set()  # of logs whose run is over
+        self.readers: set[Reader] = set()  # also those of answers that are finished
         self._saving: asyncio.Task[None] | None = None
         self._turn = self._added = 0
 
@@ -68,16 +70,20 @@ class Runs:
         self.running[run.trace_id] = run
         run.turn = self._added = (self._added + 1) % _TURNS
 
-    def settled(self, run: Run) -> None:
-        """The run is over: keep it for a while if somebody may come back for it."""
+    def finished(self, run: Run) -> None:
+        """Take a run out, and keep its log for a while if somebody may come back for it."""
         self.running.pop(run.trace_id, None)
-        self._leaving.add(run.log)
         if run.replayable and run.end is not None and self._config.resume_window_s > 0:
             kept = Kept(run.log, run.owner, asyncio.get_running_loop().time())
             self._kept[run.trace_id] = kept
             self._kept_bytes += kept.size
             while self._kept_bytes > self._config.replay_max_bytes:
                 self._forget()
+
+    def stop(self, trace_id: str) -> None:
+        """Stop an answer if it still goes on. Its readers get the end once the record is stored."""
+        if (run := self.running.get(trace_id)) is not None:
+            run.cancel(Outcome.STOPPED)
 
     async def forget(self, trace_ids: Iterable[str]) -> bool:
         """Stop these where they run, and keep nothing of them. True: the final record of one isn't stored yet."""
@@ -93,25 +99,40 @@ class Runs:
         return any(run.trace_id in self.running for run in running)
 
     def get(self, trace_id: str) -> Run | Kept | None:
-        """A running run, or what was kept of one."""
+        """Return a run that goes on, or what was kept of one that is over."""
         return self.running.get(trace_id) or self._kept.get(trace_id)
 
     @contextlib.contextmanager
-    def replaying(self, log: EventLog, after: int) -> Iterator[Reader]:
-        """A reader of a log whose run is over; the sweep looks after it like the others."""
-        reader = Reader(log, raw=False, after=after, now=asyncio.get_running_loop().time())
-        self._replays.add(reader)
+    def reading(
+        self, log: EventLog, *, raw: bool = False, after: int = 0, token: str | None = None
+    ) -> Iterator[Reader]:
+        """Yield a reader of a log from position `after` on, whether its run still goes on, or is over, or never was
+        here. `raw`: of the provider's own frames. `token`: the feedback token that its events bear, in place of the
+        log's."""
+        run, now = self.running.get(log.started.trace_id), asyncio.get_running_loop().time()
+        begun = run.begin_committed if run is not None else None
+        reader = RawReader(log, begun=begun, now=now) if raw else Reader(log, after, token, begun=begun, now=now)
+        self.readers.add(reader)
+        log.listeners.add(reader)
+        if run is not None:
+            run.reader_came()
         try:
             yield reader
         finally:
-            self._replays.discard(reader)
+            self.readers.discard(reader)
+            log.listeners.discard(reader)
+            log.advanced()
+            if run is not None:
+                run.reader_left()
 
     @property
-    def readers(self) -> int:
-        return sum(len(run.log.readers) for run in self.running.values())
+    def following(self) -> int:
+        """Return the number of clients that read an answer which goes on."""
+        return sum(len(run.log.listeners) for run in self.running.values())
 
     @property
     def kept(self) -> int:
+        """Return the number of finished answers that can be replayed from memory."""
         return len(self._kept)
 
     async def sweep_forever(self) -> None:
@@ -130,27 +151,15 @@ class Runs:
                     await self._saving
 
     def sweep(self, now: float) -> None:
-        """Look at every run once. `now` is loop time."""
-        self._leaving = {log for log in self._leaving if log.readers}
-        for reader in self._read_on():
-            self._look_at(reader, now)
+        """Look at every reader and a quarter of the runs once. `now` is loop time."""
+        for reader in tuple(self.readers):
+            if done := reader.check_timeout(now, self._config):
+                self._count(done)
         while self._kept and next(iter(self._kept.values())).ended < now - self._config.resume_window_s:
             self._forget()
         if self._saving is None or self._saving.done():
             self._turn = (self._turn + 1) % _TURNS
             self._saving = asyncio.create_task(self._checkpoint())
-
-    def _look_at(self, reader: Reader, now: float) -> None:
-        if reader.sending_since is not None:
-            if reader.sending_since < now - self._config.send_timeout_s and reader.drop is not None:
-                self._count("send_timeouts")
-                reader.drop()
-        elif reader.pushed:
-            reader.pushed, reader.idle_since = False, now
-        elif reader.waiting and reader.idle_since < now - self._config.heartbeat_s:
-            self._count("heartbeats")
-            reader.idle_since = now  # not every reader sends something when it is nudged
-            reader.nudge()
 
     async def _checkpoint(self) -> None:
         """Store what the running answers have said since the last time, all in one transaction."""
@@ -160,7 +169,7 @@ class Runs:
             if run.turn != self._turn:
                 continue
             mark = run.log.mark()
-            if mark != run.saved and not run.over and run.begun.done():
+            if mark != run.saved and not run.finished and run.begin_committed.done():
                 parts = run.recorder.checkpoint(run.log.parts_json(run.saved))
                 if parts is not None:
                     batch.append(Checkpoint(run.trace_id, run.checkpoints, parts))
@@ -168,7 +177,7 @@ class Runs:
         if not batch:
             return
         try:
-            await self._store.checkpoint(batch)
+            await self._store.write(checkpoint, batch, now_ms())
         except GatewayError as error:
             _log.warning("a checkpoint waits: %s", error.message)
             return  # the marks stay, so the next one brings it all
@@ -192,17 +201,11 @@ class Runs:
         """After the drain: give clients a moment to take the end of their streams, and cut off those that don't."""
         for pause in (0.1, 0.9):
             await asyncio.sleep(pause)
-            late = [reader for reader in self._read_on() if reader.sending_since is not None]
+            late = [reader for reader in self.readers if reader.sending_since is not None]
             if not late:
                 return
         for reader in late:
-            if reader.drop is not None:
-                reader.drop()
-
-    def _read_on(self) -> list[Reader]:
-        """Every reader, also those of answers that are over."""
-        logs = (*(run.log for run in self.running.values()), *self._leaving)
-        return [*(reader for log in logs for reader in log.readers), *self._replays]
+            reader.time_out()
 
     async def _wait_all(self, seconds: float) -> None:
         if tasks := {run.task for run in self.running.values()}:

@@ -1,98 +1,83 @@
-"""The chat routes: native, OpenAI-compatible, resume and stop. Thin: decode, start, read, encode."""
+"""The chat routes: native, OpenAI-compatible, resume and stop. Thin: decode, ask, and let the pump send.
+
+A wire that only streams needs no handler of its own: `stream_route` makes one of its decoder and its encoder.
+"""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 from gateway.domain import ids
 from gateway.domain.answer import answer_text
-from gateway.domain.events import Done, Terminal
 from gateway.domain.messages import ChatRequest
 from gateway.errors import InvalidValue
 from gateway.streaming.reader import Reader
-from gateway.streaming.run import Run
+from gateway.web.pump import stream, whole
 from gateway.web.request import Request
-from gateway.web.stream import send_events, send_raw, wait_whole
 from gateway.wire import native, openai
+from gateway.wire.encoder import Encoder, Headers
+
+Decode = Callable[[bytes, str, Headers], ChatRequest]  # of a body, its route and its headers
 
 
-async def begin(request: Request, chat_request: ChatRequest, *, resumable: bool = False) -> tuple[Run, Reader]:
-    """Start a chat with its reader. Once this returns the trace's row is committed."""
-    run = await request.services.chat.start(
-        request.principal, chat_request, resumable=resumable, address=request.address
-    )
-    reader = run.attach(raw=chat_request.raw)
-    try:
-        await asyncio.shield(run.begun)
-    except BaseException:
-        run.detach(reader)
-        raise
-    request.trace_id = run.trace_id
-    return run, reader
+def stream_route(decode: Decode, encoder: Callable[[], Encoder]) -> Callable[[Request], Awaitable[None]]:
+    """Return the handler of a wire whose answers are streams that can be resumed."""
+
+    async def handler(request: Request) -> None:
+        asked = decode(await request.json_body(), request.path, request.raw_headers)
+        async with ask(request, asked, resumable=True) as reader:
+            await stream(request, reader, encoder())
+
+    return handler
+
+
+def ask(request: Request, asked: ChatRequest, *, resumable: bool = False) -> AbstractAsyncContextManager[Reader]:
+    """Start the caller's chat; see Chat.ask."""
+    return request.services.chat.ask(request.principal, asked, resumable=resumable, address=request.address)
+
+
+chat_stream = stream_route(native.decode_chat, native.EventStream)  # POST /chat/stream
 
 
 async def chat(request: Request) -> None:
     """POST /chat: the whole answer at once."""
-    chat_request = native.decode_chat(await request.json_body(), "/chat", request.header(b"traceparent"))
-    run, reader = await begin(request, chat_request)
-    try:
-        terminal, _ = await wait_whole(request, run.log, reader)
-    finally:
-        run.detach(reader)
-    if isinstance(terminal, Done):
-        started = run.log.started
-        text = answer_text(run.log.parts())
-        await request.reply(
-            native.ChatReply(
-                text,
-                run.trace_id,
-                started.session_id,
-                started.model,
-                terminal.usage,
-                terminal.finish_reason,
-                terminal.feedback_token,
-            )
+    asked = native.decode_chat(await request.json_body(), request.path, request.raw_headers)
+    async with ask(request, asked) as reader:
+        done, _ = await whole(request, reader)
+    started = reader.log.started
+    await request.reply(
+        native.ChatReply(
+            answer_text(reader.log.parts()),
+            reader.trace_id,
+            started.session_id,
+            started.model,
+            done.usage,
+            done.finish_reason,
+            done.feedback_token,
         )
-
-
-async def chat_stream(request: Request) -> None:
-    """POST /chat/stream: server-sent events."""
-    chat_request = native.decode_chat(await request.json_body(), "/chat/stream", request.header(b"traceparent"))
-    run, reader = await begin(request, chat_request, resumable=True)
-    try:
-        await send_events(request, run.log, reader)
-    finally:
-        run.detach(reader)
+    )
 
 
 async def resume(request: Request) -> None:
     """GET /chat/stream/{trace_id}: what came after `Last-Event-ID` or `?after=`, then live; 204 where nothing can."""
     trace_id = trace_id_of(request.path_params["trace_id"])
-    given = request.header(b"last-event-id") or request.query_dict().get(
-        "after", "0"
-    )  # an EventSource advances only the header
+    # An EventSource advances only the header.
+    given = request.header(b"last-event-id") or request.query_dict().get("after", "0")
     if not (given.isascii() and given.isdigit() and len(given) <= 15):
         raise InvalidValue("after: must be an event's id", details=[("after", "must be an event's id")])
-    found = await request.services.chat.find(request.principal, trace_id)
-    log = found.log if isinstance(found, Run) else found
-    if log is None or (log.closed is not None and int(given) >= log.end):
+    async with request.services.chat.resume(request.principal, trace_id, int(given)) as reader:
+        await send_resumed(request, reader, native.EventStream(), trace_id)
+
+
+async def send_resumed(request: Request, reader: Reader | None, encoder: Encoder, trace_id: str | None = None) -> None:
+    """Send what a resume has found; 204 where that is nothing."""
+    if reader is None:
         request.trace_id = trace_id
         await request.no_content()
         return
-    request.trace_id = trace_id
     request.services.metrics.resumed()
-    token = request.services.chat.resumed_token(request.principal, trace_id)
-    if isinstance(found, Run):
-        reader = found.attach(after=int(given))
-        reader.token = token
-        try:
-            await send_events(request, log, reader)
-        finally:
-            found.detach(reader)
-    else:
-        with request.services.chat.runs.replaying(log, int(given)) as reader:
-            reader.token = token
-            await send_events(request, log, reader)
+    await stream(request, reader, encoder)
 
 
 async def stop(request: Request) -> None:
@@ -104,30 +89,20 @@ async def stop(request: Request) -> None:
 
 
 async def completions(request: Request) -> None:
-    """POST /v1/chat/completions, stream and not."""
-    chat_request = openai.decode_chat(await request.json_body(), "/v1/chat/completions", request.raw_headers)
-    run, reader = await begin(request, chat_request)
-    return_trace_id = (request.header(b"x-mlflow-return-trace-id") or "").lower() == "true"
-    model, created = run.log.started.model, ids.now_ms() // 1000
-
-    def end(terminal: Terminal) -> bytes:
-        if isinstance(terminal, Done):
-            return openai.stream_end(terminal, model, created, return_trace_id=return_trace_id)
-        return openai.failure_event(terminal)
-
-    try:
-        if chat_request.stream:
-            await send_raw(request, run.log, reader, end)
+    """POST /v1/chat/completions, streamed and not."""
+    asked = openai.decode_chat(await request.json_body(), request.path, request.raw_headers)
+    async with ask(request, asked) as reader:
+        model, created = reader.log.started.model, ids.now_ms() // 1000
+        if asked.stream:
+            wanted = (request.header(b"x-mlflow-return-trace-id") or "").lower() == "true"
+            await stream(request, reader, openai.ChunkStream(model, created, return_trace_id=wanted))
             return
-        terminal, raw = await wait_whole(request, run.log, reader)
-    finally:
-        run.detach(reader)
-    if isinstance(terminal, Done):
-        await request.reply(raw or openai.stopped_completion(terminal, run.log.parts(), model, created))
+        done, body = await whole(request, reader)
+    await request.reply(body or openai.stopped_completion(done, reader.log.parts(), model, created))
 
 
 def trace_id_of(text: str) -> str:
-    """A trace ID from a path or frame. InvalidValue for what can't be one."""
+    """Return a trace ID from a path or a frame. Raises InvalidValue for what can't be one."""
     if not ids.TRACE_ID.fullmatch(text):
         problem = "must be tr- and 32 hex digits"
         raise InvalidValue(f"trace_id: {problem}", details=[("trace_id", problem)])

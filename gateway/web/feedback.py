@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.access.tokens import MAX_CHARS
 from gateway.errors import InvalidValue, NotFound
+from gateway.storage.scripts.traces import get_trace, resolve_trace
 from gateway.web.request import Request
 from gateway.web.responses import JSONResponse, Response
 from gateway.wire import feedback as feedback_wire
@@ -35,9 +36,9 @@ async def make_token(request: Request) -> Response:
         request.require_json()
     wanted = feedback_wire.decode_token_request(request.query(), body or None)
     store, project = request.services.store, request.principal.project
-    trace_id = await store.resolve_trace(project, wanted.trace_id, wanted.client_request_id)
-    trace = trace_id and await store.get_trace(project, trace_id)
-    if not trace:
+    trace_id = await store.read(resolve_trace, project, wanted.trace_id, wanted.client_request_id)
+    trace = await store.read(get_trace, project, trace_id) if trace_id else None
+    if trace is None:
         raise NotFound("No such trace.")
     rater = request.principal.user_id or wanted.user_id or trace.user_id
     token = request.services.authenticator.tokens.issue(request.principal, trace.trace_id, rater, tuple(wanted.names))

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.access.limits import Limits
 from gateway.domain.ids import new_request_id
-from gateway.errors import BadRequest, GatewayError, TooLarge, TooSlow, Unavailable
+from gateway.errors import BadRequest, ContentTooLarge, GatewayError, RequestTimeout, Unavailable
 from gateway.wire.errors import Wire
 
 IDLE, HEAD, BODY, ANSWER = range(4)
@@ -95,7 +95,7 @@ class HTTPProtocol(HttpToolsProtocol):
         elif self._head_size is not None and self.scope is scope:
             self._head_size += len(data)
             if self._head_size > _MAX_HEAD:
-                self.refuse(TooLarge(f"The request's head is larger than {_MAX_HEAD} bytes."))
+                self.refuse(ContentTooLarge(f"The request's head is larger than {_MAX_HEAD} bytes."))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -150,7 +150,7 @@ class HTTPProtocol(HttpToolsProtocol):
         if self._turn == IDLE or (self._turn == BODY and self.cycle is not None and self.cycle.response_started):
             self.transport.abort()  # also where it hasn't taken its last answer
             return
-        self.refuse(TooSlow(f"The request's {'head' if self._turn == HEAD else 'body'} took too long."))
+        self.refuse(RequestTimeout(f"The request's {'head' if self._turn == HEAD else 'body'} took too long."))
 
     def refuse(self, error: GatewayError) -> None:
         """Answer what reaches no route, in the shape of its path's wire where that much is known, and close."""

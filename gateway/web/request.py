@@ -21,7 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.access.principal import KEYLESS, Principal, Role, require
 from gateway.domain import ids
-from gateway.errors import GatewayError, InvalidValue, TooLarge, UnsupportedType
+from gateway.errors import ContentTooLarge, GatewayError, InvalidValue, UnsupportedMediaType
 from gateway.web.types import RawHeaders, Services
 from gateway.wire.errors import JSON, NATIVE, Wire
 from gateway.wire.rating_body import Problems, once, refuse
@@ -110,23 +110,23 @@ class Request(starlette.requests.Request):
         return found
 
     async def json_body(self) -> bytes:
-        """Return the body, which must say that it is JSON: so no web page can send it unasked. Raise TooLarge."""
+        """Return the body, declared as JSON so that no web page can send it unasked. Raise ContentTooLarge."""
         self.require_json()
         return await self.body()
 
     def require_json(self) -> None:
-        """Raise UnsupportedType for a body that doesn't say that it is JSON."""
+        """Raise UnsupportedMediaType for a body that doesn't say that it is JSON."""
         kind = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
         if kind != "application/json" and not kind.endswith("+json"):
-            raise UnsupportedType("Send the body as Content-Type: application/json.")
+            raise UnsupportedMediaType("Send the body as Content-Type: application/json.")
 
     async def body(self) -> bytes:
-        """Return the whole body. Raise TooLarge beyond max_body_bytes, before reading on."""
+        """Return the whole body. Raise ContentTooLarge beyond max_body_bytes, before reading on."""
         limit = self.services.config.server.max_body_bytes
         length = self.header(b"content-length")
         if length is not None and length.isdigit() and int(length) > limit:
             self._unread = True
-            raise TooLarge(f"The body is larger than {limit} bytes.")
+            raise ContentTooLarge(f"The body is larger than {limit} bytes.")
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             data: bytes = message.get("body", b"")
@@ -142,7 +142,7 @@ class Request(starlette.requests.Request):
                 chunk = message.get("body", b"")
                 self._unread = bool(message.get("more_body"))
                 if size + len(chunk) > limit:
-                    raise TooLarge(f"The body is larger than {limit} bytes.")
+                    raise ContentTooLarge(f"The body is larger than {limit} bytes.")
                 memory.take(len(chunk))
                 size += len(chunk)
                 chunks.append(chunk)

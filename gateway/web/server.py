@@ -14,6 +14,7 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
 
 from gateway.access.limits import Limits
 from gateway.config.schema import Config
@@ -30,12 +31,23 @@ _MAX_PONGS = 65_536  # bytes of answers to pings that wait for a client
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """Bounds a message's fragments and the answers to pings. The scope's `gateway.abort` is as in http_protocol.py."""
+    """Bounds a message's fragments and the answers to pings.
+
+    The scope's `gateway.abort` and `gateway.push` are as in http_protocol.py; what is pushed is a frame of text.
+    """
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if scope := getattr(self, "scope", None):
-            scope["extensions"]["gateway.abort"] = self.transport.abort
+            scope["extensions"] |= {"gateway.abort": self.transport.abort, "gateway.push": self._push}
+
+    def _push(self, data: bytes) -> bool:
+        """Send a text as `send` does, where that can be done without waiting; else return False."""
+        if not self.writable.is_set() or self.disconnected or self.conn.state is not State.OPEN:
+            return False
+        self.conn.send_text(data)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
 
     def handle_cont(self, event: Any) -> None:
         if len(self.frames) >= _MAX_FRAGMENTS and not self.close_sent:

@@ -17,16 +17,15 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from gateway.access.principal import Principal
-from gateway.domain.events import Done, Failed
-from gateway.domain.trace import Outcome
 from gateway.errors import BadRequest, Conflict, Forbidden, GatewayError, InvalidValue, NotFound, TooManyRequests
-from gateway.streaming.log import EventLog
-from gateway.streaming.reader import Reader
-from gateway.streaming.run import Run
+from gateway.streaming.reader import Reader, Write
 from gateway.web.chat import trace_id_of
+from gateway.web.pump import ClientConnected, pump
+from gateway.web.request import ClientGone
 from gateway.web.types import Services
 from gateway.wire import native
 from gateway.wire.chat_body import Id, convert, decode_fields
+from gateway.wire.encoder import Encoder
 
 NORMAL, GOING_AWAY, POLICY, BUSY, TOO_FAST = 1000, 1001, 1008, 1013, 4429
 MAX_CHATS = 100  # at once on one socket
@@ -44,7 +43,7 @@ class Socket:
         self._services = services
         self._request_id = request_id
         self._chats: dict[str, asyncio.Task[None]] = {}
-        self._runs: dict[str, Run] = {}
+        self._readers: dict[str, Reader] = {}  # of the same chats
         self._asked: dict[str, None] = {}  # traces of chats on this socket, the oldest first
         self._principal: Principal
         self._address = ""
@@ -81,10 +80,12 @@ class Socket:
         finally:
             self._closed = True
             open_sockets.discard(self)
-            tasks = list(self._chats.values())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            try:
+                await asyncio.sleep(0)  # a task that is cancelled before its first step never leaves its chat
+            finally:
+                for task in (tasks := list(self._chats.values())):
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def close(self, code: int, reason: str) -> None:
         """Close with a code; a second time does nothing."""
@@ -160,40 +161,32 @@ class Socket:
     async def _chat(self, chat_id: str, fields: dict[str, msgspec.Raw]) -> None:
         self._check_free(chat_id)
         fields.pop("id", None)
-        request = native.chat_request(fields, "/chat/ws")
-        run = await self._services.chat.start(self._principal, request, resumable=True, address=self._address)
-        self._asked[run.trace_id] = None
-        if len(self._asked) > _MOST_ASKED:
-            del self._asked[next(iter(self._asked))]
-        self._follow(chat_id, run, run.log, run.attach())
+        asked = native.chat_request(fields, "/chat/ws")
+        async with contextlib.AsyncExitStack() as stack:
+            chat = self._services.chat.ask(self._principal, asked, resumable=True, address=self._address)
+            reader = await stack.enter_async_context(chat)
+            self._asked[reader.trace_id] = None
+            if len(self._asked) > _MOST_ASKED:
+                del self._asked[next(iter(self._asked))]
+            self._follow(chat_id, reader, stack.pop_all())
 
     async def _resume(self, chat_id: str | None, fields: dict[str, msgspec.Raw]) -> None:
         trace_id = trace_id_of(convert(bytes(fields.get("trace_id", b'""')), str, "trace_id"))
         after = convert(bytes(fields.get("after", b"0")), int, "after")
         chat_id = chat_id or trace_id
         self._check_free(chat_id)
-        caller = self._caller(fields)
-        found = await self._services.chat.find(caller, trace_id)
-        log = found.log if isinstance(found, Run) else found
-        if log is None or (log.closed is not None and after >= log.end):
-            raise NotFound("There is nothing to resume.", code="nothing_to_resume")
-        self._services.metrics.resumed()
-        token = self._services.chat.resumed_token(caller, trace_id)
-        if isinstance(found, Run):
-            reader = found.attach(after=max(0, after))
-            reader.token = token
-            self._follow(chat_id, found, log, reader)
-        else:
-            with self._services.chat.runs.replaying(log, max(0, after)) as reader:
-                reader.token = token
-                for position, event in reader.read():
-                    await self._answer(native.frame(chat_id, position, event))
+        async with contextlib.AsyncExitStack() as stack:
+            chat = self._services.chat.resume(self._caller(fields), trace_id, max(0, after))
+            reader = await stack.enter_async_context(chat)
+            if reader is None:
+                raise NotFound("There is nothing to resume.", code="nothing_to_resume")
+            self._services.metrics.resumed()
+            self._follow(chat_id, reader, stack.pop_all())
 
     def _stop(self, chat_id: str) -> None:
-        run = self._runs.get(chat_id)
-        if run is None:
+        if chat_id not in self._readers:
             raise NotFound("There is no such chat on this socket.", code="unknown_chat")
-        run.cancel(Outcome.STOPPED)
+        self._services.chat.runs.stop(self._readers[chat_id].trace_id)
 
     async def _feedback(self, caller: Principal, raw: bytes, answers: dict[str, Any]) -> None:
         rated = await self._services.feedback.rate_frame(caller, raw)
@@ -205,45 +198,29 @@ class Socket:
         if len(self._chats) >= MAX_CHATS:
             raise Conflict(f"At most {MAX_CHATS} chats at once on one socket.", code="too_many_chats")
 
-    def _follow(self, chat_id: str, run: Run, log: EventLog, reader: Reader) -> None:
-        task = asyncio.create_task(self._pump(chat_id, run, log, reader))
-        self._chats[chat_id], self._runs[chat_id] = task, run
+    def _follow(self, chat_id: str, reader: Reader, stack: contextlib.AsyncExitStack) -> None:
+        """Send the chat's frames in a task of its own, which leaves the chat at its end."""
+        task = asyncio.create_task(self._pump(chat_id, reader, stack))
+        self._chats[chat_id], self._readers[chat_id] = task, reader
 
         def ended(task: asyncio.Task[None]) -> None:
-            # Also for a task that was cancelled before its first step.
-            run.detach(reader)
-            del self._chats[chat_id], self._runs[chat_id]
+            del self._chats[chat_id], self._readers[chat_id]
             if not task.cancelled() and (error := task.exception()):
                 _log.error("a chat's frames failed", exc_info=error)
 
         task.add_done_callback(ended)
 
-    async def _pump(self, chat_id: str, run: Run, log: EventLog, reader: Reader) -> None:
-        """The chat's frames, until its terminal one. A client that takes nothing loses its socket."""
-        loop = asyncio.get_running_loop()
-        try:
-            await asyncio.shield(run.begun)
-        except GatewayError as error:
-            await self._say_error(error, {"id": chat_id})
-            return
-        try:
-            async with asyncio.timeout(None) as timer:
-                reader.drop = lambda: timer.reschedule(loop.time()) if timer.when() is None else None
-                while True:
-                    for position, event in reader.read():
-                        reader.sending_since = loop.time()
-                        await self._text(native.frame(chat_id, position, event))
-                        reader.sending_since = None
-                        if isinstance(event, (Done, Failed)):
-                            return
-                    reader.sent()
-                    if reader.merged:
-                        self._services.metrics.merged(reader.take_merged())
-                    await reader.wait()  # the server's own pings keep an idle socket alive
-        except TimeoutError:
-            self._abort()
-        finally:
-            reader.drop = None
+    async def _pump(self, chat_id: str, reader: Reader, stack: contextlib.AsyncExitStack) -> None:
+        """Send the chat's frames, until its terminal one. A client that takes nothing loses its socket."""
+        async with stack:
+            try:
+                await reader.ready()
+                async with ClientConnected(reader, self._abort):  # serve() hears that the client left
+                    await pump(_Frames(self), reader, native.SocketFrames(chat_id), self._services.metrics)
+            except ClientGone:
+                pass
+            except GatewayError as error:
+                await self._say_error(error, {"id": chat_id})
 
     async def _say(self, value: dict[str, Any]) -> None:
         await self._answer(msgspec.json.encode(value).decode())
@@ -256,10 +233,16 @@ class Socket:
             seconds = self._services.config.streaming.send_timeout_s
             await self._patiently({"type": "websocket.send", "text": text}, seconds)
 
-    async def _text(self, text: str) -> None:
+    async def send_frame(self, frame: bytes) -> None:
+        """Send one frame, which a reader's times watch. A socket that is closed swallows it."""
         if not self._closed:
-            with contextlib.suppress(OSError):  # the client has left; the next receive says so
-                await self._send({"type": "websocket.send", "text": text})
+            await self._send({"type": "websocket.send", "text": frame.decode()})
+
+    @property
+    def push(self) -> Write | None:
+        """Return what sends a frame at once; see server.py. None on another server."""
+        found: Write | None = self._scope.get("extensions", {}).get("gateway.push")
+        return found
 
     async def _patiently(self, message: dict[str, Any], seconds: float) -> None:
         """Send what no run's timer looks after. A client that sends and never reads loses its socket."""
@@ -269,12 +252,31 @@ class Socket:
         except TimeoutError:
             self._abort()
         except OSError:
-            pass  # as above
+            pass  # the client has left; the next receive says so
 
     def _abort(self) -> None:
         abort = self._scope.get("extensions", {}).get("gateway.abort")
         if abort is not None:
             abort()
+
+
+class _Frames:
+    """One chat's frames as a Client."""
+
+    started = True  # the socket is open
+
+    def __init__(self, socket: Socket) -> None:
+        self.push = socket.push
+        self.send = socket.send_frame
+
+    async def start(self, encoder: Encoder) -> None:
+        """Nothing comes before the frames."""
+
+    def cut(self, pieces: list[bytes]) -> list[bytes]:
+        return pieces
+
+    async def end(self) -> None:
+        """Nothing comes after them."""
 
 
 def _given_id(frame: str) -> dict[str, Any]:

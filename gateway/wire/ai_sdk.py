@@ -16,15 +16,9 @@ from gateway.domain.events import Done, Event, ReasoningDelta, Started, TextDelt
 from gateway.domain.messages import ChatRequest
 from gateway.errors import InvalidValue
 from gateway.wire import native
-from gateway.wire.chat_body import Id, convert, decode_fields
+from gateway.wire.chat_body import Id, convert, decode_fields, traceparent
+from gateway.wire.encoder import Encoder, Headers
 
-HEADERS = [
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-    (b"x-vercel-ai-ui-message-stream", b"v1"),
-]
-CONNECTED = b": stream-open\n\n"
-HEARTBEAT = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
 
 _encode = msgspec.json.encode
@@ -49,8 +43,8 @@ class UIChat(msgspec.Struct, kw_only=True):
     messageId: str | None = None
 
 
-def decode_chat(body: bytes, traceparent: str | None = None) -> ChatRequest:
-    """A chat body, checked. Raises BadRequest or InvalidValue."""
+def decode_chat(body: bytes, route: str = "/api/chat", headers: Headers = ()) -> ChatRequest:
+    """Return the request that a chat body makes. Raises BadRequest or InvalidValue."""
     fields = decode_fields(body)
     given = convert(_encode({name: fields.pop(name) for name in UIChat.__struct_fields__ if name in fields}), _CHAT)
     fields["session_id"] = msgspec.Raw(_encode(given.id))
@@ -62,11 +56,11 @@ def decode_chat(body: bytes, traceparent: str | None = None) -> ChatRequest:
     else:
         messages = [each for message in given.messages or () for each in _to_openai(message)]
         fields["messages"] = msgspec.Raw(_encode(messages))
-    return native.chat_request(fields, "/api/chat", traceparent)
+    return native.chat_request(fields, route, traceparent(headers))
 
 
 def _to_openai(message: UIMessage) -> Iterator[dict[str, Any]]:
-    """One UI message as the messages a provider takes."""
+    """Yield one UI message as the messages that a provider takes."""
     if message.role != "assistant":
         content: Any = _text(message)
         if files := [_file(part) for part in message.parts if part.get("type") == "file"]:
@@ -89,7 +83,7 @@ def _to_openai(message: UIMessage) -> Iterator[dict[str, Any]]:
 
 
 def _step(text: str, tools: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What one call of the model said, and what its tools gave. A call without its result is left out."""
+    """Yield what one call of the model said, and what its tools gave. A call without its result is left out."""
     ended = [part for part in tools if part.get("state") in ("output-available", "output-error")]
     said: dict[str, Any] = {"role": "assistant", "content": text or None}
     if ended:
@@ -124,8 +118,12 @@ def _file(part: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "file", "file": {"file_data": url, "filename": part.get("filename") or "file"}}
 
 
-class UIMessageStream:
+class UIMessageStream(Encoder):
     """Events of one answer as chunks, from its start on."""
+
+    headers = (*Encoder.headers, (b"x-vercel-ai-ui-message-stream", b"v1"))
+    connected = b": stream-open\n\n"
+    heartbeat = b": keep-alive\n\n"
 
     def __init__(self) -> None:
         self._metadata: dict[str, Any] = {}
@@ -133,12 +131,12 @@ class UIMessageStream:
         self._parts = 0
         self._calls: dict[Any, _Call] = {}
 
-    def encode(self, events: Iterable[tuple[int, Event]]) -> bytes:
-        """Chunks of these events; after a terminal one the stream is at its end."""
-        return b"".join(chunk for _, event in events for chunk in self._chunks(event))
+    def encode(self, events: Iterable[tuple[int, Event]]) -> list[bytes]:
+        """See Encoder. After a terminal event the stream is at its end."""
+        return [chunk for _, event in events for chunk in self._chunks(event)]
 
-    def text(self, text: bytes) -> bytes | None:
-        """A piece of text, still escaped; None where its part isn't open."""
+    def text(self, text: bytes, position: int = 0) -> bytes | None:
+        """See Encoder. None where no text part is open."""
         if self._open != "text":
             return None
         return b'data: {"type":"text-delta","id":"%d","delta":"%b"}\n\n' % (self._parts, text)
@@ -168,7 +166,7 @@ class UIMessageStream:
                 yield DONE
 
     def _part(self, kind: str) -> Iterator[bytes]:
-        """Have a part of that kind open, and no other; none for an empty kind."""
+        """Open a part of that kind and close any other; for an empty kind, open none."""
         if self._open == kind:
             return
         if self._open:
@@ -179,11 +177,11 @@ class UIMessageStream:
             yield _chunk(f"{kind}-start", id=str(self._parts))
 
     def _call(self, raw: bytes) -> Iterator[bytes]:
-        """A piece of a tool call. Pieces of one call share an index; its first has ID and name."""
+        """Yield a piece of a tool call. Pieces of one call share an index; the first has the ID and the name."""
         try:
             piece = msgspec.json.decode(raw, type=_Piece)
         except msgspec.MsgspecError:
-            return  # not of OpenAI's form: the trace has it, this wire has no word for it
+            return  # not in OpenAI's form: the trace has it, but this wire can't say it
         call = self._calls.setdefault(piece.index, _Call(piece.id or f"call_{piece.index}"))
         if not call.name and piece.function.name:
             call.name = piece.function.name
@@ -229,7 +227,7 @@ class _Call:
         self.id, self.name, self.arguments = call_id, "", ""
 
     def end(self) -> bytes:
-        """What the model wants, whole."""
+        """Return the whole call's chunk."""
         try:
             value = msgspec.json.decode(self.arguments or "{}")
         except msgspec.DecodeError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
 import msgspec
@@ -16,6 +16,7 @@ from msgspec import Meta
 from gateway.domain.messages import Role
 from gateway.domain.trace import preview
 from gateway.errors import BadRequest, InvalidValue
+from gateway.wire.encoder import Headers
 from gateway.wire.json_safety import undecodable
 
 Id = Annotated[str, Meta(min_length=1, max_length=250, description="Any string of 1 to 250 characters")]
@@ -94,21 +95,25 @@ def check_messages(raw: msgspec.Raw, *, may_be_empty: bool = True) -> str:
     return preview(content_text(messages[-1].content))
 
 
-def traceparent(text: str | None) -> str | None:
-    """A W3C `traceparent`, kept as a link; what isn't one is ignored, as the recommendation says."""
-    return text if text is not None and _TRACEPARENT.fullmatch(text) else None
+def traceparent(headers: Headers) -> str | None:
+    """Return a W3C `traceparent`, which is kept as a link. What isn't one is ignored, as the recommendation says."""
+    for name, value in headers:
+        if name == b"traceparent":
+            text = value.decode("latin-1")
+            return text if _TRACEPARENT.fullmatch(text) else None
+    return None
 
 
 def content_text(content: str | list[Any] | None) -> str:
-    """The text of a message's content."""
+    """Return the text of a message's content."""
     if isinstance(content, list):
         texts = [part.get("text") for part in content if isinstance(part, dict)]
         return "\n".join(text for text in texts if isinstance(text, str))
     return content or ""
 
 
-def header_options(headers: Iterable[tuple[bytes, bytes]], names: Mapping[bytes, str]) -> dict[str, str]:
-    """Options that ride in headers, by field name, and `X-Tag-NAME` as `tag:NAME`. Values are UTF-8."""
+def header_options(headers: Headers, names: Mapping[bytes, str]) -> dict[str, str]:
+    """Return the options that headers give, by field name, and `X-Tag-NAME` as `tag:NAME`. Values are UTF-8."""
     found: dict[str, str] = {}
     for name, value in headers:
         field = names.get(name) or (f"tag:{name[6:].decode('latin-1')}" if name.startswith(b"x-tag-") else None)

@@ -15,12 +15,11 @@ from gateway.domain.messages import ChatRequest, Usage
 from gateway.domain.trace import preview
 from gateway.errors import GatewayError, InvalidValue
 from gateway.wire.chat_body import Id, Message, Tags, check_messages, convert, decode_fields
-from gateway.wire.chat_body import traceparent as link
-
-CONNECTED = b": connected\n\n"
-HEARTBEAT = b": heartbeat\n\n"
+from gateway.wire.chat_body import traceparent as traceparent_of
+from gateway.wire.encoder import Encoder, Headers
 
 _encode = msgspec.json.encode
+_NAMES: dict[type, bytes] = {Done: b"event: done\n", Failed: b"event: error\n"}
 
 
 class ChatBody(msgspec.Struct, kw_only=True):
@@ -62,7 +61,7 @@ class TicketReply(msgspec.Struct, frozen=True):
 
 
 def decode_ticket(body: bytes) -> TicketRequest:
-    """Raises BadRequest or InvalidValue."""
+    """Return the ticket that a body asks for. Raises BadRequest or InvalidValue."""
     fields = decode_fields(body)
     if unknown := [name for name in fields if name != "user_id"]:
         raise InvalidValue(f"{unknown[0]}: unknown field", details=[(name, "unknown field") for name in unknown[:50]])
@@ -79,13 +78,13 @@ _KINDS: dict[str, Any] = {
 }
 
 
-def decode_chat(body: bytes, route: str, traceparent: str | None = None) -> ChatRequest:
-    """A chat body, checked. Raises BadRequest or InvalidValue."""
-    return chat_request(decode_fields(body), route, traceparent)
+def decode_chat(body: bytes, route: str, headers: Headers = ()) -> ChatRequest:
+    """Return the request that a chat body makes. Raises BadRequest or InvalidValue."""
+    return chat_request(decode_fields(body), route, traceparent_of(headers))
 
 
 def chat_request(fields: dict[str, msgspec.Raw], route: str, traceparent: str | None = None) -> ChatRequest:
-    """The same from a body's values, such as a WebSocket frame's."""
+    """Return the request that a body's values make, such as a WebSocket frame's. Raises InvalidValue."""
     options = {name: convert(bytes(fields.pop(name)), kind, name) for name, kind in _KINDS.items() if name in fields}
     for name in ("stream", "stream_options"):  # the route says it
         fields.pop(name, None)
@@ -111,13 +110,13 @@ def chat_request(fields: dict[str, msgspec.Raw], route: str, traceparent: str | 
         fields=fields,
         preview=question,
         continues=one is not None and options.get("session_id") is not None,
-        traceparent=link(traceparent),
+        traceparent=traceparent,
         **{name: value for name, value in options.items() if value is not None},
     )
 
 
 def event_json(event: Event) -> bytes:
-    """One event as JSON."""
+    """Return one event as JSON."""
     match event:
         case TextDelta(text=text):
             return b'{"type":"token","content":"' + text + b'"}'
@@ -158,26 +157,42 @@ def event_json(event: Event) -> bytes:
             )
 
 
-# What `sse` makes of a TextDelta, of its position and text.
-TOKEN = b'id: %d\ndata: {"type":"token","content":"%b"}\n\n'
+class EventStream(Encoder):
+    """Server-sent events, each one line of JSON."""
+
+    connected = b": connected\n\n"
+    heartbeat = b": heartbeat\n\n"
+
+    def encode(self, events: Iterable[tuple[int, Event]]) -> list[bytes]:
+        """See Encoder."""
+        out = []
+        for position, event in events:
+            name = _NAMES.get(type(event), b"")
+            out.append(b"%bid: %d\ndata: %b\n\n" % (name, position, event_json(event)))
+        return out
+
+    def text(self, text: bytes, position: int) -> bytes:
+        """See Encoder."""
+        return b'id: %d\ndata: {"type":"token","content":"%b"}\n\n' % (position, text)
 
 
-def sse(events: Iterable[tuple[int, Event]]) -> bytes:
-    """Events with their positions as server-sent events."""
-    out = []
-    for position, event in events:
-        name = b"event: done\n" if isinstance(event, Done) else b"event: error\n" if isinstance(event, Failed) else b""
-        out.append(b"%bid: %d\ndata: %b\n\n" % (name, position, event_json(event)))
-    return b"".join(out)
+class SocketFrames(Encoder):
+    """Frames of one chat on a WebSocket: the same JSON plus `id` and `seq`. The server's pings are the heartbeat."""
 
+    def __init__(self, chat_id: str) -> None:
+        self._id = b',"id":%b,"seq":' % _encode(chat_id)
 
-def frame(chat_id: str, position: int, event: Event) -> str:
-    """One event as a WebSocket frame: the same JSON plus `id` and `seq`."""
-    return (event_json(event)[:-1] + b',"id":%b,"seq":%d}' % (_encode(chat_id), position)).decode()
+    def encode(self, events: Iterable[tuple[int, Event]]) -> list[bytes]:
+        """See Encoder."""
+        return [b"%b%b%d}" % (event_json(event)[:-1], self._id, position) for position, event in events]
+
+    def text(self, text: bytes, position: int) -> bytes:
+        """See Encoder."""
+        return b'{"type":"token","content":"%b"%b%d}' % (text, self._id, position)
 
 
 def error_fields(error: GatewayError, trace_id: str | None = None) -> dict[str, Any]:
-    """An error in the native shape."""
+    """Return an error in the native shape."""
     fields: dict[str, Any] = {"error": error.message, "code": error.code}
     if error.details:
         fields["details"] = [{"field": field, "problem": problem} for field, problem in error.details]
@@ -185,6 +200,6 @@ def error_fields(error: GatewayError, trace_id: str | None = None) -> dict[str, 
 
 
 def error_frame(error: GatewayError, fields: Mapping[str, Any]) -> str:
-    """An error as a WebSocket frame; `fields` are what it answers to, such as its `id`."""
+    """Return an error as a WebSocket frame. `fields` say what it answers, such as its `id`."""
     shape = {"type": "error", **error_fields(error), "retryable": error.retryable, **fields}
     return _encode(shape).decode()

@@ -6,18 +6,18 @@ what goes around them. Sans-I/O; called by web/.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from gateway.domain.answer import Part, assistant_messages
-from gateway.domain.events import Done, Failed
+from gateway.domain.events import Done, Failed, Terminal
 from gateway.domain.messages import ChatRequest
 from gateway.errors import GatewayError, InvalidValue
 from gateway.wire.chat_body import Id, Tags, check_messages, convert, decode_fields, header_options, traceparent
+from gateway.wire.encoder import Encoder, Headers
 
-HEARTBEAT = b": heartbeat\n\n"
 DONE = b"data: [DONE]\n\n"
 
 _encode = msgspec.json.encode
@@ -29,8 +29,11 @@ _HEADERS = {
 }
 
 
-def decode_chat(body: bytes, route: str, headers: Sequence[tuple[bytes, bytes]]) -> ChatRequest:
-    """A chat completion body, checked only as far as the gateway needs. Raises BadRequest or InvalidValue."""
+def decode_chat(body: bytes, route: str, headers: Headers = ()) -> ChatRequest:
+    """Return the request that a chat completion body makes, checked only as far as the gateway needs.
+
+    Raises BadRequest or InvalidValue.
+    """
     fields = decode_fields(body)
     options = header_options(headers, _HEADERS)
     model = convert(bytes(fields.pop("model", b"null")), _MODEL, "model")
@@ -62,44 +65,59 @@ def decode_chat(body: bytes, route: str, headers: Sequence[tuple[bytes, bytes]])
         session_id=options.get("session_id"),
         user_id=options.get("user_id"),
         client_request_id=options.get("client_request_id"),
-        traceparent=traceparent(next((v.decode("latin-1") for k, v in headers if k == b"traceparent"), None)),
+        traceparent=traceparent(headers),
         tags=convert(_encode(tags), Tags, "X-Tag") if tags else {},
         metadata={k: v for k, v in metadata.items() if isinstance(v, str)} if isinstance(metadata, dict) else {},
     )
 
 
-def stream_end(done: Done, model: str, created: int, *, return_trace_id: bool) -> bytes:
-    """What follows the provider's last frame. A stopped answer got no finish chunk from the provider: here is one."""
-    out = b""
-    if done.finish_reason == "stopped":
-        chunk = _head(done.trace_id, "chat.completion.chunk", model, created)
-        chunk["choices"] = [{"index": 0, "delta": {}, "finish_reason": "stop"}]
-        out = b"data: " + _encode({**chunk, "trace_id": done.trace_id}) + b"\n\n"
-    if return_trace_id:
-        out += b"data: " + _encode({"trace_id": done.trace_id}) + b"\n\n"
-    return out + DONE
+class ChunkStream(Encoder):
+    """The provider's own frames, and what follows its last one. The head waits for the first frame.
+
+    `created` is in seconds. `return_trace_id` adds a frame with the trace ID before `[DONE]`.
+    """
+
+    heartbeat = b": heartbeat\n\n"
+
+    def __init__(self, model: str, created: int, *, return_trace_id: bool = False) -> None:
+        self._model, self._created, self._return_trace_id = model, created, return_trace_id
+
+    def encode(self, events: Iterable[tuple[int, bytes | Terminal]]) -> list[bytes]:
+        """See Encoder."""
+        return [event if isinstance(event, bytes) else self._end(event) for _, event in events]
+
+    def text(self, text: bytes, position: int) -> bytes:
+        """See Encoder."""
+        return text
+
+    def _end(self, end: Terminal) -> bytes:
+        if isinstance(end, Failed):  # the stream then closes without [DONE]
+            return b"data: " + _encode(_shape(end.error, end.status, end.code, None)) + b"\n\n"
+        out = b""
+        if end.finish_reason == "stopped":  # the provider gave no finish chunk, so here is one
+            chunk = _head(end.trace_id, "chat.completion.chunk", self._model, self._created)
+            chunk["choices"] = [{"index": 0, "delta": {}, "finish_reason": "stop"}]
+            out = b"data: " + _encode({**chunk, "trace_id": end.trace_id}) + b"\n\n"
+        if self._return_trace_id:
+            out += b"data: " + _encode({"trace_id": end.trace_id}) + b"\n\n"
+        return out + DONE
 
 
 def stopped_completion(done: Done, parts: list[Part], model: str, created: int) -> bytes:
-    """A plain answer that was stopped before the provider gave one: what there is of it."""
+    """Return what there is of a plain answer that was stopped before the provider gave one."""
     choice = {"index": 0, "message": assistant_messages(parts, {})[0], "finish_reason": "stop"}
     whole = {**_head(done.trace_id, "chat.completion", model, created), "choices": [choice], "usage": done.usage}
     return _encode({**whole, "trace_id": done.trace_id})
 
 
-def failure_event(failed: Failed) -> bytes:
-    """A failure amid a stream; the stream then closes without [DONE]."""
-    return b"data: " + _encode(_shape(failed.error, failed.status, failed.code, None)) + b"\n\n"
-
-
 def error_body(error: GatewayError) -> dict[str, Any]:
-    """An error in OpenAI's shape."""
+    """Return an error in OpenAI's shape."""
     param = error.details[0][0] if error.details else None
     return _shape(error.message, error_status(error), error.code, param)
 
 
 def error_status(error: GatewayError) -> int:
-    """OpenAI says 400 where the native wire says 422; what the provider refused keeps its status."""
+    """Return 400 where the native wire says 422, as OpenAI does. What the provider refused keeps its status."""
     return 400 if isinstance(error, InvalidValue) else error.status
 
 

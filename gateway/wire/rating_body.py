@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from gateway.errors import BadRequest, InvalidValue, TooLarge
+from gateway.errors import BadRequest, ContentTooLarge, InvalidValue
 
 MAX_BODY = 1_000_000  # more than all limits of a rating allow, with every character escaped
 MAX_VALUE, MAX_PAIR = 10_000, 1_000  # bytes of UTF-8
@@ -29,7 +29,7 @@ encode = msgspec.json.encode
 def read_object(body: bytes, problems: Problems) -> dict[str, Any]:
     """The body's fields. By the standard decoder, because that one tells of names that come twice."""
     if len(body) > MAX_BODY:
-        raise TooLarge(f"A rating has at most {MAX_BODY} bytes.")
+        raise ContentTooLarge(f"A rating has at most {MAX_BODY} bytes.")
 
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return once(pairs, problems)

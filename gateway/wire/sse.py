@@ -1,12 +1,10 @@
 """Server-sent events as bytes: cutting a stream into frames, and reading one frame.
 
-Format: the WHATWG HTML standard, section "Server-sent events". Called by the upstream decoder only; what the gateway
-itself sends is written by the codecs.
+Format: the WHATWG HTML standard, section "Server-sent events". It only reads: the codecs
+write what the gateway itself sends. Called by the upstream decoder, chaos/ and cli/.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 
 class FrameTooLong(ValueError):
@@ -14,7 +12,7 @@ class FrameTooLong(ValueError):
 
 
 class FrameSplitter:
-    """Cuts bytes, split anywhere, into frames. Line ends of all three kinds come out as LF."""
+    """Cuts bytes that arrive in arbitrary pieces into frames. Line ends of all three kinds come out as LF."""
 
     def __init__(self, max_frame_bytes: int) -> None:
         self._max = max_frame_bytes
@@ -23,8 +21,8 @@ class FrameSplitter:
         self._skip_lf = False  # the last byte was a CR, taken as a line end at once
         self._first = True
 
-    def feed(self, data: bytes) -> Sequence[bytes]:
-        """Whole frames, without the blank line that ends each. Empty ones are possible. Raises FrameTooLong."""
+    def whole(self, data: bytes) -> bytes:
+        """Return the frames that are complete now, each with the blank line that ends it. Raises FrameTooLong."""
         if self._skip_lf:
             self._skip_lf = False
             if data.startswith(b"\n"):
@@ -33,26 +31,34 @@ class FrameSplitter:
             self._skip_lf = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if not data:
-            return ()
+            return b""
         if self.tail:
             seam = data.startswith(b"\n") and self.tail[-1].endswith(b"\n")
             if not seam and b"\n\n" not in data:
                 self._hold(data)
-                return ()
+                return b""
             data = b"".join((*self.tail, data))
             self.tail.clear()
             self._tail_size = 0
         if self._first and len(data) >= 3:
             self._first = False
             data = data.removeprefix(b"\xef\xbb\xbf")
-        *frames, rest = data.split(b"\n\n")
-        if rest:
-            self._hold(rest)
-        return frames
+        if data.endswith(b"\n\n"):
+            return data
+        end = data.rfind(b"\n\n") + 2
+        if end == 1:  # no frame ends in it
+            self._hold(data)
+            return b""
+        self._hold(data[end:])
+        return data[:end]
 
-    def close(self) -> Sequence[bytes]:
-        """The last frame, if the stream ended without its blank line."""
-        return self.feed(b"\n\n") if self.tail else ()
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the frames that are complete now, without the blank line. Empty ones are possible."""
+        return self.whole(data).split(b"\n\n")[:-1]
+
+    def close(self) -> list[bytes]:
+        """Return the last frame, if the stream ended without its blank line."""
+        return self.feed(b"\n\n") if self.tail else []
 
     def _hold(self, data: bytes) -> None:
         self._tail_size += len(data)
@@ -62,7 +68,7 @@ class FrameSplitter:
 
 
 def frame_data(frame: bytes) -> bytes | None:
-    """The `data` of one frame, its lines joined by LF; None where it has none (a comment, a bare `retry:`)."""
+    """Return the `data` of one frame, its lines joined by LF; None for a comment or a bare `retry:`."""
     if frame.startswith(b"data: ") and b"\n" not in frame:
         return frame[6:]
     lines = []

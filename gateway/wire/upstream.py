@@ -64,30 +64,22 @@ class StreamDecoder:
         self._open: dict[int, bool] = {}  # whether each choice that was seen still lacks its finish reason
         self._held: dict[str, str] = {}  # first halves of surrogate pairs, by where their text goes
 
-    def plain(self, data: bytes) -> tuple[bytes, int, int] | None:
-        """Where these bytes are whole frames that differ from the one before in nothing but their text: that text, its
-        length in characters, and the number of frames. None, and nothing taken: `feed` it."""
-        prefix, end = self._prefix, self._end
-        if not (data.startswith(prefix) and data.endswith(end)) or self._splitter.tail or self.done or self.failure:
-            return None
-        texts = data[len(prefix) : len(data) - len(end)].split(self._seam)
-        text = texts[0] if len(texts) == 1 else b"".join(texts)
-        if not text or len(text.translate(None, _NOT_PLAIN)) != len(text):
-            return None
-        try:
-            return text, len(text) if text.isascii() else sum(len(piece.decode()) for piece in texts), len(texts)
-        except UnicodeDecodeError:
-            return None
-
     def feed(self, data: bytes) -> list[Delta]:
-        """The events in these bytes, adjacent text merged. After `done` or `failure` nothing more is read."""
+        """Return the events in these bytes, adjacent text merged. After `done` or `failure` nothing more is read."""
         if self.done or self.failure:
             return []
         try:
-            return self._frames(self._splitter.feed(data))
+            frames = self._splitter.whole(data)
         except FrameTooLong:
             self.failure = AnswerTooLong("The answer is longer than this server allows.")
             return []
+        if not frames:
+            return []
+        if (text := self._match(frames, self._end)) is not None:
+            if self._keep_raw:
+                self.raw.append(frames)
+            return [text]
+        return self._frames(frames.split(b"\n\n")[:-1])
 
     def document(self, body: bytes) -> list[Delta]:
         """The events of a whole completion, which reads like one chunk whose `message` is its delta."""
@@ -102,34 +94,42 @@ class StreamDecoder:
             events.append(TextDelta("\ufffd".encode(), 1))
         return events
 
+    def _match(self, frames: bytes, end: bytes) -> TextDelta | None:
+        """Return the text of frames that differ from the template in nothing else; None where one of them does.
+
+        `end` is what follows the last one's text: the suffix, with the blank line if that is there.
+        """
+        prefix = self._prefix
+        if not (frames.startswith(prefix) and frames.endswith(end)):
+            return None
+        texts = frames[len(prefix) : len(frames) - len(end)].split(self._seam)
+        text = texts[0] if len(texts) == 1 else b"".join(texts)
+        if not text or len(text.translate(None, _NOT_PLAIN)) != len(text):
+            return None
+        try:
+            chars = len(text) if text.isascii() else sum(len(piece.decode()) for piece in texts)
+        except UnicodeDecodeError:
+            return None  # the lenient decoder takes it
+        self._misses = 0
+        return TextDelta(text, chars, len(texts))
+
     def _frames(self, frames: Sequence[bytes], *, last: bool = False) -> list[Delta]:
         events: list[Delta] = []
-        texts: list[bytes] = []
+        texts: list[TextDelta] = []
         kept: list[bytes] = []
-        chars = 0
-        start, end = self._prefix, self._suffix
         for frame in frames:
-            if frame.startswith(start) and frame.endswith(end) and len(frame) > len(start) + len(end):
-                text = frame[len(start) : len(frame) - len(end)]
-                if len(text.translate(None, _NOT_PLAIN)) == len(text):
-                    try:
-                        chars += len(text) if text.isascii() else len(text.decode())
-                    except UnicodeDecodeError:
-                        pass  # decoded leniently below
-                    else:
-                        texts.append(text)
-                        kept.append(frame)
-                        continue
+            if (text := self._match(frame, self._suffix)) is not None:
+                texts.append(text)
+                kept.append(frame)
+                continue
             if texts:
-                events.append(TextDelta(b"".join(texts), chars, len(texts)))
-                texts, chars = [], 0
+                events.append(_joined(texts))
+                texts = []
             self._whole(frame, events, kept, last=last)
             if self.done or self.failure:
                 break
-            start, end = self._prefix, self._suffix
         if texts:
-            self._misses = 0
-            events.append(TextDelta(b"".join(texts), chars, len(texts)))
+            events.append(_joined(texts))
         if self._keep_raw and kept:
             kept.append(b"")
             self.raw.append(b"\n\n".join(kept))
@@ -255,3 +255,7 @@ class StreamDecoder:
             self._prefix, self._suffix = frame[:start], frame[start + len(text) :]
             self._end = self._suffix + b"\n\n"
             self._seam = self._end + self._prefix
+
+
+def _joined(texts: list[TextDelta]) -> TextDelta:
+    return TextDelta(b"".join(t.text for t in texts), sum(t.chars for t in texts), sum(t.count for t in texts))

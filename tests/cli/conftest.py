@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 
 from gateway.cli.main import main
 from gateway.domain.ids import now_ms
+from gateway.storage.scripts.feedback import record_feedback
+from gateway.storage.scripts.traces import begin_trace, finish_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import a_rating, a_start, a_write, an_end
 
@@ -34,23 +36,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     return run
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SQLiteStore]:
-    """The server's, open all the time."""
-    opened = await SQLiteStore.open(tmp_path / "gateway.db", own=True)
-    try:
-        yield opened
-    finally:
-        await opened.close()
-
-
 async def chat(store: SQLiteStore, *, ago_s: float = 60, **over: Any) -> str:
     """One chat that ended; its trace ID."""
     time = now_ms() - round(ago_s * 1000)
     start = a_start(**({"request_time": time} | {k: v for k, v in over.items() if k not in _OF_THE_END}))
-    await store.begin_trace(start)
+    await store.write(begin_trace, start)
     end = {"end_time": time + 500, "duration_ms": 500} | {k: v for k, v in over.items() if k in _OF_THE_END}
-    await store.finish_trace(an_end(start, **end))
+    await store.write(finish_trace, an_end(start, **end))
     return start.trace_id
 
 
@@ -61,4 +53,4 @@ async def rate(store: SQLiteStore, trace_id: str, user_id: str = "ann", *, ago_s
     """One rating."""
     time = now_ms() - round(ago_s * 1000)
     rating = a_rating(**({"create_time": time, "last_update_time": time} | over))
-    await store.record_feedback(a_write(trace_id, rating, source_id=user_id, now=time))
+    await store.write(record_feedback, a_write(trace_id, rating, source_id=user_id, now=time))

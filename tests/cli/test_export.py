@@ -23,6 +23,8 @@ from gateway.cli import export as exporting
 from gateway.cli.export import parse_filters
 from gateway.domain.trace import Outcome
 from gateway.storage.scripts.export import Query
+from gateway.storage.scripts.keys import add_key
+from gateway.storage.scripts.traces import begin_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from gateway.storage.sqlite.look import reading
 from gateway.storage.sqlite.migrate import migrate
@@ -54,13 +56,13 @@ async def _seed(store: SQLiteStore) -> tuple[str, str]:
     asked = '[\n  {"role": "user",\r\n "content": "Grüße\\nWelt 1e999 \\ud800"}\n]'
     first = await chat(store, user_id="ann", request=asked, tags={"a": "b"}, model="m1")
     second = await chat(store, user_id="ben", outcome=Outcome.TIMEOUT, error_message="late", ago_s=7200)
-    await store.begin_trace(a_start())
+    await store.write(begin_trace, a_start())
     await rate(store, first, value=True, rationale='say "hi",\nbye', metadata={"reasons": '["x"]'})
     await rate(store, first, value=False, rationale="no")
     await rate(store, second, "ben", name="user_accuracy", value=0.8, metadata={"score": "4", "scale": "1-5"})
     await rate(store, second, "ben", name="user_tone", value="right")
     await rate(store, second, "ben", name="tags", value=["x", "y"])
-    await store.add_key(a_key(key_hash="feed" * 16, hint="gw-sk-abcd", name="desk"))
+    await store.write(add_key, a_key(key_hash="feed" * 16, hint="gw-sk-abcd", name="desk"))
     return first, second
 
 
@@ -175,7 +177,7 @@ def test_a_file_appears_when_it_is_whole(run: Run, monkeypatch: pytest.MonkeyPat
         Path("out/real.jsonl").write_text("old")
         Path("out/link.jsonl").symlink_to("real.jsonl")
         code, out, err = run("export", "traces", "-o", "out/link.jsonl")
-        assert (code, out, err) == (0, "", "3 traces\n")
+        assert (code, out, err) == (0, "", "Traces written to out/link.jsonl: 3.\n")
         assert Path("out/link.jsonl").is_symlink()
         assert len(jsonl(Path("out/real.jsonl").read_text())) == 3
         assert Path("out/real.jsonl").stat().st_mode & 0o777 == 0o600
@@ -254,9 +256,10 @@ def test_memory_does_not_grow(run: Run, what: Any) -> None:
     """So many rows take no more than a thousand do, and each of them comes once, in order."""
     many(Path("gateway.db"), ROWS)
     store = Path("gateway.db").resolve()
-    exporting.export(store, Query(what, 0, {"model": ("none",)}), "csv", Path("warm.csv"))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert exporting.export(store, Query(what), "jsonl", Path("all.jsonl")) == ROWS
+    with reading(store) as reader:
+        exporting.export(reader, Query(what, 0, {"model": ("none",)}), "csv", Path("warm.csv"))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert exporting.export(reader, Query(what), "jsonl", Path("all.jsonl")) == ROWS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16_000  # kB; the file is tens of MB
     with open("all.jsonl") as lines:
         seen = {json.loads(line)["trace_id"] for line in lines}

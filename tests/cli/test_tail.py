@@ -22,7 +22,8 @@ from gateway.domain.ids import new_assessment_id, new_span_id, new_trace_id, now
 from gateway.domain.trace import Assessment, Outcome, TraceEnd, TraceStart
 from gateway.errors import GatewayError
 from gateway.observability.feed import Lost
-from gateway.storage.engine import FeedbackWrite
+from gateway.storage.scripts.feedback import FeedbackWrite, record_feedback
+from gateway.storage.scripts.traces import begin_trace, finish_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.activities import TRACE, chat, rating
 
@@ -48,7 +49,8 @@ async def stores(tmp_path: Path) -> AsyncIterator[tuple[SQLiteStore, SQLiteStore
 
 async def finish(store: SQLiteStore, outcome: Outcome = Outcome.COMPLETE, *, end_time: int | None = None) -> str:
     trace_id, now = new_trace_id(), now_ms()
-    await store.begin_trace(
+    await store.write(
+        begin_trace,
         TraceStart(
             trace_id=trace_id,
             root_span_id=new_span_id(),
@@ -58,10 +60,10 @@ async def finish(store: SQLiteStore, outcome: Outcome = Outcome.COMPLETE, *, end
             model="default",
             session_id=f"s-{trace_id}",
             request_preview="hi",
-        )
+        ),
     )
     end = TraceEnd(trace_id=trace_id, project="default", outcome=outcome, end_time=end_time or now_ms(), duration_ms=1)
-    await store.finish_trace(end)
+    await store.write(finish_trace, end)
     return trace_id
 
 
@@ -78,7 +80,8 @@ async def rate(store: SQLiteStore, trace_id: str) -> None:
         create_time=now,
         last_update_time=now,
     )
-    await store.record_feedback(
+    await store.write(
+        record_feedback,
         FeedbackWrite(
             project="default",
             trace_id=trace_id,
@@ -86,7 +89,7 @@ async def rate(store: SQLiteStore, trace_id: str) -> None:
             source_id="mia",
             assessments=(made,),
             now=now,
-        )
+        ),
     )
 
 
@@ -228,7 +231,7 @@ def test_the_live_feed_is_shown() -> None:
     with feed() as url:
         tail.from_url(url + "/", "gw-sk-x", printer(out), notes.append)
     assert shown(out) == [("chat", TRACE), ("rating", TRACE)]
-    assert notes == ["3 lines were lost here: this reader was too slow"]
+    assert notes == ["3 lines were lost here, since this reader was too slow."]
 
 
 def test_a_feed_that_is_lost_is_followed_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,8 +251,8 @@ def test_a_feed_that_is_lost_is_followed_until_it_is_back(monkeypatch: pytest.Mo
         with pytest.raises(GatewayError, match="admin key"):
             tail.from_url(url, "gw-sk-x", printer(out), notes.append, follow=True)
     assert shown(out) == [("chat", TRACE), ("rating", TRACE)] * 2
-    said = ["3 lines were lost here: this reader was too slow", f"{url} ended the feed; trying again"]
-    assert notes == [*said, f"{url} is back; what happened meanwhile is in the store", *said]
+    said = ["3 lines were lost here, since this reader was too slow.", f"{url} ended the feed. Trying again."]
+    assert notes == [*said, f"{url} is back. What happened meanwhile is in the store.", *said]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +17,7 @@ from gateway.domain.ids import new_span_id, new_trace_id, now_ms
 from gateway.domain.trace import TraceStart
 from gateway.errors import InvalidValue, NotFound, StoreUnavailable
 from gateway.feedback.service import Feedback
+from gateway.storage.scripts.traces import begin_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from gateway.wire.feedback import FeedbackItem
 
@@ -44,7 +43,8 @@ class Bench:
     async def trace(self, client_request_id: str | None = None) -> str:
         trace_id = new_trace_id()
         self.begun += 1
-        await self.store.begin_trace(
+        await self.store.write(
+            begin_trace,
             TraceStart(
                 trace_id=trace_id,
                 root_span_id=new_span_id(),
@@ -54,7 +54,7 @@ class Bench:
                 model="m",
                 session_id="s",
                 client_request_id=client_request_id,
-            )
+            ),
         )
         return trace_id
 
@@ -64,12 +64,8 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    store = await SQLiteStore.open(tmp_path / "gateway.db", own=True)
-    try:
-        yield Bench(store)
-    finally:
-        await store.close()
+async def bench(store: SQLiteStore) -> Bench:
+    return Bench(store)
 
 
 async def test_rating_a_running_trace(bench: Bench) -> None:

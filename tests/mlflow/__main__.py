@@ -1,4 +1,4 @@
-"""Records anew what a real `mlflow server` answers: `python -m tests.mlflow`."""
+"""Records the answers of a real `mlflow server` again: `python -m tests.mlflow`."""
 
 from __future__ import annotations
 

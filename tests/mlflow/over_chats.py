@@ -1,4 +1,4 @@
-"""What a team does with chats that MLflow never saw: `over_chats.py TRACKING`, answers as JSON on stdout."""
+"""Works with chats that MLflow never saw, by its client: `over_chats.py TRACKING`, answers as JSON on stdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a team does with MLflow's client, and what it is answered, as JSON on stdout: `scenario.py TRACKING OPENAI`.
+"""Calls MLflow's client as a team would: `scenario.py TRACKING OPENAI`, answers as JSON on stdout.
 
 A script of its own, in a process of its own, so that any release of the client can run it, against any server. It
 imports nothing of the gateway's. tests/support/mlflow_answers.py makes its answers comparable.

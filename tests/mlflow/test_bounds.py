@@ -11,6 +11,7 @@ from gateway.mlflow.scripts import experiments as mlflow_experiments
 from gateway.mlflow.scripts import runs as mlflow_runs
 from gateway.mlflow.scripts import traces as mlflow_traces
 from gateway.mlflow.values import Dataset, NewRecord, Run, RunValue
+from gateway.storage.scripts.traces import begin_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import PROJECT, a_rating, a_start
 
@@ -18,7 +19,7 @@ from tests.support.rows import PROJECT, a_rating, a_start
 async def test_assessments_of_a_trace(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many, then none."""
     monkeypatch.setattr(mlflow_assessments, "MAX_PER_TRACE", 1)
-    await store.begin_trace(start := a_start())
+    await store.write(begin_trace, start := a_start())
     await store.write(mlflow_assessments.create_assessment, a_rating(trace_id=start.trace_id))
     with pytest.raises(InvalidValue, match="at most 1"):
         await store.write(mlflow_assessments.create_assessment, a_rating(trace_id=start.trace_id))
@@ -32,20 +33,20 @@ async def test_records_of_a_dataset(store: SQLiteStore, monkeypatch: pytest.Monk
     records = [(f"dr-{n}", NewRecord(inputs={"n": n})) for n in range(2)]
     with pytest.raises(InvalidValue, match="at most 1"):
         await store.write(mlflow_datasets.upsert_records, PROJECT, "d-1", records, 5)
-    assert await store.read(mlflow_datasets.get_records(PROJECT, "d-1", 10, None)) == []
+    assert await store.read(mlflow_datasets.get_records, PROJECT, "d-1", 10, None) == []
 
 
 async def test_tags_of_a_trace(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is there may still change."""
     monkeypatch.setattr(mlflow_traces, "MAX_TAGS", 1)
-    await store.begin_trace(start := a_start(tags={}))
+    await store.write(begin_trace, start := a_start(tags={}))
     for value in ("1", "2"):
         await store.write(mlflow_traces.set_tag, PROJECT, start.trace_id, "a", value)
     with pytest.raises(InvalidValue, match="at most 1"):
         await store.write(mlflow_traces.set_tag, PROJECT, start.trace_id, "b", "1")
-    (stored,) = await store.read(mlflow_traces.get_infos(PROJECT, [start.trace_id]))
+    (stored,) = await store.read(mlflow_traces.get_infos, PROJECT, [start.trace_id])
     assert stored.trace.tags == {"a": "2"}
-    assert await store.read(mlflow_traces.get_spans_of(PROJECT, ["tr-none"])) == {}
+    assert await store.read(mlflow_traces.get_spans_of, PROJECT, ["tr-none"]) == {}
 
 
 async def test_values_of_a_run(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,11 +60,11 @@ async def test_values_of_a_run(store: SQLiteStore, monkeypatch: pytest.MonkeyPat
     with pytest.raises(NotFound, match="k0"):
         await store.write(mlflow_runs.delete_tag, PROJECT, "r", "k0")
     await store.write(mlflow_runs.link_traces, PROJECT, "r", [])
-    assert (await store.read(mlflow_runs.get_run(PROJECT, "r"))).values == ()
+    assert (await store.read(mlflow_runs.get_run, PROJECT, "r")).values == ()
 
 
 async def test_tags_of_the_first_experiment(store: SQLiteStore) -> None:
     """Nobody made it; it is there from the first tag on, and keeps the next."""
     for key in ("a", "b"):
         await store.write(mlflow_experiments.set_experiment_tag, PROJECT, "0", key, "x", 5)
-    assert (await store.read(mlflow_experiments.get_experiment(PROJECT, "0"))).tags == {"a": "x", "b": "x"}
+    assert (await store.read(mlflow_experiments.get_experiment, PROJECT, "0")).tags == {"a": "x", "b": "x"}

@@ -62,7 +62,7 @@ def test_chats_are_found(tracking: Tracking) -> None:
 
 
 def test_a_thumb_is_an_assessment(tracking: Tracking) -> None:
-    """What /feedback took, MLflow reads, finds and deletes; an override of /feedback's is one there."""
+    """MLflow reads, finds and deletes ratings of /feedback, and sees which one overrides which."""
     trace_id, key = tracking.chat(), tracking.keys["admin"]
     for right in (True, False):
         body = {"is_correct": right, "comment": "so so"}
@@ -155,7 +155,7 @@ def test_the_callers_trace_and_ours_are_linked(tracking: Tracking) -> None:
     assert tracking.search(f"metadata.`gateway.parent_trace_id` = '{theirs}'") == [ours]
 
 
-def test_foreign_traces_are_no_turns(tracking: Tracking) -> None:
+def test_client_traces_are_no_turns(tracking: Tracking) -> None:
     """A client's trace with a session's name is not part of the conversation."""
     chat = tracking.chat(session_id="s-mixed", user_id="dora")
     tracking.trace(trace_metadata={"mlflow.trace.session": "s-mixed"})
@@ -164,7 +164,7 @@ def test_foreign_traces_are_no_turns(tracking: Tracking) -> None:
     assert len(tracking.search("metadata.mlflow.trace.session = 's-mixed'")) == 2
 
 
-def test_a_foreign_trace_can_be_rated(tracking: Tracking) -> None:
+def test_a_client_trace_can_be_rated(tracking: Tracking) -> None:
     """At /feedback, like any other; and the log goes on."""
     trace_id = tracking.trace()
     path = f"/feedback?trace_id={trace_id}&user_id=ann"

@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.erasure import Erasure, Wanted
-from gateway.mlflow.names import FINALIZED
+from gateway.mlflow.names import INFO_FINALIZED
 from gateway.mlflow.scripts.assessments import create_assessment
 from gateway.mlflow.scripts.datasets import create_dataset, upsert_records
 from gateway.mlflow.scripts.traces import get_infos, get_spans_of, save_artifact, save_info, save_spans
@@ -32,7 +32,7 @@ async def test_nothing_of_ann_is_left(tmp_path: Path) -> None:
             user_id="annika",
             name="annika's",
             tags={"who": "annika"},
-            metadata={"mlflow.trace.user": "annika", FINALIZED: "true"},
+            metadata={"mlflow.trace.user": "annika", INFO_FINALIZED: "true"},
         )
         await store.write(save_info, PROJECT, trace, [], 5)
         body = (
@@ -49,16 +49,16 @@ async def test_nothing_of_ann_is_left(tmp_path: Path) -> None:
         source = {"source_type": "TRACE", "source_data": {"trace_id": ID}}
         copied = NewRecord(inputs={"q": "annika"}, source=source)
         await store.write(upsert_records, PROJECT, "d-1", [("dr-1", copied)], 5)
-        assert await store.read(get_spans_of(PROJECT, [ID])) != {ID: ClientSpans(())}
+        assert await store.read(get_spans_of, PROJECT, [ID]) != {ID: ClientSpans(())}
 
         assert (await Erasure(store, None, Current(Config())).erase(Wanted("annika"))).traces == 1
 
-        assert await store.read(get_spans_of(PROJECT, [ID])) == {ID: ClientSpans(())}
-        (stored,) = await store.read(get_infos(PROJECT, [ID]))
+        assert await store.read(get_spans_of, PROJECT, [ID]) == {ID: ClientSpans(())}
+        (stored,) = await store.read(get_infos, PROJECT, [ID])
         assert (stored.trace.duration_ms, stored.name) == (2, None)
         for table in ("labels", "trace_artifacts", "dataset_records", "spans"):
-            assert await store.read(ask(f"SELECT * FROM {table}")) == []  # noqa: S608  our own names
-        assert "annika" not in str(await store.read(ask("SELECT * FROM traces")))
-        assert "annika" not in str(await store.read(ask("SELECT * FROM assessments")))
+            assert await store.read(ask, f"SELECT * FROM {table}") == []  # noqa: S608  our own names
+        assert "annika" not in str(await store.read(ask, "SELECT * FROM traces"))
+        assert "annika" not in str(await store.read(ask, "SELECT * FROM assessments"))
     finally:
         await store.close()

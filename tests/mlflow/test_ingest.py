@@ -46,7 +46,7 @@ def whole(tracking: Tracking, trace_id: str) -> Any:
 
 @pytest.mark.parametrize("info_first", [True, False])
 def test_info_and_spans_in_any_order(tracking: Tracking, info_first: bool) -> None:
-    """Twice over: one trace, with the client's last word and all spans once."""
+    """Sent twice, they make one trace with the client's info and each span once."""
     info = trace_info(tags={"mlflow.traceName": "said", "a": "b"}, trace_metadata={"mlflow.trace.session": "s-9"})
     trace_id = info["trace_id"]
     steps: list[Callable[[], object]] = [
@@ -68,7 +68,7 @@ def test_info_and_spans_in_any_order(tracking: Tracking, info_first: bool) -> No
 
 
 def test_spans_alone_tell_of_the_trace(tracking: Tracking) -> None:
-    """Name, times, state, session, user, tokens and tags; a later batch adds to it."""
+    """Spans give name, times, state, session, user, tokens and tags; a later batch adds to them."""
     trace_id = str(trace_info()["trace_id"])
     usage = '{"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}'
     child = span(trace_id, 2, 1, attributes=texts(mlflow__chat__tokenUsage=usage, session__id="s-otel", user__id="eve"))
@@ -90,7 +90,7 @@ def test_spans_alone_tell_of_the_trace(tracking: Tracking) -> None:
 
 
 def test_a_run_is_named_by_a_header(tracking: Tracking) -> None:
-    """Spans that were made within a run are found by it."""
+    """Spans that were made within a run are found by the run."""
     run = tracking.ok("POST", f"{V2}/runs/create", {})["run"]["info"]["run_id"]
     trace_id = str(trace_info()["trace_id"])
     assert export(tracking, span(trace_id), **{"x-mlflow-run-id": run}).status == 200
@@ -121,7 +121,7 @@ def test_other_conventions_are_understood(tracking: Tracking) -> None:
 
 
 def test_what_spans_say_is_found(tracking: Tracking) -> None:
-    """Names, attributes and their values; not the words that protobuf puts around them."""
+    """A search for text finds names, attributes and values, but not the words that protobuf puts around them."""
     trace_id = str(trace_info()["trace_id"])
     said = texts(fruit="a long way down " * 100 + "to the pear")
     assert export(tracking, span(trace_id, name="peel", attributes=said)).status == 200
@@ -133,7 +133,7 @@ def test_what_spans_say_is_found(tracking: Tracking) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "identity"])
 def test_protobuf(tracking: Tracking, encoding: str) -> None:
-    """As exporters send it, compressed or not."""
+    """Protobuf is read as exporters send it, compressed or not."""
     info = trace_info()
     request = ExportTraceServiceRequest()
     made = request.resource_spans.add().scope_spans.add().spans.add()
@@ -173,7 +173,7 @@ def test_protobuf(tracking: Tracking, encoding: str) -> None:
     ],
 )
 def test_what_is_no_export(tracking: Tracking, body: bytes, headers: dict[str, str], status: int) -> None:
-    """Refused in OTLP's shape; a bomb is not unpacked."""
+    """Bad bodies are refused in OTLP's shape, and a bomb is not unpacked."""
     sent = {"Content-Type": "application/json", "x-mlflow-experiment-id": "0"} | headers
     reply = call(tracking.gateway, "POST", "/v1/traces", body, sent, key=tracking.keys["review"])
     assert reply.status == status
@@ -181,7 +181,7 @@ def test_what_is_no_export(tracking: Tracking, body: bytes, headers: dict[str, s
 
 
 def test_the_experiment_must_be_named(tracking: Tracking) -> None:
-    """As in MLflow; one that isn't there takes no spans."""
+    """The experiment's header is required, as in MLflow, and must name one that is there."""
     reply = call(tracking.gateway, "POST", "/v1/traces", {}, key=tracking.keys["review"])
     assert (reply.status, reply.json["detail"][0]["loc"]) == (422, ["header", "x-mlflow-experiment-id"])
     info = trace_info()
@@ -190,7 +190,7 @@ def test_the_experiment_must_be_named(tracking: Tracking) -> None:
 
 
 def test_nobody_writes_into_anothers_trace(tracking: Tracking) -> None:
-    """Neither into another project's, nor into a chat of the gateway's; nothing of such a request is stored."""
+    """Spans for another project's trace or for a chat are refused, and nothing of the request is stored."""
     theirs, chat, fresh = tracking.trace("other"), tracking.chat(), trace_info()["trace_id"]
     for taken in (theirs, chat):
         assert export(tracking, span(fresh), span(taken)).status == 422
@@ -202,7 +202,7 @@ def test_nobody_writes_into_anothers_trace(tracking: Tracking) -> None:
 
 
 def test_a_project_is_alone(tracking: Tracking) -> None:
-    """What isn't one's own isn't there: traces, assessments, tags, experiments, runs, datasets."""
+    """Another project's traces, assessments, tags, experiments, runs and datasets are not found."""
     trace_id = tracking.trace()
     rating = {"assessment": {"assessment_name": "x", "source": {"source_type": "CODE"}, "feedback": {"value": 1}}}
     rated = tracking.ok("POST", f"{V3}/traces/{trace_id}/assessments", rating)["assessment"]["assessment_id"]
@@ -239,7 +239,7 @@ def test_a_project_is_alone(tracking: Tracking) -> None:
 
 
 def test_ratings_that_come_with_a_trace(tracking: Tracking) -> None:
-    """They are stored once, however often the trace is sent, and keep their order; so do those that follow."""
+    """Assessments sent with a trace are stored once, however often it is sent, and keep their order."""
     at = "2026-01-31T10:00:00.250Z"
     message = {"source": {"source_type": "HUMAN"}, "feedback": {"value": True}, "create_time": at}
     messages = [{"assessment_name": f"n{number}"} | message for number in range(8)]
@@ -253,7 +253,7 @@ def test_ratings_that_come_with_a_trace(tracking: Tracking) -> None:
 
 
 def test_files_of_older_clients(tracking: Tracking) -> None:
-    """What was put is what is got; of a chat there is one, too."""
+    """A file comes back as it was sent, and a chat has one too."""
     trace_id, chat = tracking.trace(), tracking.chat()
     path = "/api/2.0/mlflow-artifacts/artifacts/0/traces/{}/artifacts/traces.json"
     assert tracking.ok("PUT", path.format(trace_id), {"spans": []}) == {}
@@ -266,7 +266,7 @@ def test_files_of_older_clients(tracking: Tracking) -> None:
 
 
 def test_deletion_takes_all(tracking: Tracking) -> None:
-    """Spans, tags and ratings with the trace; the ID is free again."""
+    """Spans, tags and ratings are deleted with their trace, and its ID is free again."""
     info = trace_info(tags={"gone": "soon"})
     tracking.trace(**info)
     export(tracking, span(info["trace_id"]))
@@ -278,7 +278,7 @@ def test_deletion_takes_all(tracking: Tracking) -> None:
 
 
 def test_infos_and_tags_of_many(tracking: Tracking) -> None:
-    """In the order asked for, each once."""
+    """Traces come in the order asked for, each once."""
     first, second = tracking.trace(), tracking.trace()
     found = tracking.ok("GET", f"{V3}/traces/batchGetInfos?trace_ids={second}&trace_ids={first}&trace_ids={second}")
     assert [info["trace_id"] for info in found["trace_infos"]] == [second, first]

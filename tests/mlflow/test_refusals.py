@@ -1,4 +1,4 @@
-"""What is refused, in MLflow's error JSON; and who may call at all."""
+"""Refusals in MLflow's error JSON, and who may call at all."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def rating(**over: Any) -> dict[str, Any]:
     ],
 )
 def test_bad_assessments(tracking: Tracking, assessment: dict[str, Any]) -> None:
-    """Where MLflow takes anything."""
+    """Bad assessments are refused, where MLflow takes anything."""
     path = f"{V3}/traces/{tracking.trace()}/assessments"
     assert tracking.refused("POST", path, rating(**assessment)) == BAD
 
@@ -62,7 +62,7 @@ def test_bad_assessments(tracking: Tracking, assessment: dict[str, Any]) -> None
     ],
 )
 def test_bad_updates(tracking: Tracking, mask: str, assessment: dict[str, Any], expected: tuple[int, str]) -> None:
-    """What can't be changed, or isn't of this kind."""
+    """A change of a field that stays, or of another kind, is refused."""
     path = f"{V3}/traces/{tracking.trace()}/assessments"
     made = tracking.ok("POST", path, rating())["assessment"]["assessment_id"]
     body = {"assessment": {"feedback": {"value": 2}} | assessment, "update_mask": mask}
@@ -89,7 +89,7 @@ def test_bad_updates(tracking: Tracking, mask: str, assessment: dict[str, Any], 
     ],
 )
 def test_bad_traces(tracking: Tracking, info: dict[str, Any]) -> None:
-    """Nothing of them is stored."""
+    """Bad traces are refused, and nothing of them is stored."""
     body = {"trace": {"trace_info": trace_info(**info)}}
     assert tracking.refused("POST", f"{V3}/traces", body) == BAD
 
@@ -158,7 +158,7 @@ def test_bad_requests(tracking: Tracking, method: str, path: str, body: Any, exp
 
 @pytest.mark.parametrize("token", ["%", "e30", "eyJvZmZzZXQiOi0xfQ==", "eyJ0aW1lIjoxZTk5fQ=="])
 def test_bad_page_tokens(tracking: Tracking, token: str) -> None:
-    """Also such as decode."""
+    """A bad page token is refused, also one that decodes to something else."""
     place = {"mlflow_experiment": {"experiment_id": "0"}}
     reply = tracking.reply("POST", f"{V3}/traces/search", {"locations": [place], "page_token": token})
     assert reply.status in (200, 400)
@@ -179,7 +179,7 @@ def test_roles(tracking: Tracking) -> None:
 
 
 def test_a_page_cannot_write(tracking: Tracking) -> None:
-    """What a browser sends unasked is no JSON."""
+    """A content type that a browser sends without a preflight request is refused."""
     reply = tracking.reply("POST", f"{V2}/experiments/create", json.dumps({"name": "csrf"}).encode())
     assert reply.status == 200
     plain = {"Content-Type": "text/plain"}
@@ -188,7 +188,7 @@ def test_a_page_cannot_write(tracking: Tracking) -> None:
 
 
 def test_large_bodies(tracking: Tracking) -> None:
-    """Refused for good: 413 is tried no second time."""
+    """A body that is too large is refused with 413, which clients don't repeat."""
     body = {"trace": {"trace_info": trace_info(tags={"x": "y" * 21_000_000})}}
     assert tracking.refused("POST", f"{V3}/traces", body) == (413, "BAD_REQUEST")
 
@@ -204,14 +204,14 @@ def test_values_are_cut_as_by_mlflow(tracking: Tracking) -> None:
 
 
 def test_no_regular_expression(tracking: Tracking) -> None:
-    """One that isn't understood is refused before the search."""
+    """A bad regular expression is refused before the search."""
     place = {"mlflow_experiment": {"experiment_id": "0"}}
     body = {"locations": [place], "filter": "tags.a RLIKE '('"}
     assert tracking.refused("POST", f"{V3}/traces/search", body) == BAD
 
 
 def test_nothing_deeper_than_can_be_shown(tracking: Tracking) -> None:
-    """One such value would else fail every search that finds its trace."""
+    """A value that could not be read again is refused: it would fail every search that finds its trace."""
     deep = "[" * 950 + "]" * 950
     path = f"{V3}/traces/{tracking.trace()}/assessments"
     value = {"serialized_value": {"value": deep, "serialization_format": "JSON_FORMAT"}}

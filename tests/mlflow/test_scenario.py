@@ -24,7 +24,9 @@ def test_the_client_is_answered_as_by_mlflow(start_gateway: StartGateway) -> Non
     """Field by field, but for IDs, times and places."""
     gateway = start_gateway(CONFIG)
     recorded, found = Answers.read(), run_scenario(gateway, gateway)
-    assert found.version.split(".")[:2] == recorded.version.split(".")[:2], "record the exchange anew"
+    assert found.version.split(".")[:2] == recorded.version.split(".")[:2], (
+        "record the answers again: python -m tests.mlflow"
+    )
     assert list(found.answers) == list(recorded.answers)
     for step, answer in found.answers.items():
         if step in DIFFERENCES:

@@ -14,6 +14,8 @@ from gateway.mlflow.scripts.search import search_traces
 from gateway.mlflow.scripts.traces import set_tag
 from gateway.mlflow.values import TraceQuery
 from gateway.mlflow.wire.filter import parse_filter, parse_order
+from gateway.storage.scripts.feedback import record_feedback
+from gateway.storage.scripts.traces import begin_trace, finish_trace
 from gateway.storage.sqlite import engine as sqlite
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
@@ -22,7 +24,7 @@ from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 async def found(store: SQLiteStore, text: str, order: tuple[str, ...] = (), **over: Any) -> list[str]:
     over = {"experiment_ids": ("0",)} | over
     query = TraceQuery(project=PROJECT, clauses=parse_filter(text), orders=parse_order(list(order)), **over)
-    traces, _ = await store.search(search_traces(query))
+    traces, _ = await store.search(search_traces, query)
     return [each.trace.trace_id for each in traces]
 
 
@@ -35,9 +37,9 @@ async def test_both_ways_find_the_same(
     monkeypatch.setattr(mlflow_search, "WALK", walk)
     starts = [a_start(request_time=at, tags={"even": str(at % 2)}, metadata={"m": "x"}) for at in range(1_000, 1_010)]
     for at, start in enumerate(starts):
-        await store.begin_trace(start)
-        await store.finish_trace(an_end(start))
-        await store.record_feedback(a_write(start.trace_id, a_rating(value=at > 4)))
+        await store.write(begin_trace, start)
+        await store.write(finish_trace, an_end(start))
+        await store.write(record_feedback, a_write(start.trace_id, a_rating(value=at > 4)))
     ids = [start.trace_id for start in starts]
     assert await found(store, "tags.even = '0'") == ids[8::-2]
     assert await found(store, "feedback.user_feedback = 'true'") == ids[:4:-1]
@@ -50,7 +52,7 @@ async def test_both_ways_find_the_same(
     for _ in range(3):
         clauses = parse_filter("tags.even = '0'")
         query = TraceQuery(project=PROJECT, experiment_ids=("0",), clauses=clauses, limit=2, page_token=token)
-        page, token = await store.search(search_traces(query))
+        page, token = await store.search(search_traces, query)
         pages += [each.trace.trace_id for each in page]
     assert pages == ids[8::-2]
     await store.write(set_tag, PROJECT, ids[8], "even", "no")
@@ -61,13 +63,13 @@ async def test_pages_hold_though_traces_come(store: SQLiteStore) -> None:
     """The next page begins after the last trace seen, whatever came meanwhile."""
     starts = [a_start(request_time=1_000 + at // 2) for at in range(5)]
     for start in starts:
-        await store.begin_trace(start)
+        await store.write(begin_trace, start)
     seen, token = [], None
     while True:
         query = TraceQuery(project=PROJECT, experiment_ids=("0",), limit=2, page_token=token)
-        page, token = await store.search(search_traces(query))
+        page, token = await store.search(search_traces, query)
         seen += [each.trace.trace_id for each in page]
-        await store.begin_trace(a_start(request_time=2_000))
+        await store.write(begin_trace, a_start(request_time=2_000))
         if token is None:
             break
     assert len(seen) == 5
@@ -79,10 +81,10 @@ async def test_a_long_search_is_cut_off(store: SQLiteStore, monkeypatch: pytest.
     monkeypatch.setattr(sqlite, "_SEARCH_S", 0.05)
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
     with pytest.raises(InvalidValue, match="too long"):
-        await store.search(ask(endless))
-    assert await store.search(ask("SELECT 1")) == [(1,)]
+        await store.search(ask, endless)
+    assert await store.search(ask, "SELECT 1") == [(1,)]
     with pytest.raises(StoreUnavailable):
-        await store.search(ask("SELECT nonsense"))
+        await store.search(ask, "SELECT nonsense")
 
 
 async def test_tags_of_before_are_found(tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ async def test_tags_of_before_are_found(tmp_path: Path) -> None:
     path = tmp_path / "g.db"
     store = await SQLiteStore.open(path, own=True)
     start = a_start(tags={"old": "yes"}, metadata={"m": "1"})
-    await store.begin_trace(start)
+    await store.write(begin_trace, start)
     await store.close()
     script = (Path(sqlite.__file__).parent / "migrations" / "0004_mlflow.sql").read_text()
     (backfill,) = [part for part in script.split(";\n") if "json_each" in part]

@@ -16,7 +16,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Outcome, Span, State, Trace
-from gateway.errors import BadRequest, GatewayError, InvalidValue, MethodNotAllowed, NotFound, TooLarge
+from gateway.errors import BadRequest, ContentTooLarge, GatewayError, InvalidValue, MethodNotAllowed, NotFound
 from gateway.mlflow.usage import total_usage, unwrap_json
 from gateway.mlflow.values import ChatSpans, StoredTrace
 from gateway.mlflow.wire import assessments, body, checks, errors, otlp, spans, traces
@@ -35,7 +35,7 @@ ID = "tr-" + "ab" * 16
     ],
 )
 def test_times(text: str, ms: int) -> None:
-    """Milliseconds since 1970, and back."""
+    """RFC 3339 becomes milliseconds since 1970, and back."""
     assert body.read_time(text, "t") == ms
     assert body.read_time(body.write_time(ms), "t") == ms
 
@@ -44,7 +44,7 @@ def test_times(text: str, ms: int) -> None:
     ("text", "ms"), [("0s", 0), ("1.5s", 1_500), ("0.048s", 48), ("3s", 3_000), ("1.0009s", 1_000)]
 )
 def test_durations(text: str, ms: int) -> None:
-    """Protobuf's seconds."""
+    """Protobuf's seconds become milliseconds, and back."""
     assert body.read_duration(text) == ms
     assert body.read_duration(body.write_duration(ms)) == ms
 
@@ -62,12 +62,12 @@ def test_what_is_missing() -> None:
 
 @pytest.mark.parametrize("value", [None, True, 7, -0.5, "text", [], [1, None, [True]], {"a": {"b": ["c"]}}])
 def test_attribute_values(value: Any) -> None:
-    """As protobuf's JSON, which protobuf reads back."""
+    """A plain value becomes protobuf's JSON, which protobuf reads back."""
     assert otlp.read_any_value(ParseDict(otlp.write_any_value(value), AnyValue())) == value
 
 
 def test_deep_values() -> None:
-    """Become text, where clients would fail to read them; bytes become base64."""
+    """Values too deep for clients become text, and bytes become base64."""
     value: Any = "end"
     for _ in range(300):
         value = [value]
@@ -91,24 +91,24 @@ def test_tokens_of_a_tree() -> None:
 
 
 def test_too_many_spans(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one request."""
+    """A request with more spans than MAX_SPANS is refused."""
     monkeypatch.setattr(otlp, "MAX_SPANS", 1)
     request = ExportTraceServiceRequest()
     scope = request.resource_spans.add().scope_spans.add()
     for _ in range(2):
         scope.spans.add(trace_id=b"\1" * 16, span_id=b"\1" * 8)
-    with pytest.raises(TooLarge):
+    with pytest.raises(ContentTooLarge):
         otlp.decode(request.SerializeToString(), is_json=False)
 
 
 def test_inflating() -> None:
-    """What isn't packed stays; an unknown packing is refused by name."""
+    """A body without encoding stays as it is, and an unknown encoding is refused by name."""
     assert otlp.inflate(b"x", None, 5) == b"x"
     with pytest.raises(GatewayError, match="br"):
         otlp.inflate(b"x", "br", 5)
     packed = gzip.compress(b"hello")
     assert otlp.inflate(packed, "gzip", 5) == b"hello"
-    for data, limit, error in ((packed, 4, TooLarge), (packed[:-4], 5, BadRequest), (b"no gzip", 5, BadRequest)):
+    for data, limit, error in ((packed, 4, ContentTooLarge), (packed[:-4], 5, BadRequest), (b"no gzip", 5, BadRequest)):
         with pytest.raises(error):
             otlp.inflate(data, "gzip", limit)
 
@@ -150,7 +150,7 @@ def a_span(**over: Any) -> Span:
 
 
 def test_a_chat_without_content() -> None:
-    """What isn't stored isn't shown; nor is usage that nobody counted."""
+    """Content that isn't stored isn't shown, nor is usage that nobody counted."""
     (root,) = spans.write_spans(ChatSpans(a_trace(usage=None), (a_span(status="ERROR", message="no"),)))
     keys = {pair["key"] for pair in root["attributes"]}
     assert not keys & {"mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage"}
@@ -158,7 +158,7 @@ def test_a_chat_without_content() -> None:
 
 
 def test_the_file_for_older_clients() -> None:
-    """Attributes are JSON in JSON there."""
+    """In the file for older clients, attributes are JSON in JSON."""
     trace = a_trace(request='[{"role":"user","content":"hi"}]', response='[{"role":"assistant","content":"ho"}]')
     whole = json.loads(spans.write_artifact(ChatSpans(trace, (a_span(attributes={"n": 3, "l": ["a"], "none": None}),))))
     attributes = {key: json.loads(value) for key, value in whole["spans"][0]["attributes"].items()}
@@ -186,7 +186,7 @@ def test_infos() -> None:
 
 
 def test_no_valid_unicode() -> None:
-    """In JSON within JSON."""
+    """Text that is no valid Unicode is refused, also in JSON within JSON."""
     with pytest.raises(InvalidValue):
         body.decode_text('"\\ud800"', str, "it")
     with pytest.raises(BadRequest):
@@ -195,7 +195,7 @@ def test_no_valid_unicode() -> None:
 
 @pytest.mark.parametrize(("value", "taken"), [("é" * 5_000, True), ("é" * 5_000 + "e", False)])
 def test_the_size_of_a_value(value: str, taken: bool) -> None:
-    """10,000 bytes of UTF-8, as in a rating."""
+    """A value has at most 10,000 bytes of UTF-8, as in a rating."""
     message = assessments.Message(assessment_name="x", feedback=assessments.FeedbackValue(value=value))
     update = assessments.UpdateAssessment(assessment=message, update_mask="feedback")
     with nullcontext() if taken else pytest.raises(GatewayError, match="more than 10000 bytes"):
@@ -203,7 +203,7 @@ def test_the_size_of_a_value(value: str, taken: bool) -> None:
 
 
 def test_deep_assessments() -> None:
-    """Refused, not crashed on."""
+    """A value nested too deeply is refused."""
     value: Any = 1
     for _ in range(2_000):
         value = [value]
@@ -253,7 +253,7 @@ def test_defaults() -> None:
 
 @pytest.mark.parametrize("bad", ["[" * 300 + "]" * 300, "[1e999]"])
 def test_what_could_not_be_read_again_is_refused(bad: str) -> None:
-    """As a body, and as JSON in a string."""
+    """JSON that could not be read again is refused, as a body and in a string."""
     with pytest.raises(InvalidValue, match=r"levels|too large"):
         body.decode(bad.encode(), list)
     with pytest.raises(InvalidValue, match=r"levels|too large"):

@@ -23,7 +23,7 @@ class Recorder:
     def __init__(self, enough: int | None = None) -> None:
         self.sse: bool | None = None
         self.fed: list[bytes] = []
-        self.rooms = 0
+        self.drains = 0
         self._enough = enough
 
     @property
@@ -36,12 +36,12 @@ class Recorder:
 
     def feed(self, data: bytes) -> bool:
         assert not self.done
-        assert self.rooms == len(self.fed) + 1  # asked for before each feed
+        assert self.drains == len(self.fed) + 1  # asked for before each feed
         self.fed.append(data)
         return False
 
-    async def room(self) -> None:
-        self.rooms += 1
+    async def drain(self) -> None:
+        self.drains += 1
 
     @property
     def documents(self) -> list[Any]:

@@ -29,7 +29,7 @@ class Sink:
     def __init__(self) -> None:
         self.sse: bool | None = None
         self.data = b""
-        self.rooms = 0
+        self.drains = 0
         self.came = asyncio.Event()
 
     @property
@@ -44,8 +44,8 @@ class Sink:
         self.came.set()
         return self.done
 
-    async def room(self) -> None:
-        self.rooms += 1
+    async def drain(self) -> None:
+        self.drains += 1
 
 
 @pytest.fixture

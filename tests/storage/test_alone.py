@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.ids import now_ms
 from gateway.errors import StoreUnavailable
+from gateway.storage.scripts.ops import ping
+from gateway.storage.scripts.traces import begin_trace, get_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import PROJECT, a_start, ask
 
@@ -28,17 +31,17 @@ async def test_it_stands_between_what_came_before_and_after(store: SQLiteStore) 
         order.append(name)
 
     jobs: list[asyncio.Future[Any]] = [
-        asyncio.ensure_future(store.begin_trace(first)),
+        asyncio.ensure_future(store.write(begin_trace, first)),
         store._writer.alone(look),
         store._writer.alone(look),
-        asyncio.ensure_future(store.begin_trace(second)),
+        asyncio.ensure_future(store.write(begin_trace, second)),
     ]
     for at, job in enumerate(jobs):
         job.add_done_callback(functools.partial(told, str(at)))
     assert await asyncio.gather(*jobs) == [None, 1, 1, None]
     assert order == ["0", "1", "2", "3"]
     assert store.stats.queued == 0
-    assert await store.get_trace(PROJECT, second.trace_id) is not None
+    assert await store.read(get_trace, PROJECT, second.trace_id) is not None
 
 
 def _nonsense(connection: sqlite3.Connection) -> None:
@@ -51,16 +54,16 @@ async def test_its_failure_is_logged_and_told(store: SQLiteStore, caplog: pytest
         await store._writer.alone(_nonsense)
     assert "nonsense" not in caught.value.message
     assert "can't be tidied up: no such column: nonsense" in caplog.text
-    await store.ping()
+    await store.write(ping, now_ms())
 
 
 async def test_a_file_that_is_gone_is_left_alone(store: SQLiteStore, caplog: pytest.LogCaptureFixture) -> None:
     """As no write is taken any more."""
     store.path.rename(store.path.with_name("saved"))
     with pytest.raises(StoreUnavailable):
-        await store.ping()
+        await store.write(ping, now_ms())
     with pytest.raises(StoreUnavailable):
-        await store.scrub(rewrite=True)
+        await store.purge_deleted(rewrite=True)
     assert "tidied" not in caplog.text
 
 
@@ -68,10 +71,10 @@ async def test_a_full_or_closed_queue_refuses_it(tmp_path: Path) -> None:
     """At once."""
     store = await SQLiteStore.open(tmp_path / "gateway.db", own=True, max_queue=0)
     with pytest.raises(StoreUnavailable):
-        await store.trim(1)
+        await store.trim()
     await store.close()
     with pytest.raises(StoreUnavailable):
-        await store.trim(1)
+        await store.trim()
 
 
 async def test_a_new_file_can_shrink_and_forgets(store: SQLiteStore) -> None:

@@ -8,6 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from gateway.domain.trace import Outcome, State
+from gateway.storage.recovery import recover
+from gateway.storage.scripts.traces import get_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import PROJECT, ask
 
@@ -36,11 +38,11 @@ async def test_a_kill_loses_nothing_acknowledged(tmp_path: Path) -> None:
             said["ratings"].update(rating)
     assert len(said["begun"]) >= 2 * _LINES / 4
     store = await SQLiteStore.open(path, own=True)
-    assert 1 <= await store.recover(9_999) <= 8
+    assert 1 <= await recover(store, 9_999) <= 8
     assert await store._writer.submit(ask, "PRAGMA integrity_check") == [("ok",)]
     assert await store.synchronous() == 2
     for trace_id in said["begun"]:
-        trace = await store.get_trace(PROJECT, trace_id)
+        trace = await store.read(get_trace, PROJECT, trace_id)
         assert trace is not None
         assert trace.state in (State.OK, State.ERROR)
         if trace_id in said["finished"]:

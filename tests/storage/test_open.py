@@ -14,7 +14,11 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
+from gateway.domain.ids import now_ms
 from gateway.errors import Conflict, StoreUnavailable
+from gateway.storage.scripts.keys import add_key, list_keys
+from gateway.storage.scripts.ops import ping
+from gateway.storage.scripts.traces import begin_trace, get_trace
 from gateway.storage.sqlite import engine as sqlite
 from gateway.storage.sqlite import migrate as migrating
 from gateway.storage.sqlite import readers as sqlite_async
@@ -80,13 +84,13 @@ async def test_others_read_and_write_beside_the_owner(store: SQLiteStore) -> Non
     """Without the lock, and either sees what the other wrote."""
     beside = await SQLiteStore.open(store.path, own=False, create=False)
     key = a_key()
-    await beside.add_key(key)
+    await beside.write(add_key, key)
     start = a_start()
-    await store.begin_trace(start)
-    assert await store.list_keys() == [key]
-    assert await beside.get_trace(PROJECT, start.trace_id) is not None
+    await store.write(begin_trace, start)
+    assert await store.read(list_keys) == [key]
+    assert await beside.read(get_trace, PROJECT, start.trace_id) is not None
     await beside.close()
-    await store.ping()
+    await store.write(ping, now_ms())
 
 
 async def test_a_lock_outlives_no_process(tmp_path: Path) -> None:
@@ -250,13 +254,13 @@ async def test_migrations_run_once_each(tmp_path: Path, monkeypatch: pytest.Monk
     """A later version takes up a file where an earlier one left it."""
     path = tmp_path / "g.db"
     store = await SQLiteStore.open(path, own=True)
-    await store.add_key(a_key())
+    await store.write(add_key, a_key())
     await store.close()
     more = [*migrating.migrations(), "CREATE TABLE extra (x TEXT);\n\nINSERT INTO extra VALUES ('a;b');\n"]
     monkeypatch.setattr(migrating, "migrations", lambda: more)
     for _ in range(2):
         store = await SQLiteStore.open(path, own=True)
-        assert len(await store.list_keys()) == 1
+        assert len(await store.read(list_keys)) == 1
         await store.close()
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT * FROM extra").fetchall() == [("a;b",)]
@@ -275,7 +279,7 @@ async def test_a_store_of_the_first_version_is_taken_up(tmp_path: Path, monkeypa
         connection.execute("INSERT INTO keys VALUES ('key-1', 'old', 'chat', 'p', 'hash', 'gw-sk-x', 1, NULL, NULL)")
     connection.close()
     store = await SQLiteStore.open(path, own=True)
-    (key,) = await store.list_keys()
+    (key,) = await store.read(list_keys)
     await store.close()
     assert (key.name, key.publishable, key.origins, key.requests_per_minute, key.expires) == ("old", False, (), 0, None)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from gateway.domain.ids import now_ms
 from gateway.domain.trace import Checkpoint, Outcome, State
+from gateway.storage.recovery import recover
+from gateway.storage.scripts.traces import begin_trace, checkpoint, finish_trace, get_spans, get_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import PROJECT, a_start, an_end, ask
 
@@ -12,15 +15,17 @@ from tests.support.rows import PROJECT, a_start, an_end, ask
 async def test_an_open_trace_is_closed_with_its_text(store: SQLiteStore) -> None:
     """The checkpoints become the answer, in order, and are gone."""
     start = a_start(request_time=1)
-    await store.begin_trace(start)
+    await store.write(begin_trace, start)
     pieces = [
         '[["reasoning","th"],["reasoning","ink"],["text","Hel"]]',
         '[["text","lo "],["tool_call",{"index":0,"function":{"name":"f","arguments":"{}"}}]]',
         '[["tool_call",{"index":1,"function":{"name":"g","arguments":""}}],["text","wörld"]]',
     ]
-    await store.checkpoint([Checkpoint(start.trace_id, seq, piece) for seq, piece in enumerate(pieces)])
-    assert await store.recover(5_000) == 1
-    trace = await store.get_trace(PROJECT, start.trace_id)
+    await store.write(
+        checkpoint, [Checkpoint(start.trace_id, seq, piece) for seq, piece in enumerate(pieces)], now_ms()
+    )
+    assert await recover(store, 5_000) == 1
+    trace = await store.read(get_trace, PROJECT, start.trace_id)
     assert trace is not None
     assert (trace.state, trace.outcome, trace.end_time) == (State.ERROR, Outcome.INTERRUPTED, 5_000)
     assert (trace.error_code, trace.error_message) == ("server_shutdown", "The server stopped while answering.")
@@ -33,16 +38,16 @@ async def test_an_open_trace_is_closed_with_its_text(store: SQLiteStore) -> None
     assert trace.duration_ms is not None
     assert trace.duration_ms > 1_000_000_000_000  # the checkpoint's time is the clock's
     assert await store._writer.submit(ask, "SELECT COUNT(*) FROM checkpoints") == [(0,)]
-    [root] = await store.get_spans(start.trace_id)
+    [root] = await store.read(get_spans, start.trace_id)
     assert (root.span_id, root.status, root.end_ms - root.start_ms) == (start.root_span_id, "ERROR", trace.duration_ms)
 
 
 async def test_one_without_text_has_no_duration(store: SQLiteStore) -> None:
     """It ended before its first checkpoint."""
     start = a_start()
-    await store.begin_trace(start)
-    await store.recover(5_000)
-    trace = await store.get_trace(PROJECT, start.trace_id)
+    await store.write(begin_trace, start)
+    await recover(store, 5_000)
+    trace = await store.read(get_trace, PROJECT, start.trace_id)
     assert trace is not None
     assert (trace.duration_ms, trace.response_preview, trace.parts) == (0, "", "[]")
 
@@ -51,10 +56,10 @@ async def test_uncaptured_content_stays_uncaptured(store: SQLiteStore) -> None:
     """Where the request's text isn't stored, the answer's isn't either; the preview goes by the preview."""
     preview, none = a_start(request=None), a_start(request=None, request_preview=None)
     for start in (preview, none):
-        await store.begin_trace(start)
-        await store.checkpoint([Checkpoint(start.trace_id, 1, '[["text","secret"]]')])
-    assert await store.recover(5_000) == 2
-    kept = [await store.get_trace(PROJECT, start.trace_id) for start in (preview, none)]
+        await store.write(begin_trace, start)
+        await store.write(checkpoint, [Checkpoint(start.trace_id, 1, '[["text","secret"]]')], now_ms())
+    assert await recover(store, 5_000) == 2
+    kept = [await store.read(get_trace, PROJECT, start.trace_id) for start in (preview, none)]
     assert [trace and (trace.response_preview, trace.response, trace.parts) for trace in kept] == [
         ("secret", None, None),
         (None, None, None),
@@ -64,13 +69,13 @@ async def test_uncaptured_content_stays_uncaptured(store: SQLiteStore) -> None:
 async def test_recovery_leaves_finished_traces_alone(store: SQLiteStore) -> None:
     """And takes more than one batch where many are open."""
     done = a_start()
-    await store.begin_trace(done)
-    await store.finish_trace(an_end(done))
+    await store.write(begin_trace, done)
+    await store.write(finish_trace, an_end(done))
     for _ in range(120):
-        last = store.begin_trace(a_start())
+        last = store.write(begin_trace, a_start())
     await last
-    assert await store.recover(5_000) == 120
-    assert await store.recover(6_000) == 0
-    trace = await store.get_trace(PROJECT, done.trace_id)
+    assert await recover(store, 5_000) == 120
+    assert await recover(store, 6_000) == 0
+    trace = await store.read(get_trace, PROJECT, done.trace_id)
     assert trace is not None
     assert trace.outcome is Outcome.COMPLETE

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from gateway.config.schema import StoreConfig
+from gateway.domain.ids import now_ms
 from gateway.domain.trace import Checkpoint
 from gateway.errors import StoreUnavailable
 from gateway.storage.retention import BATCH, DAY_MS, keep_sweeping, sweep
+from gateway.storage.scripts.feedback import feedback_of, record_feedback
+from gateway.storage.scripts.ops import expire, expire_oldest
+from gateway.storage.scripts.traces import begin_trace, checkpoint, finish_trace, get_session, get_spans, get_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from gateway.storage.sqlite.migrate import migrate
 from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
@@ -22,8 +25,8 @@ from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 
 async def _add(store: SQLiteStore, end_time: int, *, session_id: str = "s", text: str = "Hello") -> str:
     start = a_start(session_id=session_id)
-    _ = store.begin_trace(start)
-    await store.finish_trace(an_end(start, end_time=end_time, response=text))
+    _ = store.write(begin_trace, start)
+    await store.write(finish_trace, an_end(start, end_time=end_time, response=text))
     return start.trace_id
 
 
@@ -32,46 +35,47 @@ async def test_expiry_deletes_traces_and_keeps_numbers(store: SQLiteStore) -> No
     old = await _add(store, 1_999)
     new = await _add(store, 2_000)
     kept = {"score": "4", "scale": "1-5"}
-    await store.record_feedback(
-        a_write(old, a_rating(value=0.8, rationale="why", metadata={**kept, "reasons": '["x"]'}), a_rating(name="n"))
+    await store.write(
+        record_feedback,
+        a_write(old, a_rating(value=0.8, rationale="why", metadata={**kept, "reasons": '["x"]'}), a_rating(name="n")),
     )
-    await store.record_feedback(a_write(new, a_rating(rationale="why")))
-    assert await store.expire(2_000, 0, 10) == 1
-    assert await store.get_trace(PROJECT, old) is None
-    assert await store.get_spans(old) == []
-    assert await store.get_session(PROJECT, "s") is not None
-    first, second = sorted((await store.feedback_of(PROJECT, [old], "ann"))[old], key=lambda one: one.name)
+    await store.write(record_feedback, a_write(new, a_rating(rationale="why")))
+    assert await store.write(expire, 2_000, 0, 10) == 1
+    assert await store.read(get_trace, PROJECT, old) is None
+    assert await store.read(get_spans, old) == []
+    assert await store.read(get_session, PROJECT, "s") is not None
+    first, second = sorted((await store.read(feedback_of, PROJECT, [old], "ann"))[old], key=lambda one: one.name)
     assert (second.value, second.rationale, second.metadata) == (0.8, None, kept)
     assert first.metadata == {}
-    assert (await store.feedback_of(PROJECT, [new], "ann"))[new][0].rationale == "why"
+    assert (await store.read(feedback_of, PROJECT, [new], "ann"))[new][0].rationale == "why"
 
 
 async def test_a_session_goes_with_its_last_trace(store: SQLiteStore) -> None:
     """And not before."""
     await _add(store, 1)
     await _add(store, 2)
-    assert await store.expire_oldest(1) == 1
-    assert await store.get_session(PROJECT, "s") is not None
-    assert await store.expire_oldest(5) == 1
-    assert await store.get_session(PROJECT, "s") is None
+    assert await store.write(expire_oldest, 1) == 1
+    assert await store.read(get_session, PROJECT, "s") is not None
+    assert await store.write(expire_oldest, 5) == 1
+    assert await store.read(get_session, PROJECT, "s") is None
 
 
 async def test_a_running_trace_never_expires(store: SQLiteStore) -> None:
     """However old it is."""
     start = a_start(request_time=1)
-    await store.begin_trace(start)
-    await store.checkpoint([Checkpoint(start.trace_id, 1, "[]")])
-    assert await store.expire(9_999_999, 0, 10) == 0
-    assert await store.expire_oldest(10) == 0
-    assert await store.get_trace(PROJECT, start.trace_id) is not None
+    await store.write(begin_trace, start)
+    await store.write(checkpoint, [Checkpoint(start.trace_id, 1, "[]")], now_ms())
+    assert await store.write(expire, 9_999_999, 0, 10) == 0
+    assert await store.write(expire_oldest, 10) == 0
+    assert await store.read(get_trace, PROJECT, start.trace_id) is not None
 
 
 async def test_old_idempotency_keys_go(store: SQLiteStore) -> None:
     """Young ones stay."""
     trace_id = await _add(store, 1)
     for now in (10, 20):
-        await store.record_feedback(a_write(trace_id, idempotency_key=f"k{now}", now=now))
-    await store.expire(0, 20, 10)
+        await store.write(record_feedback, a_write(trace_id, idempotency_key=f"k{now}", now=now))
+    await store.write(expire, 0, 20, 10)
     assert await store._writer.submit(ask, "SELECT key FROM idempotency") == [("k20",)]
 
 
@@ -84,39 +88,39 @@ async def test_a_sweep_goes_by_age(store: SQLiteStore) -> None:
     young = await _add(store, now - DAY_MS)
     assert await sweep(store, StoreConfig(retention_days=0), now) == 0
     assert await sweep(store, StoreConfig(retention_days=1.5), now) == BATCH + 5
-    assert await store.get_trace(PROJECT, young) is not None
+    assert await store.read(get_trace, PROJECT, young) is not None
 
 
 async def test_a_sweep_goes_by_size(store: SQLiteStore) -> None:
     """The oldest go until what is in use fits, as far as traces can help."""
     for n in range(BATCH + 20):
         newest = await _add(store, n, text="x" * 20_000)
-    assert await store.size_bytes() > 2_000_000
+    assert await store.used_bytes() > 2_000_000
     deleted = await sweep(store, StoreConfig(retention_days=0, max_size_mb=1), 0)
     assert deleted == BATCH
-    assert await store.size_bytes() < 1_000_000
+    assert await store.used_bytes() < 1_000_000
     assert store.path.stat().st_size < 1_000_000
-    assert await store.get_trace(PROJECT, newest) is not None
+    assert await store.read(get_trace, PROJECT, newest) is not None
 
 
 async def test_the_file_stays_below_the_cap(store: SQLiteStore) -> None:
     """Also while chats go on coming between two looks at it; the oldest go first, and ratings keep their numbers."""
     config = StoreConfig(retention_days=0, max_size_mb=2)
     running = a_start(request_time=0)
-    await store.begin_trace(running)
+    await store.write(begin_trace, running)
     kept: list[str] = []
     for turn in range(40):
         adding = [await _add(store, turn * 100 + n, text="x" * 20_000) for n in range(4)]
-        await store.record_feedback(a_write(adding[0], a_rating(value=turn / 40, rationale="why")))
+        await store.write(record_feedback, a_write(adding[0], a_rating(value=turn / 40, rationale="why")))
         kept += adding
         await sweep(store, config, 0)
-        assert await store.file_bytes() <= 2_000_000
-    await store.scrub(rewrite=False)
+        assert await store.size_bytes() <= 2_000_000
+    await store.purge_deleted(rewrite=False)
     assert store.path.stat().st_size <= 2_000_000
-    left = [await store.get_trace(PROJECT, trace_id) is not None for trace_id in kept]
+    left = [await store.read(get_trace, PROJECT, trace_id) is not None for trace_id in kept]
     assert left == sorted(left)
     assert 20 < sum(left) < len(left)
-    assert await store.get_trace(PROJECT, running.trace_id) is not None
+    assert await store.read(get_trace, PROJECT, running.trace_id) is not None
     rated = await store._writer.submit(ask, "SELECT COUNT(*), SUM(CAST(value AS REAL)) FROM assessments WHERE valid")
     assert rated == [(40, pytest.approx(sum(turn / 40 for turn in range(40))))]
 
@@ -132,10 +136,10 @@ async def test_a_file_that_grew_shrinks(tmp_path: Path) -> None:
         try:
             for n in range(150):
                 await _add(store, n, text="x" * 40_000)
-            assert await store.file_bytes() > 5_000_000
+            assert await store.size_bytes() > 5_000_000
             assert await sweep(store, StoreConfig(retention_days=0, max_size_mb=1), 0) > 0
-            assert await store.size_bytes() < 1_000_000
-            assert (await store.file_bytes() < 1_000_000) is able
+            assert await store.used_bytes() < 1_000_000
+            assert (await store.size_bytes() < 1_000_000) is able
             assert (store.path.stat().st_size < 1_000_000) is able
         finally:
             await store.close()
@@ -144,9 +148,11 @@ async def test_a_file_that_grew_shrinks(tmp_path: Path) -> None:
 async def test_only_numbers_are_kept_of_metadata(store: SQLiteStore) -> None:
     """What only pretends to be a score goes with the rest."""
     trace_id = await _add(store, 1)
-    await store.record_feedback(a_write(trace_id, a_rating(metadata={"score": "Jane lives in Rome", "scale": "1-5"})))
-    await store.expire_oldest(1)
-    (rating,) = (await store.feedback_of(PROJECT, [trace_id], "ann"))[trace_id]
+    await store.write(
+        record_feedback, a_write(trace_id, a_rating(metadata={"score": "Jane lives in Rome", "scale": "1-5"}))
+    )
+    await store.write(expire_oldest, 1)
+    (rating,) = (await store.read(feedback_of, PROJECT, [trace_id], "ann"))[trace_id]
     assert rating.metadata == {"scale": "1-5"}
 
 
@@ -158,7 +164,9 @@ class _Failing:
         self.calls = 0
         self.done = asyncio.Event()
 
-    async def expire(self, before_ms: int, idempotency_before_ms: int, limit: int) -> int:
+    async def write(self, script: object, *args: int) -> int:
+        if script is expire_oldest:
+            return 0
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -166,17 +174,14 @@ class _Failing:
             self.done.set()
         return 1 if self.calls == 3 else 0
 
+    async def used_bytes(self) -> int:
+        return 2_000_000
+
     async def size_bytes(self) -> int:
         return 2_000_000
 
-    def expire_oldest(self, limit: int) -> Awaitable[int]:
-        return asyncio.sleep(0, 0)
-
-    async def file_bytes(self) -> int:
-        return 2_000_000
-
-    def trim(self, pages: int) -> Awaitable[bool]:
-        return asyncio.sleep(0, False)
+    async def trim(self) -> bool:
+        return False
 
 
 async def test_the_loop_outlives_a_failing_store(caplog: pytest.LogCaptureFixture) -> None:

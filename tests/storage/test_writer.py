@@ -13,8 +13,12 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.ids import now_ms
 from gateway.errors import StoreUnavailable
-from gateway.storage.scripts.traces import Script
+from gateway.storage.engine import Script
+from gateway.storage.scripts.keys import list_keys
+from gateway.storage.scripts.ops import ping
+from gateway.storage.scripts.traces import begin_trace, finish_trace, get_session, get_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from gateway.storage.sqlite.writer import Writer, bind
 from tests.support.rows import PROJECT, a_start, an_end, ask
@@ -35,12 +39,12 @@ def _unlock(other: sqlite3.Connection) -> None:
 async def test_what_waits_shares_one_commit(store: SQLiteStore) -> None:
     """And what was called first is written first."""
     other = _lock(store)
-    alone = store.ping()
+    alone = store.write(ping, now_ms())
     # until the writer has taken it, and waits for the lock; it can't tell us, as it is inside BEGIN
     while store._writer._queue.qsize():  # noqa: ASYNC110
         await asyncio.sleep(0)
     starts = [a_start(session_id="s", user_id=f"u{n}") for n in range(50)]
-    waiting = asyncio.gather(*(store.begin_trace(start) for start in starts), return_exceptions=True)
+    waiting = asyncio.gather(*(store.write(begin_trace, start) for start in starts), return_exceptions=True)
     await asyncio.sleep(0)
     assert store.stats.queued == 51
     _unlock(other)
@@ -58,13 +62,13 @@ async def test_a_locked_store_is_unavailable_until_it_is_not(
     other = _lock(store)
     start = a_start()
     with pytest.raises(StoreUnavailable) as caught:
-        await store.begin_trace(start)
+        await store.write(begin_trace, start)
     assert (caught.value.retry_after, "locked" in caught.value.message) == (1, False)
     with pytest.raises(StoreUnavailable):
-        await store.ping()
+        await store.write(ping, now_ms())
     _unlock(other)
-    assert await store.get_trace(PROJECT, start.trace_id) is None
-    await store.begin_trace(start)
+    assert await store.read(get_trace, PROJECT, start.trace_id) is None
+    await store.write(begin_trace, start)
     assert store.stats.failed_batches == 2
     assert [record.message for record in caplog.records] == [
         "the store can't write: database is locked",
@@ -78,14 +82,17 @@ async def test_a_full_disk_rolls_the_batch_back(store: SQLiteStore) -> None:
     await store._writer.submit(ask, f"PRAGMA max_page_count = {pages + 3}")
     small, big = a_start(), a_start(request="x" * 200_000)
     results = await asyncio.gather(
-        store.ping(), store.begin_trace(small), store.begin_trace(big), return_exceptions=True
+        store.write(ping, now_ms()),
+        store.write(begin_trace, small),
+        store.write(begin_trace, big),
+        return_exceptions=True,
     )
     assert isinstance(results[-1], StoreUnavailable)
-    assert await store.get_trace(PROJECT, big.trace_id) is None
-    assert await store.get_session(PROJECT, big.session_id) is None
+    assert await store.read(get_trace, PROJECT, big.trace_id) is None
+    assert await store.read(get_session, PROJECT, big.session_id) is None
     await store._writer.submit(ask, "PRAGMA max_page_count = 1000000")
-    await store.begin_trace(big)
-    assert await store.get_trace(PROJECT, big.trace_id) is not None
+    await store.write(begin_trace, big)
+    assert await store.read(get_trace, PROJECT, big.trace_id) is not None
 
 
 @pytest.mark.parametrize("which", ["", "-wal"])
@@ -94,7 +101,7 @@ async def test_a_file_that_is_gone_acknowledges_nothing(
     store: SQLiteStore, caplog: pytest.LogCaptureFixture, which: str, replace: bool
 ) -> None:
     """Unlinked or replaced, it or its log: every write fails from then on, and the log says why, once."""
-    await store.ping()
+    await store.write(ping, now_ms())
     target = Path(f"{store.path}{which}")
     saved = target.with_name("saved")
     target.rename(saved)
@@ -102,10 +109,10 @@ async def test_a_file_that_is_gone_acknowledges_nothing(
         target.write_bytes(saved.read_bytes())
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
-            await store.begin_trace(a_start())
+            await store.write(begin_trace, a_start())
     saved.rename(target)
     with pytest.raises(StoreUnavailable):
-        await store.ping()
+        await store.write(ping, now_ms())
     assert [record.levelno for record in caplog.records] == [logging.CRITICAL]
     assert "removed or replaced" in caplog.text
 
@@ -113,21 +120,21 @@ async def test_a_file_that_is_gone_acknowledges_nothing(
 async def test_the_queue_is_bounded(tmp_path: Path) -> None:
     """Above it a write is refused at once; below it they go on."""
     store = await SQLiteStore.open(tmp_path / "g.db", own=True, max_queue=3)
-    results = await asyncio.gather(*(store.begin_trace(a_start()) for _ in range(5)), return_exceptions=True)
+    results = await asyncio.gather(*(store.write(begin_trace, a_start()) for _ in range(5)), return_exceptions=True)
     assert [type(result) for result in results] == [*[type(None)] * 3, StoreUnavailable, StoreUnavailable]
-    await store.ping()
+    await store.write(ping, now_ms())
     await store.close()
 
 
 async def test_a_callers_cancellation_harms_nobody(store: SQLiteStore) -> None:
     """Its write is committed all the same, as it has its place in the queue."""
     start = a_start()
-    mine = asyncio.ensure_future(store.begin_trace(start))
-    others = store.finish_trace(an_end(start))
+    mine = asyncio.ensure_future(store.write(begin_trace, start))
+    others = store.write(finish_trace, an_end(start))
     mine.cancel()
     await others
     assert mine.cancelled()
-    trace = await store.get_trace(PROJECT, start.trace_id)
+    trace = await store.read(get_trace, PROJECT, start.trace_id)
     assert trace is not None
     assert trace.outcome is not None
 
@@ -136,17 +143,17 @@ async def test_close_commits_what_waits(tmp_path: Path) -> None:
     """Then refuses, and a second close does nothing."""
     store = await SQLiteStore.open(tmp_path / "g.db", own=True)
     starts = [a_start() for _ in range(200)]
-    waiting = asyncio.gather(*(store.begin_trace(start) for start in starts))
+    waiting = asyncio.gather(*(store.write(begin_trace, start) for start in starts))
     await store.close()
     await waiting
     await store.close()
     assert not Path(f"{store.path}-wal").exists()
     with pytest.raises(StoreUnavailable):
-        await store.ping()
+        await store.write(ping, now_ms())
     with pytest.raises(StoreUnavailable):
-        await store.list_keys()
+        await store.read(list_keys)
     again = await SQLiteStore.open(tmp_path / "g.db", own=True)
-    assert await again.get_trace(PROJECT, starts[-1].trace_id) is not None
+    assert await again.read(get_trace, PROJECT, starts[-1].trace_id) is not None
     await again.close()
 
 
@@ -163,11 +170,11 @@ async def test_a_script_with_a_bug_fails_alone(store: SQLiteStore) -> None:
         store._writer.submit(ask, "SELECT $2", 1),
         store._writer.submit(bug),
     ]
-    await store.begin_trace(start)
+    await store.write(begin_trace, start)
     results = await asyncio.gather(*wrong, return_exceptions=True)
     assert [type(result) for result in results] == [RuntimeError, sqlite3.ProgrammingError, RuntimeError]
     assert await store._writer.submit(ask, "SELECT * FROM meta") == []
-    assert await store.get_trace(PROJECT, start.trace_id) is not None
+    assert await store.read(get_trace, PROJECT, start.trace_id) is not None
 
 
 async def test_every_commit_is_durable(store: SQLiteStore) -> None:
@@ -192,7 +199,7 @@ async def test_the_thread_steps_back(store: SQLiteStore) -> None:
 async def test_readers_cannot_write(store: SQLiteStore) -> None:
     """And what goes wrong in them is an unavailable store."""
     with pytest.raises(StoreUnavailable):
-        await store._read(ask("DELETE FROM traces"))
+        await store.read(ask, "DELETE FROM traces")
 
 
 def test_a_loop_that_closed_first_is_no_trouble(tmp_path: Path) -> None:

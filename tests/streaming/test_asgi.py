@@ -11,15 +11,22 @@ from gateway.domain.events import Done, Terminal
 from gateway.domain.trace import Outcome
 from gateway.errors import GatewayError, ProviderBusy, StoreUnavailable
 from gateway.streaming.run import Run
+from gateway.web.pump import stream, whole
 from gateway.web.request import ClientGone
-from gateway.web.stream import send_raw, wait_whole
+from gateway.wire.openai import ChunkStream
 from tests.support.asgi import Client, events, serve, services
 from tests.support.clock import jumping, ticks, until
 from tests.support.runs import Rig, Says, answer_of, finished, text
 
 
-def end(terminal: Terminal) -> bytes:
-    return b"END " + type(terminal).__name__.encode()
+class Raw(ChunkStream):
+    """Frames as they came, and which end it was."""
+
+    def __init__(self) -> None:
+        super().__init__("m", 5)
+
+    def _end(self, end: Terminal) -> bytes:
+        return b"END " + type(end).__name__.encode()
 
 
 def sent_raw(*frames: bytes) -> Any:
@@ -37,7 +44,7 @@ async def test_the_native_stream() -> None:
     rig, says = Rig(), Says(Says.hold, "Hel", "lo", finished())
     client = Client(services(None))
     run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, run))
+    task = asyncio.ensure_future(serve(client, rig, run))
     await client.until(lambda data: b"start" in data)
     assert client.data.startswith(b": connected\n\nid: 1\n")
     says.go.set()
@@ -56,7 +63,7 @@ async def test_a_client_that_leaves_while_nothing_comes(old: bool) -> None:
     rig, says = Rig(), Says(Says.hold)
     client = Client(services(None), old=old)
     run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, run))
+    task = asyncio.ensure_future(serve(client, rig, run))
     await says.reached.wait()
     await ticks()
     client.gone.set()
@@ -73,7 +80,7 @@ async def test_a_client_that_leaves_while_it_is_sent_to(old: bool) -> None:
     rig, says = Rig(), Says("a", Says.hold)
     client = Client(services(None), old=old)
     run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, run))
+    task = asyncio.ensure_future(serve(client, rig, run))
     await client.until(lambda data: b"token" in data)
     client.stuck = asyncio.Event()
     run.emit([text("b")])
@@ -99,7 +106,7 @@ async def test_a_send_that_raises_first_is_a_client_that_left() -> None:
     client = Leaving(services(None), old=False)
     run = rig.run(says)
     with pytest.raises(ClientGone):
-        await serve(client, run)
+        await serve(client, rig, run)
     await run.wait()
     assert rig.store.outcomes == ["disconnected"]
 
@@ -111,7 +118,7 @@ async def test_an_idle_stream_gets_heartbeats() -> None:
     run = rig.run(says)
     with jumping():
         sweeps = asyncio.create_task(rig.runs.sweep_forever())
-        task = asyncio.ensure_future(serve(client, run))
+        task = asyncio.ensure_future(serve(client, rig, run))
         await client.until(lambda data: data.count(b": heartbeat\n\n") == 2)
         says.go.set()
         await task
@@ -125,7 +132,7 @@ async def test_a_reader_that_is_behind_gets_merged_tokens() -> None:
     rig, says = Rig(), Says("a", Says.hold, "b", "c", "d")
     client = Client(services(None))
     run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, run))
+    task = asyncio.ensure_future(serve(client, rig, run))
     await client.until(lambda data: b"token" in data)
     says.go.set()
     await task
@@ -140,8 +147,8 @@ async def test_the_raw_stream_holds_its_head_for_the_first_frame() -> None:
     rig = Rig()
     client = Client(services(None), path="/v1/chat/completions")
     run = rig.run(sent_raw(b"one", b"two", b"three"))
-    reader = run.attach(raw=True)
-    await send_raw(client.request, run.log, reader, end)
+    reader = rig.attach(run, raw=True)
+    await stream(client.request, reader, Raw())
     assert client.data == b"onetwothreeEND Done"
     assert client.request.services.metrics.registry.get_sample_value("gateway_stream_merges_total") == 2
 
@@ -151,9 +158,9 @@ async def test_a_failure_before_the_first_frame_is_an_http_error() -> None:
     rig = Rig()
     client = Client(services(None))
     run = rig.run(Says(ProviderBusy("Busy.", retry_after=3)))
-    reader = run.attach(raw=True)
+    reader = rig.attach(run, raw=True)
     with pytest.raises(GatewayError) as caught:
-        await send_raw(client.request, run.log, reader, end)
+        await stream(client.request, reader, Raw())
     assert (caught.value.status, caught.value.retry_after, caught.value.retryable) == (429, 3, True)
     assert client.sent == []
 
@@ -164,8 +171,8 @@ async def test_a_failure_after_a_heartbeat_or_a_frame_is_in_the_stream() -> None
     says = Says(Says.hold, ProviderBusy("Busy."))
     client = Client(services(None))
     run = rig.run(says)
-    reader = run.attach(raw=True)
-    task = asyncio.ensure_future(send_raw(client.request, run.log, reader, end))
+    reader = rig.attach(run, raw=True)
+    task = asyncio.ensure_future(stream(client.request, reader, Raw()))
     await until(lambda: reader.waiting)
     rig.runs.sweep(asyncio.get_running_loop().time() + 2)
     await client.until(lambda data: data == b": heartbeat\n\n")
@@ -180,8 +187,8 @@ async def test_a_plain_answer_waits_for_the_end(raw: bool) -> None:
     rig = Rig(max_buffer_bytes=1)
     client = Client(services(None))
     run = rig.run(sent_raw(b"one", b"two"))
-    reader = run.attach(raw=raw)
-    terminal, body = await wait_whole(client.request, run.log, reader)
+    reader = rig.attach(run, raw=raw)
+    terminal, body = await whole(client.request, reader)
     assert isinstance(terminal, Done)
     assert body == (b"onetwo" if raw else b"")
     assert reader.unsent == 0
@@ -191,9 +198,9 @@ async def test_a_plain_answer_that_is_there_already() -> None:
     """The log was closed before the wait began: nothing of it is lost."""
     rig = Rig()
     run = rig.run(sent_raw(b"whole"))
-    reader = run.attach(raw=True)
+    reader = rig.attach(run, raw=True)
     await run.wait()
-    assert (await wait_whole(Client(services(None)).request, run.log, reader))[1] == b"whole"
+    assert (await whole(Client(services(None)).request, reader))[1] == b"whole"
 
 
 async def test_a_plain_answer_whose_client_leaves() -> None:
@@ -201,8 +208,8 @@ async def test_a_plain_answer_whose_client_leaves() -> None:
     rig, says = Rig(), Says(Says.hold)
     client = Client(services(None))
     run = rig.run(says)
-    reader = run.attach()
-    task = asyncio.ensure_future(wait_whole(client.request, run.log, reader))
+    reader = rig.attach(run)
+    task = asyncio.ensure_future(whole(client.request, reader))
     await says.reached.wait()
     client.gone.set()
     with pytest.raises(ClientGone):
@@ -216,5 +223,5 @@ async def test_a_plain_answer_that_fails() -> None:
     rig = Rig()
     run = rig.run(Says(StoreUnavailable("odd", retry_after=1)))
     with pytest.raises(GatewayError) as caught:
-        await wait_whole(Client(services(None)).request, run.log, run.attach())
+        await whole(Client(services(None)).request, rig.attach(run))
     assert (caught.value.code, caught.value.status) == ("store_unavailable", 503)

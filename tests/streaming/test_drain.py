@@ -45,7 +45,7 @@ async def test_drain_leaves_a_record_that_cannot_be_stored() -> None:
     rig, says = Rig(), Says("so far", Says.hold)
     client = Client(services(None))
     run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, run))
+    task = asyncio.ensure_future(serve(client, rig, run))
     await client.until(lambda data: b"token" in data)
     rig.store.gate.clear()
     with jumping():
@@ -85,12 +85,12 @@ async def test_farewell_cuts_off_who_takes_nothing(old: bool) -> None:
     rig, says = Rig(), Says("a", Says.hold)
     client = Client(services(None), old=old)
     run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, run))
+    task = asyncio.ensure_future(serve(client, rig, run))
     await client.until(lambda data: b"token" in data)
     client.stuck = asyncio.Event()
     says.go.set()
     await run.wait()
-    await until(lambda: all(reader.sending_since for reader in run.log.readers))
+    await until(lambda: all(reader.sending_since for reader in rig.runs.readers))
     with jumping():
         await rig.runs.farewell()
     with pytest.raises(ClientGone):
@@ -103,7 +103,7 @@ async def test_farewell_waits_for_who_takes_it_late() -> None:
     rig, says = Rig(), Says("a", Says.hold)
     client = Client(services(None))
     run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, run))
+    task = asyncio.ensure_future(serve(client, rig, run))
     await client.until(lambda data: b"token" in data)
     client.stuck = asyncio.Event()
     says.go.set()
@@ -116,6 +116,5 @@ async def test_farewell_waits_for_who_takes_it_late() -> None:
         await farewell
     await task
     assert events(client.data)[-1]["type"] == "done"
-    with rig.runs.replaying(run.log, 0) as reader, jumping():
-        reader.sending_since = 1.0
+    with rig.runs.reading(run.log) as reader, reader.sending(), jumping():
         await rig.runs.farewell()

@@ -21,8 +21,8 @@ async def test_the_terminal_event_follows_the_commit() -> None:
     """Not a moment before."""
     rig = Rig()
     run = rig.run(Says("all"))
-    reader = run.attach()
-    await run.begun
+    reader = rig.attach(run)
+    await run.begin_committed
     rig.store.gate.clear()
     await ticks()
     assert run.log.closed is None
@@ -37,7 +37,7 @@ async def test_a_slow_final_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "COMMIT_WAIT_S", 0.01)
     rig = Rig()
     run = rig.run(Says("all"))
-    await run.begun
+    await run.begin_committed
     rig.store.gate.clear()
     await until(lambda: run.log.closed is not None)
     assert isinstance(run.log.closed, Failed)
@@ -54,7 +54,7 @@ async def test_a_final_write_that_fails_is_retried(caplog: pytest.LogCaptureFixt
     """Until it is in; where that is soon enough the client never knows."""
     rig = Rig()
     run = rig.run(Says("all"))
-    await run.begun
+    await run.begin_committed
     rig.store.fail = [StoreUnavailable("Full."), StoreUnavailable("Full.")]
     with jumping(), caplog.at_level(logging.WARNING):
         await run.wait()
@@ -67,7 +67,7 @@ async def test_a_final_write_that_fails_for_long() -> None:
     """The stream ends without it, the retries go on."""
     rig = Rig()
     run = rig.run(Says("all"))
-    await run.begun
+    await run.begin_committed
     rig.store.fail = [StoreUnavailable("Full.") for _ in range(12)]
     with jumping():
         await until(lambda: run.log.closed is not None)
@@ -81,12 +81,12 @@ async def test_a_record_that_cannot_be_written_at_all_still_ends_the_stream() ->
     """One terminal event, whatever the store says."""
     rig = Rig()
     run = rig.run(Says("all"))
-    await run.begun
+    await run.begin_committed
     rig.store.fail = [ValueError("never heard of it")] * 3
     await run.wait()
     assert isinstance(run.log.closed, Failed)
     assert run.log.closed.code == "internal_error"
-    assert (rig.settled, rig.store.ended) == ([run], [])
+    assert (rig.finished, rig.store.ended) == ([run], [])
 
 
 async def test_a_record_that_cannot_be_stored_as_it_is_is_stored_without_spans(
@@ -95,7 +95,7 @@ async def test_a_record_that_cannot_be_stored_as_it_is_is_stored_without_spans(
     """The text and the outcome matter more; the client sees what it would have seen."""
     rig = Rig()
     run = rig.run(Says("all", UsageReported(Usage(1, 2, 3))))
-    await run.begun
+    await run.begin_committed
     rig.store.fail = [OverflowError("too large"), OverflowError("too large"), StoreUnavailable("Full.")]
     with jumping():
         await run.wait()
@@ -112,7 +112,7 @@ async def test_a_final_write_that_fails_once_is_whole_the_second_time(error: Exc
     """Whatever failed, the record is first tried as it is."""
     rig = Rig()
     run = rig.run(Says("all"))
-    await run.begun
+    await run.begin_committed
     rig.store.fail = [error]
     await run.wait()
     [end] = rig.store.ended
@@ -126,13 +126,13 @@ async def test_cancelled_amid_the_final_write(failing: bool) -> None:
     """As at the very end of a drain: the stream still ends, and no task is left behind."""
     rig = Rig()
     run = rig.run(Says("all"))
-    await run.begun
-    reader = run.attach()
+    await run.begin_committed
+    reader = rig.attach(run)
     if failing:
         rig.store.fail = [StoreUnavailable("Full.")] * 99
     else:
         rig.store.gate.clear()
-    await until(lambda: run.over)
+    await until(lambda: run.finished)
     await ticks()
     run.task.cancel()
     await asyncio.wait({run.task}, timeout=3)
@@ -140,7 +140,7 @@ async def test_cancelled_amid_the_final_write(failing: bool) -> None:
     assert isinstance(run.log.closed, Failed)
     assert run.log.closed.code == "store_unavailable"
     assert reader.read()[-1][1] is run.log.closed
-    assert rig.settled == [run]
+    assert rig.finished == [run]
     rig.store.gate.set()
     await ticks()
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -16,7 +16,7 @@ async def test_what_runs_is_stopped_and_not_kept() -> None:
     rig = Rig()
     hers, other = rig.run(Says("a", Says.hold)), rig.run(Says("b", Says.hold))
     done = [rig.run(Says("c")), rig.run(Says("d"))]
-    reader = hers.attach()
+    reader = rig.attach(hers)
     for run in done:
         await run.wait()
     assert await rig.runs.forget([hers.trace_id, done[0].trace_id, "tr-unknown"]) is False
@@ -34,7 +34,7 @@ async def test_a_record_that_is_not_in_yet(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(runs_module, "COMMIT_WAIT_S", -0.97)  # waits for 30 ms
     rig = Rig()
     run = rig.run(Says("a", Says.hold))
-    await asyncio.shield(run.begun)
+    await asyncio.shield(run.begin_committed)
     rig.store.fail = [StoreUnavailable("full")] * 100
     assert await rig.runs.forget([run.trace_id]) is True
     rig.store.fail.clear()

@@ -26,7 +26,7 @@ from gateway.domain.events import (
     ToolCallDelta,
 )
 from gateway.streaming.log import EventLog
-from gateway.streaming.reader import Reader
+from gateway.streaming.reader import RawReader, Reader
 
 STARTED = Started("tr-1", "s-1", "m")
 DONE = Done("tr-1", "stop", None, 1, 2)
@@ -121,13 +121,13 @@ def test_every_reader_gets_the_same(events: list[tuple[Delta, Part | None]], dat
                 got += reader.read()
         if data.draw(st.booleans()):
             after = data.draw(st.integers(0, log.position))
-            readers.append((after, Reader(log, raw=False, after=after, now=0), []))
+            readers.append((after, Reader(log, after), []))
         if event is None:
             log.close(DONE)
         else:
             log.append([event])
     for after in {0, 1, log.position, *range(0, log.position, 3)}:
-        readers.append((after, Reader(log, raw=False, after=after, now=0), []))
+        readers.append((after, Reader(log, after), []))
     for after, reader, got in readers:
         got += reader.read()
         assert reader.read() == []
@@ -176,15 +176,15 @@ def test_checkpoints_together_are_the_text(events: list[tuple[Delta, Part | None
 def test_a_raw_reader_gets_every_frame_once(reads: list[list[bytes]], data: st.DataObject) -> None:
     """In order, joined where it was behind."""
     log = EventLog(STARTED)
-    reader = Reader(log, raw=True, after=0, now=0)
-    log.readers.add(reader)
+    reader = RawReader(log)
+    log.listeners.add(reader)
     got = b""
     for frames in reads:
         log.append([], frames)
         if data.draw(st.booleans()):
-            got += reader.read_raw()
+            got += b"".join(frames for _, frames in reader.read())
             reader.sent()
-    got += reader.read_raw()
+    got += b"".join(frames for _, frames in reader.read())
     assert got == b"".join(frame for frames in reads for frame in frames)
 
 
@@ -231,32 +231,32 @@ def test_a_call_that_no_decoder_takes_is_kept_as_text() -> None:
 async def test_waiting_ends_with_news_or_a_nudge() -> None:
     """True and False; neither is needed twice."""
     log = EventLog(STARTED)
-    reader = Reader(log, raw=False, after=0, now=0)
-    log.readers.add(reader)
+    reader = Reader(log)
+    log.listeners.add(reader)
     waits = asyncio.ensure_future(reader.wait())
     await asyncio.sleep(0)
     assert reader.waiting
     log.append([TextDelta(b"a", 1)])
-    reader.nudge()
+    reader.wake_for_heartbeat()
     assert await waits
     assert not reader.waiting
     waits = asyncio.ensure_future(reader.wait())
     await asyncio.sleep(0)
-    reader.nudge()
+    reader.wake_for_heartbeat()
     assert not await waits
 
 
-async def test_room_waits_for_the_slowest_reader() -> None:
+async def test_drain_waits_for_the_slowest_reader() -> None:
     """Until it has sent on what it held, or has left; many may wait at once."""
     log = EventLog(STARTED)
-    await log.room(0)
-    slow, raw = Reader(log, raw=False, after=0, now=0), Reader(log, raw=True, after=0, now=0)
-    log.readers |= {slow, raw}
+    await log.drain(0)
+    slow, raw = Reader(log), RawReader(log)
+    log.listeners |= {slow, raw}
     log.append([TextDelta(b"abcd", 4)], [b"123456"])
     assert (slow.unsent, raw.unsent, log.behind()) == (4, 6, 6)
-    waits = [asyncio.ensure_future(log.room(3)) for _ in range(2)]
+    waits = [asyncio.ensure_future(log.drain(3)) for _ in range(2)]
     await asyncio.sleep(0)
-    assert raw.read_raw() == b"123456"
+    assert raw.read() == [(5, b"123456")]
     assert log.behind() == 6  # being sent is not sent
     raw.sent()
     await asyncio.sleep(0)
@@ -272,7 +272,7 @@ async def test_room_waits_for_the_slowest_reader() -> None:
 def test_merges_are_counted() -> None:
     """Each append that reached the client together with the one before."""
     log = EventLog(STARTED)
-    reader = Reader(log, raw=False, after=0, now=0)
+    reader = Reader(log)
     for _ in range(3):
         log.append([TextDelta(b"a", 1)])
     reader.read()

@@ -1,6 +1,6 @@
-"""The short cut: plain frames are pushed to a client that has had all before them, without waking its task.
+"""Lone texts are pushed to a client that has had all before them, without waking its task.
 
-Whatever comes, and whatever the client does, it gets the same as by the long way.
+Whatever comes, and whatever the client does, it gets the same as without pushes.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from gateway.domain.trace import Attempt
 from gateway.providers.reply import Reply
 from gateway.streaming.run import Run
 from gateway.web.http_protocol import Gone
-from gateway.web.stream import send_events, send_raw
-from gateway.wire.native import event_json
-from gateway.wire.upstream import StreamDecoder
+from gateway.web.pump import stream
+from gateway.wire.native import EventStream, event_json
+from gateway.wire.openai import ChunkStream
 from tests.support.asgi import Client, services
 from tests.support.clock import ticks
 from tests.support.runs import Rig
@@ -40,7 +40,7 @@ FRAMES = st.one_of(
     st.just(b'data: {"id":"chunk","choices":[{"index":0,"delta":{"content":"\xff"}}]}\n\n'),
 )
 END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
-MOVES = st.lists(st.sampled_from(["go on", "turn", "pause", "resume", "nudge"]), min_size=1)
+MOVES = st.lists(st.sampled_from(["go on", "turn", "pause", "resume", "heartbeat"]), min_size=1)
 PIECES = st.tuples(st.lists(FRAMES, max_size=25), st.lists(st.integers(1, 1500), max_size=12))
 
 
@@ -62,8 +62,9 @@ def cut(frames: list[bytes], at: list[int]) -> list[bytes]:
 class Pushed(Client):
     """A client of a server that can push; not while it is `paused`, nor before the head."""
 
-    def __init__(self, path: str = "/chat/stream") -> None:
+    def __init__(self, rig: Rig, path: str = "/chat/stream") -> None:
         super().__init__(services(None), path=path)
+        self.rig = rig
         self.paused = False
         self.pushes = 0
         self.request.scope["extensions"] |= {"gateway.push": self.push, "gateway.gone": Gone()}
@@ -91,9 +92,9 @@ async def answer(run: Run, pieces: list[bytes], moves: list[str], client: Pushed
                 client.paused = True
             case "resume":
                 client.paused = False
-            case "nudge":
-                for reader in run.log.readers:
-                    reader.nudge()
+            case "heartbeat":
+                for reader in client.rig.runs.readers:
+                    reader.wake_for_heartbeat()
         if not reply.done:
             reply.feed(piece)
     reply.close()
@@ -127,11 +128,12 @@ def test_events_are_the_same_by_either_way(said: tuple[list[bytes], list[int]], 
     """Two clients of one answer, one of them pushed to; and any event's id can be resumed from."""
 
     async def talk() -> tuple[bytes, bytes, Run]:
-        rig, pushed, plain = Rig(), Pushed(), Client(services(None))
+        rig = Rig()
+        pushed, plain = Pushed(rig), Client(services(None))
         run = rig.run(lambda run: answer(run, cut(*said), moves, pushed, raw=False))
-        readers = [run.attach(), run.attach()]
+        readers = [rig.attach(run), rig.attach(run)]
         sending = [
-            send_events(client.request, run.log, reader)
+            stream(client.request, reader, EventStream())
             for client, reader in zip((pushed, plain), readers, strict=True)
         ]
         await asyncio.gather(*sending)
@@ -159,38 +161,24 @@ def test_raw_bytes_are_the_same_by_either_way(said: tuple[list[bytes], list[int]
     """Heartbeats apart, which a nudge brings; they are not counted."""
 
     async def talk(*, push: bool) -> bytes:
-        rig, client = Rig(), Pushed("/v1/chat/completions")
+        rig = Rig()
+        client = Pushed(rig, "/v1/chat/completions")
         if not push:
             del client.request.scope["extensions"]["gateway.push"]
         run = rig.run(lambda run: answer(run, cut(*said), moves, client, raw=True))
-        await send_raw(client.request, run.log, run.attach(raw=True), lambda _: b"data: end\n\n")
+        await stream(client.request, rig.attach(run, raw=True), ChunkStream("m", 5))
         return client.data.replace(b": heartbeat\n\n", b"").replace(run.trace_id.encode(), b"ID")
 
     assert asyncio.run(talk(push=True)) == asyncio.run(talk(push=False))
 
 
-@settings(max_examples=300, deadline=None)
-@given(PIECES)
-def test_the_decoder_says_the_same_by_either_way(said: tuple[list[bytes], list[int]]) -> None:
-    """Text, characters, frames and raw bytes of each read."""
-    short, long = StreamDecoder("tr-1", keep_raw=True), StreamDecoder("tr-1", keep_raw=True)
-    for piece in cut(*said):
-        plain = short.plain(piece)
-        events = long.feed(piece)
-        if plain is None:
-            assert (short.feed(piece), short.raw) == (events, long.raw)
-        else:
-            [event] = events
-            assert (plain, piece) == ((event.text, event.chars, event.count), b"".join(long.raw))  # type: ignore[union-attr]
-        short.raw, long.raw = [], []
-
-
 async def test_most_frames_are_pushed() -> None:
     """So the tests above look at what they mean to; a pause leaves them to the task."""
-    rig, client = Rig(), Pushed()
+    rig = Rig()
+    client = Pushed(rig)
     pieces = [frame({"content": f"word{number} "}) for number in range(20)]
     run = rig.run(lambda run: answer(run, [*pieces, END], ["turn"], client, raw=False))
-    await send_events(client.request, run.log, run.attach())
+    await stream(client.request, rig.attach(run), EventStream())
     assert client.pushes >= 17
     assert run.end is not None
     assert run.end.usage is not None

@@ -14,8 +14,8 @@ from gateway.domain.events import ChoiceDelta, Finished, ReasoningDelta, TextDel
 from gateway.domain.messages import Usage
 from gateway.domain.trace import PREVIEW_CHARS, Attempt, Outcome, preview
 from gateway.errors import ProviderTimeout
+from gateway.streaming.ending import Ending
 from gateway.streaming.recorder import Recorder
-from gateway.streaming.run import Ending
 from tests.support.rows import a_start
 
 TEXT: list[Part] = [("text", "Hello")]
@@ -25,7 +25,7 @@ TEXT: list[Part] = [("text", "Hello")]
 def at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The time of day, as the one element of a list."""
     clock = [2_000]
-    monkeypatch.setattr(ids, "steady_ms", lambda: clock[0])
+    monkeypatch.setattr(ids, "monotonic_ms", lambda: clock[0])
     return clock
 
 
@@ -45,9 +45,9 @@ def test_a_whole_answer(at: list[int]) -> None:
     one = attempt(first_ms=1_500, end_ms=1_900, status=200)
     record = recorder([one])
     at[0] = 1_600
-    record.tap([TextDelta(b"Hel", 3, 2)])
+    record.observe([TextDelta(b"Hel", 3, 2)])
     at[0] = 1_700
-    record.tap([TextDelta(b"lo", 2), Finished(0, "length"), UsageReported(Usage(1, 2, 3))])
+    record.observe([TextDelta(b"lo", 2), Finished(0, "length"), UsageReported(Usage(1, 2, 3))])
     at[0] = 2_000
     end = record.end(Ending(Outcome.COMPLETE), TEXT)
     assert (end.first_token_ms, end.duration_ms, end.end_time) == (600, 1_000, 2_000)
@@ -98,15 +98,17 @@ def test_the_reason_by_outcome(outcome: Outcome, reason: str | None, code: str |
 def test_another_choices_reason_is_better_than_none() -> None:
     """Where choice 0 has none."""
     record = recorder()
-    record.tap([Finished(1, "length")])
+    record.observe([Finished(1, "length")])
     assert record.end(Ending(Outcome.COMPLETE), []).finish_reason == "length"
 
 
 def test_usage_is_estimated_where_the_provider_does_not_count() -> None:
     """Frames with content, marked as an estimate."""
     record = recorder()
-    record.tap([TextDelta(b"a", 1, 3), ReasoningDelta(b"b", 1), ToolCallDelta(msgspec.Raw(b"{}")), ChoiceDelta(1, "x")])
-    record.tap([ChoiceDelta(1, "y")])
+    record.observe(
+        [TextDelta(b"a", 1, 3), ReasoningDelta(b"b", 1), ToolCallDelta(msgspec.Raw(b"{}")), ChoiceDelta(1, "x")]
+    )
+    record.observe([ChoiceDelta(1, "y")])
     end = record.end(Ending(Outcome.STOPPED), [("reasoning", "b"), ("text", "a"), ("tool_call", {"id": "c"})])
     assert (end.usage, end.usage_estimated) == (Usage(0, 7, 7), True)
     assert end.spans[0].attributes["gateway.usage_estimated"]

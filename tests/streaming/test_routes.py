@@ -39,7 +39,7 @@ async def test_resuming_a_running_stream() -> None:
     spine = Spine()
     rig, says = spine.rig, Says("Hel", Says.hold, "lo")
     run = rig.run(says, grace_s=5)
-    run.attach()
+    rig.attach(run)
     await says.reached.wait()
     clients = [resumed(spine, run.trace_id, query=f"after={after}") for after in (0, 2, 99)]
     tasks = [asyncio.ensure_future(routes.resume(client.request)) for client in clients]

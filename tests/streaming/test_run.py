@@ -18,7 +18,7 @@ async def test_complete() -> None:
     """The provider finished: its reason, the record first, then done."""
     rig = Rig()
     run = rig.run(Says("Hel", "lo", finished("length")))
-    reader = run.attach()
+    reader = rig.attach(run)
     await run.wait()
     assert rig.store.outcomes == ["complete"]
     [*_, (position, done)] = reader.read()
@@ -26,7 +26,7 @@ async def test_complete() -> None:
     assert (position, done.finish_reason, done.trace_id) == (7, "length", run.trace_id)
     assert run.end is not None
     assert run.end.response_preview == "Hello"
-    assert rig.settled == [run]
+    assert rig.finished == [run]
 
 
 @pytest.mark.parametrize("policy", ["cancel", "drain"])
@@ -35,9 +35,9 @@ async def test_clients_gone(policy: str) -> None:
     rig = Rig(disconnect=policy)
     says = Says("Hel", Says.hold, "lo", finished())
     run = rig.run(says)
-    reader = run.attach()
+    reader = rig.attach(run)
     await says.reached.wait()
-    run.detach(reader)
+    rig.detach(reader)
     says.go.set()
     await run.wait()
     assert says.cancelled == (policy == "cancel")
@@ -53,15 +53,15 @@ async def test_a_client_that_comes_back_within_the_grace() -> None:
     says = Says("a", Says.hold, "b")
     with jumping():
         run = rig.run(says, grace_s=5)
-        first, second = run.attach(), run.attach()
+        first, second = rig.attach(run), rig.attach(run)
         await says.reached.wait()
-        run.detach(first)
-        run.detach(second)
+        rig.detach(first)
+        rig.detach(second)
         await asyncio.sleep(4)
-        third = run.attach(after=1)
+        third = rig.attach(run, after=1)
         await asyncio.sleep(60)
-        assert not run.over
-        run.detach(third)
+        assert not run.finished
+        rig.detach(third)
         await asyncio.sleep(6)
         await run.wait()
     assert rig.store.outcomes == ["disconnected"]
@@ -72,7 +72,7 @@ async def test_a_grace_that_outlives_the_answer_changes_nothing() -> None:
     rig = Rig()
     says = Says("a", Says.hold)
     run = rig.run(says, grace_s=0.01)
-    run.detach(run.attach())
+    rig.detach(rig.attach(run))
     await says.reached.wait()
     says.go.set()
     await run.wait()
@@ -109,9 +109,9 @@ async def test_stopped_after_the_end() -> None:
     """Too late: while the record is being written, and after."""
     rig = Rig()
     run = rig.run(Says("all"))
-    await run.begun
+    await run.begin_committed
     rig.store.gate.clear()
-    await until(lambda: run.over)
+    await until(lambda: run.finished)
     run.cancel(Outcome.STOPPED)
     await ticks()
     rig.store.gate.set()
@@ -193,17 +193,17 @@ async def test_a_begin_row_that_fails(error: GatewayError, steps: tuple[Any, ...
     rig.store.fail = [error]
     says = Says("secret", *steps)
     run = rig.run(says)
-    reader = run.attach()
+    reader = rig.attach(run)
     with pytest.raises(type(error)):
-        await asyncio.shield(run.begun)
+        await asyncio.shield(run.begin_committed)
     await run.wait()
     assert says.cancelled == bool(steps)
     assert (rig.store.ended, run.end) == ([], None)
     assert isinstance(run.log.closed, Failed)
     assert run.log.closed.code == error.code
-    assert rig.settled == [run]
+    assert rig.finished == [run]
     assert rig.runs.get(run.trace_id) is None
-    run.detach(reader)
+    rig.detach(reader)
 
 
 async def test_back_pressure() -> None:
@@ -213,14 +213,14 @@ async def test_back_pressure() -> None:
 
     async def answer(run: Any) -> None:
         await Says("abcd")(run)
-        assert run.crowded
+        assert run.over_high_water
         held.set()
-        await run.room()
-        assert not run.crowded
+        await run.drain()
+        assert not run.over_high_water
         await Says("e")(run)
 
     run = rig.run(answer)
-    reader = run.attach()
+    reader = rig.attach(run)
     await held.wait()
     await ticks()
     assert answer_of(run) == "abcd"

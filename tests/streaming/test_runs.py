@@ -38,7 +38,7 @@ async def test_an_idle_reader_is_nudged_for_a_heartbeat() -> None:
     """Before the first token too, and once per `heartbeat_s`, whether or not it then sends anything."""
     rig = Rig(heartbeat_s=10)
     run = rig.run(Says(Says.hold))
-    reader = run.attach()
+    reader = rig.attach(run)
     wait = await waiting(reader)
     start = now()
     rig.runs.sweep(start + 9)
@@ -51,7 +51,7 @@ async def test_an_idle_reader_is_nudged_for_a_heartbeat() -> None:
     rig.runs.sweep(start + 22)
     assert await wait is False
     assert rig.counts.count("heartbeats") == 2
-    assert rig.runs.readers == 1
+    assert rig.runs.following == 1
     await stop(run)
 
 
@@ -59,12 +59,14 @@ async def test_a_reader_that_takes_nothing_is_dropped() -> None:
     """After `send_timeout_s`, by its own means; one that sends nothing now is left alone."""
     rig = Rig(send_timeout_s=30)
     run = rig.run(Says("a", Says.hold))
-    stuck, busy, plain = run.attach(), run.attach(), run.attach()
+    stuck, idle, plain = rig.attach(run), rig.attach(run), rig.attach(run)
     dropped: list[str] = []
-    stuck.drop = lambda: dropped.append("stuck")
-    busy.drop = lambda: dropped.append("busy")
-    stuck.sending_since, busy.sending_since, plain.sending_since = now(), now() + 20, now()
-    rig.runs.sweep(now() + 31)
+    stuck.connect(lambda: dropped.append("stuck"))
+    idle.connect(lambda: dropped.append("idle"))
+    with stuck.sending(), plain.sending():
+        rig.runs.sweep(now() + 29)
+        assert dropped == []
+        rig.runs.sweep(now() + 31)
     assert (dropped, rig.counts.count("send_timeouts")) == (["stuck"], 1)
     await stop(run)
 
@@ -74,16 +76,16 @@ async def test_a_reader_that_takes_nothing_is_dropped_after_the_end_too(replayab
     """The run is over, its last bytes are not with the client: nobody else would end that."""
     rig = Rig(send_timeout_s=30, resume_window_s=5)
     run = rig.run(Says("a"), replayable=replayable)
-    stuck = run.attach()
+    stuck = rig.attach(run)
     dropped: list[str] = []
-    stuck.drop = lambda: dropped.append("stuck")
-    stuck.sending_since = now()
-    await run.wait()
-    rig.runs.sweep(now() + 20)
-    rig.runs.sweep(now() + 31)
-    assert dropped == ["stuck"]
-    run.detach(stuck)
-    rig.runs.sweep(now() + 40)
+    stuck.connect(lambda: dropped.append("stuck"))
+    with stuck.sending():
+        await run.wait()
+        rig.runs.sweep(now() + 20)
+        rig.runs.sweep(now() + 31)
+        assert dropped == ["stuck"]
+        rig.detach(stuck)
+        rig.runs.sweep(now() + 40)
     assert dropped == ["stuck"]
 
 
@@ -93,9 +95,8 @@ async def test_a_replay_is_looked_after_too() -> None:
     run = rig.run(Says("a"))
     await run.wait()
     dropped: list[str] = []
-    with rig.runs.replaying(run.log, 1) as reader:
-        reader.drop = lambda: dropped.append("it")
-        reader.sending_since = now()
+    with rig.runs.reading(run.log, after=1) as reader, reader.sending():
+        reader.connect(lambda: dropped.append("it"))
         rig.runs.sweep(now() + 31)
     rig.runs.sweep(now() + 62)
     assert dropped == ["it"]
@@ -233,7 +234,7 @@ async def test_the_sweeps_end_takes_its_checkpoint_along() -> None:
     """No task is left behind."""
     rig = Rig()
     run = rig.run(Says("a", Says.hold))
-    await run.begun
+    await run.begin_committed
     rig.store.gate.clear()
     with jumping():
         task = asyncio.create_task(rig.runs.sweep_forever())

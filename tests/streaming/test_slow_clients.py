@@ -7,8 +7,7 @@ import asyncio
 import pytest
 
 from gateway.web.request import ClientGone
-from gateway.web.stream import send_events
-from tests.support.asgi import Client, events, serve, services
+from tests.support.asgi import Client, events, send, serve, services
 from tests.support.clock import jumping, ticks
 from tests.support.runs import Rig, Says, text
 
@@ -19,7 +18,7 @@ async def test_the_end_waits_for_the_client() -> None:
     client = Client(services(None))
     run = rig.run(Says("a"))
     client.stuck_at = b""
-    task = asyncio.ensure_future(serve(client, run))
+    task = asyncio.ensure_future(serve(client, rig, run))
     await client.until(lambda data: b"done" in data)
     await ticks()
     assert not task.done()
@@ -37,8 +36,8 @@ async def test_a_slow_client_that_takes_something_stays() -> None:
     run = rig.run(Says("x" * 300_000))
     await run.wait()
     client.step = asyncio.Semaphore(1)  # of the head
-    reader = run.attach()
-    task = asyncio.ensure_future(send_events(client.request, run.log, reader))
+    reader = rig.attach(run)
+    task = asyncio.ensure_future(send(client, reader))
     starts = []
     while not task.done():
         await ticks()
@@ -75,7 +74,7 @@ async def test_a_client_that_takes_nothing_is_cut_off() -> None:
     rig, says = Rig(send_timeout_s=30), Says("a", Says.hold)
     client = Client(services(None))
     run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, run))
+    task = asyncio.ensure_future(serve(client, rig, run))
     await client.until(lambda data: b"token" in data)
     client.stuck = asyncio.Event()
     run.emit([text("b")])
@@ -97,7 +96,7 @@ async def test_a_client_that_takes_nothing_at_the_end_is_cut_off_too() -> None:
     client = Client(services(None))
     says = Says("a", Says.hold, "b")
     run = rig.run(says, replayable=False)
-    task = asyncio.ensure_future(serve(client, run))
+    task = asyncio.ensure_future(serve(client, rig, run))
     await client.until(lambda data: b"token" in data)
     client.stuck = asyncio.Event()
     says.go.set()

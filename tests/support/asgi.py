@@ -10,9 +10,12 @@ from unittest import mock
 
 from gateway.access.principal import KEYLESS
 from gateway.observability.metrics import Metrics
+from gateway.streaming.reader import Reader
 from gateway.streaming.run import Run
+from gateway.web.pump import stream
 from gateway.web.request import Request
-from gateway.web.stream import send_events
+from gateway.wire.native import EventStream
+from tests.support.runs import Rig
 
 
 class Client:
@@ -93,10 +96,12 @@ def events(data: bytes) -> list[Any]:
     return [json.loads(line[6:]) for line in data.split(b"\n") if line.startswith(b"data: ")]
 
 
-async def serve(client: Client, run: Run, *, after: int = 0) -> None:
-    """As the handlers do it: attach, send, detach."""
-    reader = run.attach(after=after)
-    try:
-        await send_events(client.request, run.log, reader)
-    finally:
-        run.detach(reader)
+async def serve(client: Client, rig: Rig, run: Run, *, after: int = 0) -> None:
+    """As the handlers do it: read, send, leave."""
+    with rig.runs.reading(run.log, after=after) as reader:
+        await send(client, reader)
+
+
+async def send(client: Client, reader: Reader) -> None:
+    """The native stream."""
+    await stream(client.request, reader, EventStream())

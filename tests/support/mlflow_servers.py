@@ -48,7 +48,7 @@ class MlflowServer(ServerProcess):
 
 
 class Answers:
-    """What one run of the scenario was answered, made comparable."""
+    """The answers of one run of the scenario, made comparable."""
 
     def __init__(self, version: str, answers: list[list[Any]]) -> None:
         self.version = version

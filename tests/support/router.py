@@ -13,7 +13,7 @@ from gateway.config.schema import Config, Model, Streaming
 from gateway.domain.events import Delta, TextDelta
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt
-from gateway.providers.base import Call, Sink
+from gateway.providers.base import Call, ReplySink
 from gateway.providers.router import Router
 
 TRACE = "tr-" + "0" * 32
@@ -49,7 +49,7 @@ def request(*, raw: bool = False, stream: bool = True, **fields: Any) -> ChatReq
 
 
 class Output:
-    """Keeps what is emitted; `full` makes it crowded until the event is set."""
+    """Keeps what is emitted; `full` keeps it over the high water mark until the event is set."""
 
     def __init__(self) -> None:
         self.trace_id = TRACE
@@ -57,19 +57,16 @@ class Output:
         self.raw: list[bytes] = []
         self.full: asyncio.Event | None = None
 
-    def emit(self, events: Sequence[Delta], raw: Sequence[bytes] = ()) -> None:
+    def emit(self, events: Sequence[Delta], raw: Sequence[bytes] = ()) -> bool:
         self.events += events
         self.raw += raw
-
-    def say(self, text: bytes, chars: int, frames: int, raw: bytes) -> bool:
-        self.emit([TextDelta(text, chars, frames)], [raw] if raw else [])
-        return self.crowded
+        return self.over_high_water
 
     @property
-    def crowded(self) -> bool:
+    def over_high_water(self) -> bool:
         return self.full is not None and not self.full.is_set()
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         if self.full is not None:
             await self.full.wait()
 
@@ -95,7 +92,7 @@ class Scripted:
         self.embeddings: list[Any] = []
         self.targets: list[str] = []
 
-    async def chat(self, call: Call, sink: Sink) -> None:
+    async def chat(self, call: Call, sink: ReplySink) -> None:
         self.calls.append(call)
         script = list(self.scripts.pop(0))
         end = "cancelled"
@@ -112,7 +109,7 @@ class Scripted:
                     raise step
                 if isinstance(step, bytes):
                     sink.feed(step)
-                    await sink.room()
+                    await sink.drain()
                 elif callable(step):
                     step(sink)
                 else:

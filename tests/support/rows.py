@@ -7,8 +7,9 @@ from typing import Any
 from gateway.domain import ids
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Assessment, Outcome, Span, TraceEnd, TraceStart
-from gateway.storage.engine import FeedbackWrite, KeyRecord
-from gateway.storage.scripts.traces import Script
+from gateway.storage.engine import Script
+from gateway.storage.scripts.feedback import FeedbackWrite
+from gateway.storage.scripts.keys import KeyRecord
 
 PROJECT = "default"
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from gateway.config.current import Current
 from gateway.config.schema import Config, Streaming
 from gateway.domain.events import Delta, Finished, Started, TextDelta
-from gateway.domain.trace import Attempt, Checkpoint, Span, Trace, TraceEnd, TraceStart
-from gateway.storage.engine import Session
+from gateway.domain.trace import Attempt, Checkpoint, Trace, TraceEnd, TraceStart
+from gateway.storage.scripts import traces as scripts
+from gateway.storage.scripts.traces import Session
+from gateway.streaming.reader import Reader
 from gateway.streaming.recorder import Recorder
 from gateway.streaming.run import Owner, Run
 from gateway.streaming.runs import Runs
@@ -21,7 +24,10 @@ OWNER = Owner("default", None)
 
 
 class FakeStore:
-    """Keeps what it is given. `fail` holds the errors of the next writes; a closed `gate` holds writes back."""
+    """An engine that knows the scripts of a chat, and keeps what they are given.
+
+    `fail` holds the errors of the next writes; a closed `gate` holds writes back.
+    """
 
     def __init__(self) -> None:
         self.begun: list[TraceStart] = []
@@ -32,35 +38,32 @@ class FakeStore:
         self.fail: list[Exception] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self._writes: dict[Any, Callable[..., object]] = {
+            scripts.begin_trace: self.begun.append,
+            scripts.checkpoint: lambda deltas, now: self.checkpoints.extend(deltas),
+            scripts.finish_trace: self.ended.append,
+        }
+        self._reads: dict[Any, Callable[..., object]] = {
+            scripts.get_trace: lambda project, trace_id: self.traces.get(trace_id),
+            scripts.get_session: lambda project, session_id: self.sessions.get(session_id),
+            scripts.session_traces: lambda project, session_id, limit=0: [
+                trace for trace in self.traces.values() if trace.session_id == session_id
+            ],
+        }
 
-    async def _write(self) -> None:
+    async def write(self, script: Any, *args: Any, **kwargs: Any) -> Any:
         await self.gate.wait()
         if self.fail:
             raise self.fail.pop(0)
+        return self._writes[script](*args, **kwargs)
 
-    async def begin_trace(self, start: TraceStart) -> None:
-        await self._write()
-        self.begun.append(start)
+    async def read(self, script: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._reads[script](*args, **kwargs)
 
-    async def checkpoint(self, deltas: Sequence[Checkpoint]) -> None:
-        await self._write()
-        self.checkpoints += deltas
+    search = read
 
-    async def finish_trace(self, end: TraceEnd) -> None:
-        await self._write()
-        self.ended.append(end)
-
-    async def get_trace(self, project: str, trace_id: str) -> Trace | None:
-        return self.traces.get(trace_id)
-
-    async def get_spans(self, trace_id: str) -> list[Span]:
-        return []
-
-    async def get_session(self, project: str, session_id: str) -> Session | None:
-        return self.sessions.get(session_id)
-
-    async def session_traces(self, project: str, session_id: str, limit: int = 200) -> list[Trace]:
-        return [trace for trace in self.traces.values() if trace.session_id == session_id]
+    async def close(self) -> None:
+        """Nothing is open."""
 
     @property
     def outcomes(self) -> list[str]:
@@ -83,7 +86,8 @@ class Rig:
         self.limits = Streaming(**limits)
         self.counts: list[str] = []
         self.runs = Runs(self.store, Current(Config(streaming=self.limits)), self.counts.append)
-        self.settled: list[Run] = []
+        self.finished: list[Run] = []
+        self._open: dict[Reader, AbstractContextManager[Reader]] = {}
 
     def run(
         self,
@@ -107,13 +111,24 @@ class Rig:
         )
         self.runs.add(run)
 
-        def settled(run: Run) -> None:
-            self.runs.settled(run)
-            self.settled.append(run)
+        def on_finished(run: Run) -> None:
+            self.runs.finished(run)
+            self.finished.append(run)
 
         if begin:
-            run.start(self.store.begin_trace(start), lambda: answer(run), settled)
+            run.start(self.store.write(scripts.begin_trace, start), lambda: answer(run), on_finished)
         return run
+
+    def attach(self, run: Run, **options: Any) -> Reader:
+        """A reader that stays until it is detached."""
+        reading = self.runs.reading(run.log, **options)
+        reader = reading.__enter__()
+        self._open[reader] = reading
+        return reader
+
+    def detach(self, reader: Reader) -> None:
+        """Its client left."""
+        self._open.pop(reader).__exit__(None, None, None)
 
 
 class Says:

@@ -32,7 +32,7 @@ def said(text: str) -> dict[str, Any]:
 
 def chunks(*events: Event) -> list[dict[str, Any]]:
     """The chunks of a whole stream; it must end in [DONE]."""
-    out = UIMessageStream().encode(enumerate(events, 1))
+    out = b"".join(UIMessageStream().encode(enumerate(events, 1)))
     assert out.endswith(DONE)
     return [json.loads(line[6:]) for line in out.removesuffix(DONE).decode().split("\n\n") if line]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import BadRequest, InvalidValue, TooLarge
+from gateway.errors import BadRequest, ContentTooLarge, InvalidValue
 from gateway.wire import feedback as wire
 from gateway.wire.feedback import Rating, Subject
 from gateway.wire.rating_body import MAX_BODY
@@ -198,7 +198,7 @@ def test_not_an_object(body: bytes) -> None:
 
 def test_too_large() -> None:
     """A body far beyond all limits isn't even read."""
-    with pytest.raises(TooLarge):
+    with pytest.raises(ContentTooLarge):
         wire.decode_rating(QUERY, b" " * (MAX_BODY + 1))
 
 

@@ -34,9 +34,10 @@ def chat(**fields: Any) -> Any:
 def test_golden_events() -> None:
     """Every event as server-sent events, and as WebSocket frames."""
     stopped: list[tuple[int, Event]] = [(12, Done(TRACE, "stopped", None, None, 5)), (13, FAILED)]
-    stream = native.CONNECTED + native.sse(EVENTS) + native.HEARTBEAT + native.sse(stopped)
+    wire = native.EventStream()
+    stream = b"".join([wire.connected, *wire.encode(EVENTS), wire.heartbeat, *wire.encode(stopped)])
     check("native.sse", stream)
-    frames = [native.frame('c"1', position, event) for position, event in (*EVENTS, *stopped)]
+    frames = [frame.decode() for frame in native.SocketFrames('c"1').encode([*EVENTS, *stopped])]
     frames.append(native.error_frame(Unavailable("Later."), {"id": "c1"}))
     check("socket.jsonl", "".join(frame + "\n" for frame in frames).encode())
 
@@ -50,7 +51,7 @@ def test_golden_errors() -> None:
 
 def test_every_event_is_one_line_of_json() -> None:
     """A client that splits on line ends and parses what follows `data: ` reads all of it."""
-    lines = native.sse(EVENTS).decode().split("\n")
+    lines = b"".join(native.EventStream().encode(EVENTS)).decode().split("\n")
     found = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
     assert [event["type"] for event in found] == ["start", "reasoning", "token", "tool_call", "done"]
     assert found[2]["content"] == 'Hé\n"😀'
@@ -61,7 +62,7 @@ def test_a_message_becomes_the_messages() -> None:
     request = native.decode_chat(
         b'{"message":"Hi \\u00e9","model":"m","session_id":"s","user_id":"u","client_request_id":"r","tags":{"a":"b"},'
         b'"metadata":{"c":"d"},"temperature":0.50,"tools":null,"stream":false,"stream_options":7,"n":1,"messages":null}',
-        "/chat", PARENT,
+        "/chat", [(b"traceparent", PARENT.encode())],
     )  # fmt: skip
     assert {name: bytes(raw) for name, raw in request.fields.items()} == {
         "temperature": b"0.50", "tools": b"null", "n": b"1",
@@ -69,7 +70,11 @@ def test_a_message_becomes_the_messages() -> None:
     }  # fmt: skip
     assert (request.model, request.session_id, request.user_id, request.client_request_id) == ("m", "s", "u", "r")
     assert (request.tags, request.metadata, request.preview) == ({"a": "b"}, {"c": "d"}, "Hi é")
-    assert (request.route, request.traceparent, request.continues) == ("/chat", PARENT, True)
+    assert (request.route, request.traceparent, request.continues) == (
+        "/chat",
+        PARENT,
+        True,
+    )
     assert (request.stream, request.raw) == (True, False)
 
 
@@ -81,7 +86,7 @@ def test_null_is_the_same_as_nothing() -> None:
     assert bytes(request.fields.pop("n")) == b"null"
     assert request == bare
     assert (request.tags, request.metadata, request.continues) == ({}, {}, False)
-    assert native.decode_chat(b'{"message":"a"}', "/chat", "nonsense").traceparent is None
+    assert native.decode_chat(b'{"message":"a"}', "/chat", [(b"traceparent", b"nonsense")]).traceparent is None
 
 
 def test_messages_continue_nothing() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.domain.events import Done, Failed
+from gateway.domain.events import Done, Failed, Terminal
 from gateway.domain.messages import ChatRequest, Usage
 from gateway.errors import (
     Forbidden,
@@ -33,13 +33,19 @@ def chat(headers: dict[str, str] | None = None, **fields: Any) -> ChatRequest:
     return openai.decode_chat(json.dumps(fields).encode(), "/v1/chat/completions", raw)
 
 
+def ends(end: Terminal, *, return_trace_id: bool = False) -> bytes:
+    """What follows the provider's last frame."""
+    [data] = openai.ChunkStream("default", 5, return_trace_id=return_trace_id).encode([(9, end)])
+    return data
+
+
 @pytest.mark.parametrize("name", ["openai-text", "openai-n2", "no-done", "llama-cpp-python-crlf", "dashscope-no-space"])
 def test_golden_streams(name: str) -> None:
     """Recorded streams as a client gets them."""
     stream = decoder(keep_raw=True, keep_usage=False)
     stream.feed((RECORDINGS / f"{name}.sse").read_bytes())
     stream.close()
-    end = openai.stream_end(Done(TRACE, "stop", None, 1, 2), "default", 5, return_trace_id=name == "openai-text")
+    end = ends(Done(TRACE, "stop", None, 1, 2), return_trace_id=name == "openai-text")
     check(f"{name}.sse", b"".join(stream.raw) + end)
 
 
@@ -48,8 +54,8 @@ def test_golden_ends() -> None:
     stopped = Done(TRACE, "stopped", Usage(1, 2, 3), 1, 2)
     failed = Failed(TRACE, "The provider answered 500.", "upstream_error", True)
     late = Failed(TRACE, "Too slow.", "upstream_timeout", True, 504)
-    stream = openai.stream_end(stopped, "default", 5, return_trace_id=False)
-    check("openai-ends.sse", openai.HEARTBEAT + stream + openai.failure_event(failed) + openai.failure_event(late))
+    stream = ends(stopped)
+    check("openai-ends.sse", openai.ChunkStream.heartbeat + stream + ends(failed) + ends(late))
     check("openai-stopped.json", openai.stopped_completion(stopped, [("text", "So far")], "default", 5))
 
 

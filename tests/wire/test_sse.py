@@ -53,7 +53,7 @@ def test_a_frame_is_out_with_its_last_byte() -> None:
     """A CR at the end of a read is a line end at once; an LF that follows belongs to it."""
     splitter = FrameSplitter(100)
     assert splitter.feed(b"data: a\r\n\r") == [b"data: a"]
-    assert splitter.feed(b"\n") == ()
+    assert splitter.feed(b"\n") == []
     assert splitter.feed(b"data: b\n\n") == [b"data: b"]
 
 
@@ -69,8 +69,8 @@ def test_an_unfinished_frame_is_bounded() -> None:
 def test_nothing_comes_of_nothing() -> None:
     """Empty reads and an empty stream give no frame."""
     splitter = FrameSplitter(10)
-    assert splitter.feed(b"") == ()
-    assert splitter.close() == ()
+    assert splitter.feed(b"") == []
+    assert splitter.close() == []
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ async def create(request: Request) -> Any:
 
 
 async def get(request: Request) -> Any:
-    found = await request.store.read(scripts.get_assessment(*_key(request)))
+    found = await request.store.read(scripts.get_assessment, *_key(request))
     return {"assessment": wire.write_assessment(found)}
 
 

@@ -43,8 +43,8 @@ async def search(request: Request) -> Any:
     body = request.decode(wire.SearchDatasets)
     clauses, orders = parse_dataset_filter(body.filter_string), parse_dataset_order(body.order_by)
     wanted = set(body.experiment_ids)
-    all_of_them = await request.store.search(scripts.list_datasets(request.project))
-    within = [each for each in all_of_them if not wanted or wanted & set(each.experiment_ids)]
+    datasets = await request.store.search(scripts.list_datasets, request.project)
+    within = [each for each in datasets if not wanted or wanted & set(each.experiment_ids)]
     found = select(within, clauses, orders)
     at = read_offset(body.page_token)
     page = found[at : at + max(0, min(body.max_results, wire.MAX_PAGE))]
@@ -90,9 +90,9 @@ async def upsert_records(request: Request) -> Any:
 
 
 async def get_records(request: Request) -> Any:
-    limit = wire.read_limit(request.one("max_results", str(wire.MAX_PAGE)))
-    after = wire.read_cursor(request.one("page_token", ""))
-    found = await request.store.read(scripts.get_records(request.project, request.params["dataset_id"], limit, after))
+    limit = wire.read_limit(request.query_value("max_results", str(wire.MAX_PAGE)))
+    after = wire.read_cursor(request.query_value("page_token", ""))
+    found = await request.store.read(scripts.get_records, request.project, request.params["dataset_id"], limit, after)
     return wire.write_records(found, limit)
 
 
@@ -105,7 +105,7 @@ async def delete_records(request: Request) -> Any:
 
 
 async def _dataset(request: Request) -> Dataset:
-    return await request.store.read(scripts.get_dataset(request.project, request.params["dataset_id"]))
+    return await request.store.read(scripts.get_dataset, request.project, request.params["dataset_id"])
 
 
 async def _change_experiments(request: Request, *, add: bool) -> Any:

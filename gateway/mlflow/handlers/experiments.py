@@ -12,12 +12,14 @@ from gateway.mlflow.wire.checks import invalid
 
 
 async def get_by_name(request: Request) -> Any:
-    found = await request.store.read(scripts.get_experiment_by_name(request.project, request.one("experiment_name")))
+    found = await request.store.read(
+        scripts.get_experiment_by_name, request.project, request.query_value("experiment_name")
+    )
     return {"experiment": wire.write_experiment(found)}
 
 
 async def get(request: Request) -> Any:
-    found = await request.store.read(scripts.get_experiment(request.project, request.one("experiment_id")))
+    found = await request.store.read(scripts.get_experiment, request.project, request.query_value("experiment_id"))
     return {"experiment": wire.write_experiment(found)}
 
 
@@ -34,7 +36,7 @@ async def search(request: Request) -> Any:
     if body.filter:
         invalid("A filter of experiments is not supported: ask for all of them, or for one by its name.")
     stages = wire.read_stages("view_type", body.view_type)
-    found = await request.store.read(scripts.list_experiments(request.project, stages))
+    found = await request.store.read(scripts.list_experiments, request.project, stages)
     at = read_offset(body.page_token)
     page = found[at : at + max(0, body.max_results)]
     return write_page(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from gateway.errors import InvalidValue, UnsupportedType
+from gateway.errors import InvalidValue, UnsupportedMediaType
 from gateway.mlflow.request import Request
 from gateway.mlflow.scripts import runs, traces
 from gateway.mlflow.values import ClientSpan, ClientTrace
@@ -20,7 +20,7 @@ async def export(request: Request) -> Any:
     """Store all spans of a request, or none of them."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (PROTOBUF, JSON):
-        raise UnsupportedType(f"Invalid Content-Type: {kind}. Expected: {PROTOBUF} or {JSON}")
+        raise UnsupportedMediaType(f"Invalid Content-Type: {kind}. Expected: {PROTOBUF} or {JSON}")
     experiment = request.headers.get(_EXPERIMENT)
     if experiment is None:
         raise InvalidValue("Field required", details=[(_EXPERIMENT, "Field required")])

@@ -32,8 +32,8 @@ async def create(request: Request) -> Any:
 
 
 async def get(request: Request) -> Any:
-    run_id = request.one("run_id", "") or request.one("run_uuid")
-    return {"run": wire.write_run(await request.store.read(scripts.get_run(request.project, run_id)))}
+    run_id = request.query_value("run_id", "") or request.query_value("run_uuid")
+    return {"run": wire.write_run(await request.store.read(scripts.get_run, request.project, run_id))}
 
 
 async def update(request: Request) -> Any:
@@ -61,7 +61,7 @@ async def search(request: Request) -> Any:
     experiments = wire.read_experiments(body)
     stages = read_stages("run_view_type", body.run_view_type)
     at, limit = read_offset(body.page_token), max(0, min(body.max_results, wire.MAX_BATCH))
-    found = await request.store.search(scripts.search_runs(request.project, experiments, stages, limit, at))
+    found = await request.store.search(scripts.search_runs, request.project, experiments, stages, limit, at)
     return write_page("runs", [wire.write_run(each) for each in found], at, more=len(found) == limit)
 
 

@@ -1,7 +1,7 @@
 """Transaction scripts over single assessments. The rows are those of /feedback.
 
 Unlike there, a new assessment overrides only what it names, and the deletion of an override restores what it
-overrode. See gateway/storage/scripts/traces.py for what a script is. Run by handlers/assessments.py.
+overrode. See gateway/storage/engine.py for what a script is. Run by handlers/assessments.py.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import msgspec
 from gateway.domain.trace import Assessment
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.values import AssessmentChange
+from gateway.storage.engine import Script
 from gateway.storage.scripts.feedback import insert_assessment, to_assessment
-from gateway.storage.scripts.traces import Script, find_trace, to_json
+from gateway.storage.scripts.traces import assignments, find_trace, to_json
 
 MAX_PER_TRACE = 10_000
 _OF_TRACE = "trace_id = $1 AND assessment_id = $2 AND project = $3"
@@ -74,9 +75,8 @@ def update_assessment(
         "metadata": to_json(new.metadata),
         "last_update_time": now,
     }
-    changes = ", ".join(f"{name} = ${at}" for at, name in enumerate(columns, 4))
     yield (
-        f"UPDATE assessments SET {changes} WHERE {_OF_TRACE}",  # noqa: S608  our own names
+        f"UPDATE assessments SET {assignments(columns, 4)} WHERE {_OF_TRACE}",  # noqa: S608  our own names
         (trace_id, assessment_id, project, *columns.values()),
     )
     return new

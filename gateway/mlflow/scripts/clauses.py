@@ -7,7 +7,15 @@ from typing import Any
 
 import msgspec
 
-from gateway.mlflow.names import ATTEMPT_TYPE, LINKED_PROMPTS, NAME, ROOT_TYPE, SESSION, SOURCE_RUN, USER
+from gateway.mlflow.names import (
+    ATTEMPT_TYPE,
+    LINKED_PROMPTS,
+    ROOT_TYPE,
+    SOURCE_RUN,
+    TRACE_NAME,
+    TRACE_SESSION,
+    TRACE_USER,
+)
 from gateway.mlflow.values import Clause, Order
 from gateway.storage.scripts.traces import CLIENT_ROUTE
 
@@ -25,9 +33,9 @@ _COLUMNS = {
     ("attribute", "request_id"): "t.trace_id",
     ("attribute", "client_request_id"): "t.client_request_id",
     ("attribute", "experiment_id"): "t.experiment_id",
-    ("tag", NAME): _NAME,
-    ("metadata", SESSION): "NULLIF(t.session_id, '')",
-    ("metadata", USER): "t.user_id",
+    ("tag", TRACE_NAME): _NAME,
+    ("metadata", TRACE_SESSION): "NULLIF(t.session_id, '')",
+    ("metadata", TRACE_USER): "t.user_id",
     ("metadata", "gateway.outcome"): "t.outcome",
     ("metadata", "gateway.route"): f"NULLIF(t.route, '{CLIENT_ROUTE}')",
     ("metadata", "gateway.model"): "NULLIF(t.model, '')",
@@ -145,8 +153,7 @@ def _span(clause: Clause, add: Add) -> str:
             column = f"REPLACE({column}, '\"{word}\":', '')"
     elif clause.key.startswith("attributes."):
         name = clause.key.removeprefix("attributes.").replace('"', "")
-        path = add(f'$."{name}"')
-        column = f"json_extract(s.attributes, {path})"
+        column = f"json_field(s.attributes, {add(name)})"
     else:
         column = _TYPE if clause.key == "type" else f"s.{clause.key}"
     return compare_sql(column, clause.op, clause.value, add)
@@ -161,7 +168,7 @@ def compare_sql(column: str, op: str, value: Any, add: Add) -> str:
     if op == "ILIKE":
         return f"LOWER({column}) LIKE LOWER({add(value)})"
     if op == "RLIKE":
-        return f"{column} REGEXP {add(value)}"
+        return f"matches({column}, {add(value)})"
     return f"{column} {op} {add(value)}"
 
 

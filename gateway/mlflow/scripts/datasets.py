@@ -1,7 +1,7 @@
 """Transaction scripts over evaluation datasets and their records. Run by handlers/datasets.py.
 
-A dataset has one record for the same inputs: whoever sends them again changes it. See
-gateway/storage/scripts/traces.py for what a script is.
+A dataset has one record for the same inputs: whoever sends them again changes it. See gateway/storage/engine.py
+for what a script is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import AUTHOR
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
-from gateway.storage.scripts.traces import Params, Row, Script, insert_into, numbers
+from gateway.storage.engine import Params, Row, Script
+from gateway.storage.scripts.traces import insert_into, numbers
 
 MAX_RECORDS = 100_000
 

@@ -1,6 +1,6 @@
 """Transaction scripts over experiments, a project's folders of traces. Run by handlers/experiments.py.
 
-Experiment 0 has no row until it is tagged. See gateway/storage/scripts/traces.py for what a script is.
+Experiment 0 has no row until it is tagged. See gateway/storage/engine.py for what a script is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from gateway.errors import Conflict, NotFound
 from gateway.mlflow.values import Experiment
-from gateway.storage.scripts.traces import Row, Script, strings, to_json
+from gateway.storage.engine import Row, Script
+from gateway.storage.scripts.traces import strings, to_json
 
 DEFAULT = "0"
 _DEFAULT_NAME = "Default"

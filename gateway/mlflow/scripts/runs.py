@@ -1,7 +1,7 @@
 """Transaction scripts over runs, as far as an evaluation needs them. Run by handlers/runs.py.
 
 A run has info, tags, parameters, the last value of each metric, the datasets that went in, and traces that are linked
-to it. See gateway/storage/scripts/traces.py for what a script is.
+to it. See gateway/storage/engine.py for what a script is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import RUN_NAME
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.values import Run, RunValue, WholeRun
-from gateway.storage.scripts.traces import Script, insert_into, numbers
+from gateway.storage.engine import Script
+from gateway.storage.scripts.traces import insert_into, numbers
 
 MAX_VALUES = 10_000  # of a run; those that replace others count, too
 

@@ -3,7 +3,7 @@
 There are two ways to find a page: walk the traces from the newest and test each, or gather those that an index says can
 match, and sort them. An equality on a tag, on metadata or on an assessment's value is counted first, up to FEW. If few
 traces match, they are gathered. If many match, a short walk is likely to meet a page of them; if it doesn't, they are
-gathered after all. See gateway/storage/scripts/traces.py for what a script is.
+gathered after all. See gateway/storage/engine.py for what a script is.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from typing import Literal
 import msgspec
 
 from gateway.errors import InvalidValue
-from gateway.mlflow.names import SESSION
+from gateway.mlflow.names import TRACE_SESSION
 from gateway.mlflow.scripts.clauses import RUN, Add, adder, clause_sql, indexed_sql, order_sql, spans_sql
 from gateway.mlflow.scripts.traces import SELECT_INFO, with_assessments
 from gateway.mlflow.values import Clause, StoredTrace, TraceQuery
-from gateway.storage.scripts.traces import Script, numbers
+from gateway.storage.engine import Script
+from gateway.storage.scripts.traces import numbers
 
 FEW = 5_000  # matches that are sorted rather than walked to
 WALK = 10_000  # traces that are tested before many matches are sorted, too
 _TIME = ("attribute", "timestamp_ms")
-_COLUMN_INDEX = {("metadata", SESSION, "="), ("attribute", "client_request_id", "=")}
+_COLUMN_INDEX = {("metadata", TRACE_SESSION, "="), ("attribute", "client_request_id", "=")}
 _IDS = {("attribute", "request_id", "="), ("attribute", "request_id", "IN"), (*RUN, "=")}
 
 
@@ -36,7 +37,7 @@ class _Cursor(msgspec.Struct, frozen=True):
 
 
 class _Driver(msgspec.Struct, frozen=True):
-    """What narrows the traces down: IDs or an indexed column, and the clauses that few or many traces meet."""
+    """How the traces are narrowed down: by IDs or an indexed column, and by clauses that few or many traces meet."""
 
     by: Literal["id", "column", ""]
     few: tuple[Clause, ...]
@@ -84,14 +85,14 @@ def _page(query: TraceQuery, cursor: _Cursor, driver: _Driver, begin: int | None
     params: list[object] = []
     add = adder(params)
     experiments = ", ".join(add(each) for each in query.experiment_ids)
-    # A plus keeps an engine from using an index: from walking a whole experiment where few traces can match.
+    # Without its indexes the engine can't walk a whole experiment where few traces match.
     where = [
-        f"{'+' if driver.by == 'id' else ''}t.project = {add(query.project)}",
-        f"{'+' if driver.by else ''}t.experiment_id IN ({experiments})",
+        f"{'no_index(t.project)' if driver.by == 'id' else 't.project'} = {add(query.project)}",
+        f"{'no_index(t.experiment_id)' if driver.by else 't.experiment_id'} IN ({experiments})",
     ]
     where += [f"t.trace_id IN (SELECT trace_id FROM {indexed_sql(query.project, c, add)})" for c in driver.few]  # noqa: S608
     for clause in query.clauses:
-        if (clause.kind, clause.key, clause.op) == ("metadata", SESSION, "="):
+        if (clause.kind, clause.key, clause.op) == ("metadata", TRACE_SESSION, "="):
             where.append(f"t.session_id = {add(clause.value)}")
         if clause.kind != "span":
             where.append(clause_sql(query.project, clause, add))

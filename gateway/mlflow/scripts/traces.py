@@ -3,7 +3,7 @@ and handlers/otlp.py.
 
 The info and the spans of a client's trace come apart, in any order, and may come again. Whatever comes first inserts
 the row, and the info wins over what the spans tell. A trace belongs to the project that wrote it first, and a chat to
-the gateway: nobody else writes into either. See gateway/storage/scripts/traces.py for what a script is.
+the gateway: nobody else writes into either. See gateway/storage/engine.py for what a script is.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import msgspec
 
 from gateway.domain.trace import Assessment, Trace
 from gateway.errors import InvalidValue, NotFound
-from gateway.mlflow.names import FINALIZED, NAME, SPAN_USAGE, USAGE
+from gateway.mlflow.names import INFO_FINALIZED, SPAN_USAGE, TRACE_NAME, TRACE_USAGE
 from gateway.mlflow.scripts.clauses import INDEXED
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.usage import total_usage
 from gateway.mlflow.values import ChatSpans, ClientSpan, ClientSpans, ClientTrace, StoredSpans, StoredTrace
+from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.feedback import insert_assessment, to_assessment
 from gateway.storage.scripts.traces import (
     CLIENT_ROUTE,
     PARENT_LABEL,
-    Row,
-    Script,
     add_labels,
+    assignments,
     get_spans,
     numbers,
     strings,
@@ -39,25 +39,15 @@ _SHORT = [name for name in Trace.__struct_fields__ if name not in {"usage", "req
 _INFO = ", ".join((*_SHORT, "prompt_tokens", "completion_tokens", "total_tokens", "experiment_id", "name"))
 SELECT_INFO = f"SELECT {_INFO}, NULL AS request, NULL AS response, NULL AS parts FROM traces"  # noqa: S608  our own names
 
-_COLUMNS = (
-    "experiment_id",
-    "request_time",
-    "duration_ms",
-    "state",
-    "name",
-    "session_id",
-    "user_id",
-    "client_request_id",
-    "request_preview",
-    "response_preview",
-)
-_SET = ", ".join(f"{name} = ${at}" for at, name in enumerate((*_COLUMNS, "tags", "metadata", "end_time"), 2))
+# The columns follow from the fields, so that a new one is written without a change here.
+_COLUMNS = tuple(name for name in ClientTrace.__struct_fields__ if name not in ("trace_id", "tags", "metadata"))
+_SET = assignments((*_COLUMNS, "tags", "metadata", "end_time"), 2)
 _UPDATE = f"UPDATE traces SET {_SET} WHERE trace_id = $1"  # noqa: S608  our own names
 _INSERT = (
     "INSERT INTO traces (trace_id, project, root_span_id, route, model, config_hash, experiment_id, request_time,"
     " session_id, state, tags, metadata) VALUES ($1, $2, '', $3, '', '', $4, $5, '', 'IN_PROGRESS', '{}', '{}')"
 )
-_SPAN_FIELDS = ("span_id", "parent_id", "name", "type", "start_ms", "end_ms", "status", "message", "attributes", "otlp")
+_SPAN_FIELDS = tuple(name for name in ClientSpan.__struct_fields__ if name != "values")
 _SPAN = (
     f"INSERT INTO spans (trace_id, kind, {', '.join(_SPAN_FIELDS)})"  # noqa: S608  our own names
     f" VALUES ($1, 'INTERNAL', {numbers(2, len(_SPAN_FIELDS))}) ON CONFLICT (trace_id, span_id) DO UPDATE SET "
@@ -96,7 +86,7 @@ def save_spans(project: str, traces: Sequence[tuple[ClientTrace, list[ClientSpan
         yield from _update(project, _fill_gaps(trace, row), row, now)
         for span in spans:
             yield _SPAN, (trace.trace_id, *[getattr(span, name) for name in _SPAN_FIELDS])
-        if known is not None and FINALIZED not in strings(known["metadata"]):
+        if known is not None and INFO_FINALIZED not in strings(known["metadata"]):
             yield from _count_tokens(project, trace.trace_id)
 
 
@@ -105,7 +95,7 @@ def _count_tokens(project: str, trace_id: str) -> Script[None]:
     spans = yield "SELECT span_id, parent_id, attributes FROM spans WHERE trace_id = $1", (trace_id,)
     usage = total_usage((row["span_id"], row["parent_id"], strings(row["attributes"]).get(SPAN_USAGE)) for row in spans)
     if usage is not None:
-        pair = {USAGE: to_json(usage)}
+        pair = {TRACE_USAGE: to_json(usage)}
         rows = yield "SELECT metadata FROM traces WHERE trace_id = $1", (trace_id,)
         metadata = to_json(strings(rows[0]["metadata"]) | pair)
         yield "UPDATE traces SET metadata = $2 WHERE trace_id = $1", (trace_id, metadata)
@@ -132,7 +122,7 @@ def _row_or_new(project: str, trace: ClientTrace) -> Script[Row]:
 
 def _fill_gaps(trace: ClientTrace, row: Row) -> ClientTrace:
     """Return what spans tell of a trace, merged with its row. Once the client's info is there, they only fill gaps."""
-    if FINALIZED in strings(row["metadata"]):
+    if INFO_FINALIZED in strings(row["metadata"]):
         there = {name: row[name] for name in _COLUMNS if row[name] not in (None, "")}
         return msgspec.structs.replace(trace, **there, metadata=trace.metadata | strings(row["metadata"]))
     if row["end_time"] is None:  # inserted a moment ago
@@ -223,7 +213,7 @@ def set_tag(project: str, trace_id: str, key: str, value: str | None) -> Script[
     if not rows:
         raise NotFound(f"Trace with ID '{trace_id}' not found.")
     tags = strings(rows[0]["tags"])
-    if key == NAME:
+    if key == TRACE_NAME:
         if value is None and rows[0]["name"] is None:
             raise _no_tag(trace_id, key)
         yield "UPDATE traces SET name = $2 WHERE trace_id = $1", (trace_id, value)

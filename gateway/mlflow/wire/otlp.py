@@ -19,19 +19,19 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
-from gateway.errors import BadRequest, InvalidValue, TooLarge, UnsupportedType
+from gateway.errors import BadRequest, ContentTooLarge, InvalidValue, UnsupportedMediaType
 from gateway.mlflow.names import (
-    INPUTS,
-    NAME,
-    OUTPUTS,
     SCHEMA_VERSION,
-    SESSION,
+    SPAN_INPUTS,
+    SPAN_OUTPUTS,
     SPAN_TYPE,
     SPAN_USAGE,
     SPANS_LOCATION,
+    TRACE_NAME,
+    TRACE_SESSION,
     TRACE_TAG,
-    USAGE,
-    USER,
+    TRACE_USAGE,
+    TRACE_USER,
 )
 from gateway.mlflow.usage import total_usage, unwrap_json
 from gateway.mlflow.values import ClientSpan, ClientTrace
@@ -39,33 +39,31 @@ from gateway.mlflow.wire.body import dumps
 from gateway.mlflow.wire.conventions import translate
 
 MAX_SPANS = 10_000
-_MAX_LEVEL = 25
+_MAX_LEVEL = 25  # of nesting that clients can read
 _MAX_FLAT = 1_000  # characters of an attribute that the search sees
+_PREVIEW, _SHORT = 1_000, 250  # characters of previews, and of names, sessions and users
 _STATUS = {0: "UNSET", 1: "OK", 2: "ERROR"}
 _WINDOW = {"gzip": 31, "deflate": 47}  # zlib's wbits; 47 detects zlib's and gzip's header
-
-
-Batches = dict[str, list[ClientSpan]]  # by trace ID
-_PREVIEW, _SHORT = 1_000, 250  # characters
 _SESSIONS, _USERS = ("session.id", "gen_ai.conversation.id"), ("user.id",)
+Batches = dict[str, list[ClientSpan]]  # by trace ID
 
 
 def inflate(body: bytes, encoding: str | None, limit: int) -> bytes:
     """Return the body as it was before Content-Encoding.
 
-    Raise TooLarge beyond `limit` bytes, UnsupportedType for another encoding, BadRequest for a broken body.
+    Raise ContentTooLarge beyond `limit` bytes, UnsupportedMediaType for another encoding, BadRequest for a broken body.
     """
     if encoding is None or encoding in ("", "identity"):
         return body
     if encoding not in _WINDOW:
-        raise UnsupportedType(f"Content-Encoding must be gzip or deflate, not {encoding}.")
+        raise UnsupportedMediaType(f"Content-Encoding must be gzip or deflate, not {encoding}.")
     unpacker = zlib.decompressobj(_WINDOW[encoding])
     try:
         data = unpacker.decompress(body, limit + 1)
     except zlib.error:
         raise BadRequest(f"The body is not {encoding}.") from None
     if len(data) > limit:
-        raise TooLarge(f"The body has more than {limit} bytes.")
+        raise ContentTooLarge(f"The body has more than {limit} bytes.")
     if not unpacker.eof:
         raise BadRequest(f"The body is {encoding} that ends too soon.")
     return data
@@ -74,7 +72,8 @@ def inflate(body: bytes, encoding: str | None, limit: int) -> bytes:
 def decode(body: bytes, *, is_json: bool) -> Batches:
     """Return spans by trace ID.
 
-    Raise BadRequest for what is no such request or has no span, TooLarge beyond MAX_SPANS, InvalidValue for a bad ID.
+    Raise BadRequest for what is no such request or has no span, ContentTooLarge beyond MAX_SPANS, InvalidValue for a
+    bad ID.
     """
     request = ExportTraceServiceRequest()
     try:
@@ -88,7 +87,7 @@ def decode(body: bytes, *, is_json: bool) -> Batches:
     if not spans:
         raise BadRequest("Invalid OpenTelemetry format - no spans found")
     if len(spans) > MAX_SPANS:
-        raise TooLarge(f"A request has at most {MAX_SPANS} spans.")
+        raise ContentTooLarge(f"A request has at most {MAX_SPANS} spans.")
     batches: Batches = {}
     for span in spans:
         if len(span.trace_id) != 16 or len(span.span_id) != 8 or not any(span.trace_id):
@@ -106,11 +105,11 @@ def trace_of(trace_id: str, experiment_id: str, spans: list[ClientSpan]) -> Clie
     root = next((span for span in spans if span.parent_id is None), None)
     begin, end = min(span.start_ms for span in spans), max(span.end_ms for span in spans)
     values = root.values if root else {}
-    inputs, outputs = values.get(INPUTS), values.get(OUTPUTS)
+    inputs, outputs = values.get(SPAN_INPUTS), values.get(SPAN_OUTPUTS)
     session, user = (_first(spans, names) for names in (_SESSIONS, _USERS))
     usage = total_usage((span.span_id, span.parent_id, span.values.get(SPAN_USAGE)) for span in spans)
     metadata = {SCHEMA_VERSION: "3"}
-    for key, value in ((SESSION, session), (USER, user), (USAGE, usage and dumps(usage))):
+    for key, value in ((TRACE_SESSION, session), (TRACE_USER, user), (TRACE_USAGE, usage and dumps(usage))):
         if value:
             metadata[key] = value
     tags = {SPANS_LOCATION: "TRACKING_STORE"}
@@ -123,7 +122,7 @@ def trace_of(trace_id: str, experiment_id: str, spans: list[ClientSpan]) -> Clie
         request_time=begin,
         duration_ms=end - begin,
         state="IN_PROGRESS" if root is None else "ERROR" if root.status == "ERROR" else "OK",
-        name=tags.pop(NAME, None) or (root.name[:_SHORT] if root else None),
+        name=tags.pop(TRACE_NAME, None) or (root.name[:_SHORT] if root else None),
         session_id=session or "",
         user_id=user,
         request_preview=None if inputs is None else dumps(unwrap_json(inputs))[:_PREVIEW],

@@ -1,7 +1,7 @@
 """An HTTP/1.1 client for one base URL: it sends POST requests over pooled connections, also through a proxy.
 
 It follows no redirects, keeps no cookies, and retries only a request whose pooled connection turned out to be closed.
-All of its failures are ProviderErrors. The response goes to a Body by plain calls (connection.py). Used by
+All of its failures are ProviderErrors. The response goes to a Sink by plain calls (connection.py). Used by
 providers/openai.py only.
 """
 
@@ -45,10 +45,10 @@ class Client:
         self.pool = Pool()
 
     async def post(self, path: str, accept: str, body: bytes, on_head: OnHead, connect_timeout_s: float) -> None:
-        """Send one request, and return when the response is complete or its Body is done.
+        """Send one request, and return when the response is complete or its Sink is done.
 
-        `accept` is the Accept header. `on_head` gets the status and the headers, and returns the Body.
-        Raises ProviderError, and whatever `on_head` and the Body raise. When cancelled, it closes the connection.
+        `accept` is the Accept header. `on_head` gets the status and the headers, and returns the Sink.
+        Raises ProviderError, and whatever `on_head` and the Sink raise. When cancelled, it closes the connection.
         """
         if not self._headers_are_valid:
             raise ProviderError("The provider's key can't be sent in a header.")

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection to a provider: it sends one request at a time and reads the response.
 
 It does not open connections (client.py does) and does not choose among them (pool.py does). The event loop passes
-received bytes through the parser to `Body.feed` by plain calls, without a task in between. The caller's task sleeps
+received bytes through the parser to `Sink.feed` by plain calls, without a task in between. The caller's task sleeps
 until the response ends, or until the body asks for a pause. Used by client.py and pool.py only.
 """
 
@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 import httptools
 
 from gateway.errors import ProviderError
+from gateway.providers.base import Sink
 
 CONNECTION_BROKE = "The connection to the provider broke."
 _MAX_HEAD = 65_536  # bytes of the headers, of the trailers, and of the framing between two pieces of a body
@@ -22,21 +23,7 @@ _LINGER_S = 0.05  # seconds to wait for the end of a body whose consumer is done
 _PIECE = 1_048_576  # bytes of a compressed body that are decompressed at once
 
 
-class Body(Protocol):
-    """The consumer of a response's body. What `feed` raises, the caller of `request` gets."""
-
-    @property
-    def done(self) -> bool:
-        """Return True when the rest of the body isn't needed."""
-
-    def feed(self, data: bytes) -> bool:
-        """Take the next bytes. Return True to have `done` looked at, or else `room` awaited before the next bytes."""
-
-    async def room(self) -> None:
-        """Wait until more bytes can be taken."""
-
-
-OnHead = Callable[[int, Mapping[str, str]], Body]  # takes the status and the headers, whose names are lower case
+OnHead = Callable[[int, Mapping[str, str]], Sink]  # takes the status and the headers, whose names are lower case
 
 
 class Owner(Protocol):
@@ -68,10 +55,10 @@ class Connection(asyncio.Protocol):
         self.on_body = self._parts.append  # called by the parser
 
     async def request(self, message: list[bytes], on_head: OnHead) -> None:
-        """Send `message`, and return when the response is complete or its Body is done.
+        """Send `message`, and return when the response is complete or its Sink is done.
 
         The list is emptied as soon as the response begins, so that a long answer doesn't keep the request in memory.
-        Raises ProviderError, and whatever the Body raises. When cancelled, it closes the connection at once.
+        Raises ProviderError, and whatever the Sink raises. When cancelled, it closes the connection at once.
         """
         self._parser: Any = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
@@ -81,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._status = self._head_size = self._since_body = 0
         self._complete = self._reusable = self._paused = self.response_began = False
-        self._body: Body | None = None
+        self._body: Sink | None = None
         self._feed: Any = None
         if self._lost:
             raise ProviderError(CONNECTION_BROKE)
@@ -92,13 +79,13 @@ class Connection(asyncio.Protocol):
         self.transport.write(message[0])
         try:
             while not await waiter.ended_or_paused():
-                await self._body.room()  # type: ignore[attr-defined]  # only `feed` asks for a pause
+                await self._body.drain()  # type: ignore[attr-defined]  # only `feed` asks for a pause
                 if waiter.ended:
                     break
                 self._paused = False
                 self.transport.resume_reading()
         finally:
-            if not waiter.ended:  # this task was cancelled, or `room` raised
+            if not waiter.ended:  # this task was cancelled, or `drain` raised
                 waiter.end(None)
                 self._release(keep=False)
         if waiter.error is not None:

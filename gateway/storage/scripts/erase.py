@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from gateway.storage.engine import Belonging
+import msgspec
+
+from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.feedback import read_value
 from gateway.storage.scripts.ops import kept_numbers
-from gateway.storage.scripts.traces import Row, Script, to_json
+from gateway.storage.scripts.traces import to_json
 
 _IN_PROJECT = "project = COALESCE($2, project)"
 _CONTENT = "request_preview = NULL, response_preview = NULL, request = NULL, response = NULL, parts = NULL"
 _ERASED_TEXT = '"erased"'  # stands for a text value that is no declared option
+
+
+class Belonging(msgspec.Struct, frozen=True):
+    """A trace that an erasure clears; `shared`: it is another's, of a conversation that they took part in."""
+
+    trace_id: str
+    project: str
+    session_id: str
+    shared: bool = False
 
 
 def traces_of(user_id: str, project: str | None) -> Script[list[Belonging]]:
@@ -129,7 +140,8 @@ def put_note(name: str, value: str) -> Script[None]:
 
 
 def notes(prefix: str) -> Script[dict[str, str]]:
-    rows = yield "SELECT name, value FROM meta WHERE name >= $1 AND name < $2", (prefix, prefix + "\U0010ffff")
+    """All whose name begins so: a small text each, for whoever owns the store, or from them."""
+    rows = yield "SELECT name, value FROM meta WHERE SUBSTR(name, 1, $1) = $2", (len(prefix), prefix)
     return {row["name"]: row["value"] for row in rows}
 
 

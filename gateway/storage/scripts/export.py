@@ -1,7 +1,7 @@
 """What `gateway export` and `gateway report` read: statements a page at a time, and the columns that leave the store.
 
 Not in a transaction of its own: a page is, so that no long read keeps the log from being moved into the file. No key,
-and no hash of one, is among the columns. Used by sqlite_read.py's callers in gateway/ops.
+and no hash of one, is among the columns. Used by the commands of the same names.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def count(query: Query) -> Statement:
 def page(query: Query, after: Row | None, limit: int) -> Statement:
     """The next `limit` rows after this one: traces as they began, ratings as they came."""
     order = _ORDER[query.what]
-    # The place says more than `since` where it begins with the time; of both SQLite would start at the wrong one.
+    # The place says more than `since` where it begins with the time; with both an engine may start at the wrong one.
     where, params = _where(query, timed=after is None or _TIME[query.what] not in order)
     if after is not None:
         where += f" AND ({', '.join(order)}) > ({numbers(len(params) + 1, len(order))})"

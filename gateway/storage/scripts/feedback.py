@@ -13,8 +13,34 @@ import msgspec
 
 from gateway.domain.trace import Assessment
 from gateway.errors import InvalidValue, NotFound
-from gateway.storage.engine import FeedbackReceipt, FeedbackWrite, Statement
-from gateway.storage.scripts.traces import Row, Script, find_trace, insert_into, numbers, strings, to_json
+from gateway.storage.engine import Row, Script, Statement
+from gateway.storage.scripts.traces import find_trace, insert_into, numbers, strings, to_json
+
+
+class FeedbackWrite(msgspec.Struct, frozen=True, kw_only=True):
+    """Ratings of one rater on one trace, stored all or not at all.
+
+    Exactly one of `trace_id` and `client_request_id` is set. `source_id` None is the anonymous rater of that trace
+    (`anonymous:<trace_id>`). The assessments' own trace_id, source_id and overrides are filled in by the store.
+    """
+
+    project: str
+    trace_id: str | None
+    client_request_id: str | None
+    source_id: str | None
+    assessments: tuple[Assessment, ...]
+    idempotency_key: str | None = None
+    body_hash: str = ""  # tells a replay from another request with the same key
+    now: int
+
+
+class FeedbackReceipt(msgspec.Struct, frozen=True):
+    """What was committed; a replay by Idempotency-Key gives the first one again, with `replayed` set."""
+
+    trace_id: str
+    assessments: tuple[Assessment, ...]
+    replayed: bool = False
+
 
 IDEMPOTENCY_MS = 24 * 3600 * 1000
 _CHUNK = 500  # trace IDs a query

@@ -13,10 +13,9 @@ import msgspec
 from gateway.domain.activity import Activity, ChatActivity, RatingActivity, score_of
 from gateway.domain.answer import Part, answer_text, assistant_messages
 from gateway.domain.trace import Outcome, Span, TraceEnd, preview
-from gateway.errors import Conflict, NotFound
-from gateway.storage.engine import KeyRecord
+from gateway.storage.engine import Row, Rows, Script
 from gateway.storage.scripts.feedback import read_value
-from gateway.storage.scripts.traces import Row, Rows, Script, finish_trace, insert_into, strings, to_json
+from gateway.storage.scripts.traces import finish_trace, strings, to_json
 
 _STOPPED = "The server stopped while answering."
 _PARTS = msgspec.json.Decoder(list[Part])
@@ -90,18 +89,29 @@ def _json(value: object) -> str:
 # ------------------------------------------------------------------ retention
 
 
-def expire(before: int | None, limit: int) -> Script[int]:
-    """Delete up to `limit` traces that ended before that time (None: the oldest). Their ratings keep the numbers."""
-    if before is None:
-        traces = yield (
-            "SELECT trace_id, project, session_id FROM traces WHERE end_time IS NOT NULL ORDER BY end_time LIMIT $1",
-            (limit,),
-        )
-    else:
-        traces = yield (
-            "SELECT trace_id, project, session_id FROM traces WHERE end_time < $1 ORDER BY end_time LIMIT $2",
-            (before, limit),
-        )
+def expire(before: int, receipts_before: int, limit: int) -> Script[int]:
+    """Delete up to `limit` traces that ended before that time, and the receipts kept for retries of before theirs.
+
+    Ratings keep their numbers. Return how many traces went.
+    """
+    yield "DELETE FROM idempotency WHERE created < $1", (receipts_before,)
+    traces = yield (
+        "SELECT trace_id, project, session_id FROM traces WHERE end_time < $1 ORDER BY end_time LIMIT $2",
+        (before, limit),
+    )
+    return (yield from _delete(traces))
+
+
+def expire_oldest(limit: int) -> Script[int]:
+    """Delete the oldest `limit` finished traces, as `expire` does. Return how many went."""
+    traces = yield (
+        "SELECT trace_id, project, session_id FROM traces WHERE end_time IS NOT NULL ORDER BY end_time LIMIT $1",
+        (limit,),
+    )
+    return (yield from _delete(traces))
+
+
+def _delete(traces: Rows) -> Script[int]:
     for row in traces:
         trace_id = row["trace_id"]
         yield "DELETE FROM spans WHERE trace_id = $1", (trace_id,)
@@ -140,14 +150,10 @@ def kept_numbers(metadata: str) -> dict[str, str]:
     }
 
 
-def expire_idempotency(before: int) -> Script[None]:
-    yield "DELETE FROM idempotency WHERE created < $1", (before,)
-
-
 # ------------------------------------------------------------------ the log
 
 
-def recent(since: int, limit: int, errors: bool) -> Script[list[Activity]]:
+def recent(since: int, limit: int = 1000, *, errors: bool = False) -> Script[list[Activity]]:
     """The newest `limit` chats and ratings, oldest first; with `errors`, chats that failed and nothing else."""
     records: list[Activity] = []
     chats = yield (
@@ -207,53 +213,7 @@ def _rating(row: Row, *, retracted: bool = False) -> RatingActivity:
     )
 
 
-# ------------------------------------------------------------------ keys and health
-
-_KEY_COLUMNS = KeyRecord.__struct_fields__
-_ADD_KEY = insert_into("keys", _KEY_COLUMNS)
-
-
-def list_keys() -> Script[list[KeyRecord]]:
-    rows = yield "SELECT * FROM keys ORDER BY created, key_id", ()
-    return [_key(row) for row in rows]
-
-
-def _key(row: Row) -> KeyRecord:
-    fields = {name: row[name] for name in _KEY_COLUMNS}
-    origins = tuple(msgspec.json.decode(row["origins"]))
-    return KeyRecord(**fields | {"publishable": bool(row["publishable"]), "origins": origins})
-
-
-def add_key(key: KeyRecord) -> Script[None]:
-    taken = yield "SELECT key_id FROM keys WHERE name = $1 AND revoked IS NULL", (key.name,)
-    if taken:
-        raise Conflict("A key has this name: revoke it first, or choose another name.")
-    fields = {name: getattr(key, name) for name in _KEY_COLUMNS}
-    yield _ADD_KEY, list((fields | {"publishable": int(key.publishable), "origins": _json(key.origins)}).values())
-
-
-def revoke_key(name: str, now: int) -> Script[KeyRecord]:
-    """By name; by ID where no active key has that name."""
-    found = yield (
-        "SELECT key_id FROM keys WHERE revoked IS NULL AND (name = $1 OR key_id = $1)"
-        " ORDER BY CASE WHEN name = $1 THEN 0 ELSE 1 END LIMIT 1",
-        (name,),
-    )
-    if not found:
-        raise NotFound("No active key has this name.")
-    rows = yield "UPDATE keys SET revoked = $2 WHERE key_id = $1 RETURNING *", (found[0]["key_id"], now)
-    return _key(rows[0])
-
-
-def touch_keys(used: dict[str, int]) -> Script[None]:
-    for key_id, time in used.items():
-        yield "UPDATE keys SET last_used = $2 WHERE key_id = $1 AND COALESCE(last_used, 0) < $2", (key_id, time)
-
-
-def signing_key(fresh: str) -> Script[str]:
-    yield "INSERT INTO meta (name, value) VALUES ('signing_key', $1) ON CONFLICT (name) DO NOTHING", (fresh,)
-    rows = yield "SELECT value FROM meta WHERE name = 'signing_key'", ()
-    return str(rows[0]["value"])
+# ------------------------------------------------------------------ health
 
 
 def ping(now: int) -> Script[None]:

@@ -21,7 +21,7 @@ from gateway.errors import Conflict, StoreUnavailable
 from gateway.storage.sqlite.migrate import migrate
 
 _BUSY_MS = 2000
-_SCRUB_MS = 200
+_PURGE_MS = 200
 _PREFIX = "sqlite:///"
 _PROBLEMS = {
     "SQLITE_NOTADB": "it is not a SQLite database.",
@@ -57,8 +57,6 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     """A connection for writing, durable and of the newest schema. It may be used in another thread."""
     if path.is_dir():
         raise problem(path, "it is a directory.")
-    if not create and not path.exists():
-        raise problem(path, "there is no such file.")
     if create:
         # It has the signing key in it, so it is nobody's but its owner's and group's; SQLite makes its other files the
         # same. A file that is there is left alone: to close it would drop the locks of this process's connections.
@@ -165,9 +163,9 @@ class OwnerLock:
             self._descriptor = -1
 
 
-def check_unowned(path: Path) -> None:
-    """Conflict if another process owns the store; nothing is made where there is none."""
-    path = locate(path)
+def check_unowned(url: str) -> None:
+    """See `Opener`."""
+    path = locate(parse_url(url))
     if Path(f"{path}.lock").exists():
         OwnerLock.take(path).release()
 
@@ -180,7 +178,7 @@ def trim(connection: sqlite3.Connection, pages: int) -> bool:
     return bool(connection.execute("PRAGMA page_count").fetchone()[0] < before)
 
 
-def scrub(connection: sqlite3.Connection, rewrite: bool) -> bool:
+def purge_deleted(connection: sqlite3.Connection, rewrite: bool) -> bool:
     """Leave nothing of what was deleted in the file, or in its log. False: somebody reads an old state of it.
 
     Deleted rows are overwritten as they go; what SQLite may leave behind is a copy of a row that it moved within a
@@ -188,7 +186,7 @@ def scrub(connection: sqlite3.Connection, rewrite: bool) -> bool:
     """
     if rewrite:
         connection.execute("VACUUM")
-    connection.execute(f"PRAGMA busy_timeout = {_SCRUB_MS}")  # writes wait behind this one
+    connection.execute(f"PRAGMA busy_timeout = {_PURGE_MS}")  # writes wait behind this one
     try:
         (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     finally:

@@ -18,19 +18,19 @@ T = TypeVar("T")
 
 
 async def open_reader(path: Path) -> aiosqlite.Connection:
-    """A connection that only reads, with what SQLite lacks: LIKE that knows case, and REGEXP."""
+    """A connection that only reads, with what SQLite lacks: LIKE that knows case, and `matches`."""
     reader = aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=2)
     reader._thread.daemon = True  # or a process that fails before close() would never end
     await reader
     reader.row_factory = sqlite3.Row
     await reader.execute_fetchall("PRAGMA query_only = 1")
     await reader.execute_fetchall("PRAGMA case_sensitive_like = 1")  # as every other engine has it
-    await reader.create_function("regexp", 2, _matches, deterministic=True)
+    await reader.create_function("matches", 2, _matches, deterministic=True)
     return reader
 
 
-def _matches(pattern: str, text: Any) -> bool:
-    """SQL's `text REGEXP pattern`, in linear time: no pattern of a caller's can stop the server."""
+def _matches(text: Any, pattern: str) -> bool:
+    """Answer the word `matches` in linear time: no pattern of a caller's can stop the server."""
     return text is not None and re2.search(pattern, str(text)) is not None
 
 

@@ -21,38 +21,33 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
-import msgspec
-
 from gateway.errors import Conflict, GatewayError, InvalidValue, StoreUnavailable
-from gateway.storage.scripts.traces import Params, Script, drive
+from gateway.storage.engine import Params, Script, Stats, drive
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _log = logging.getLogger("gateway.storage")
 _PLACE = re.compile(r"\$(\d+)")
+_WORDS = (  # of the scripts' dialect, see gateway/storage/engine.py; `matches` is a function of each connection
+    (re.compile(r"\bjson_field\(([\w.]+), (\$\d+)\)"), r"""json_extract(\1, '$."' || \2 || '"')"""),
+    (re.compile(r"\bno_index\(([\w.]+)\)"), r"+\1"),
+)
 
 
 @functools.lru_cache(maxsize=1024)
-def _in_order(sql: str) -> str | None:
-    """The statement with `?` for `$1, $2, …`, where each stands once and in this order; else None."""
+def _translated(sql: str) -> tuple[str, bool]:
+    """The statement in SQLite's words; True: with `?` for `$1, $2, …`, where each stands once and in this order."""
+    for word, meaning in _WORDS:
+        sql = word.sub(meaning, sql)
     places = _PLACE.findall(sql)
-    return _PLACE.sub("?", sql) if places == [str(i + 1) for i in range(len(places))] else None
+    ordered = places == [str(i + 1) for i in range(len(places))]
+    return (_PLACE.sub("?", sql), True) if ordered else (sql, False)
 
 
 def bind(sql: str, params: Params) -> tuple[str, Params | dict[str, object]]:
     """A statement as SQLite takes it. Parameters by place cost half of those by name: to it `$1` is named "1"."""
-    plain = _in_order(sql)
-    return (plain, params) if plain is not None else (sql, {str(i): value for i, value in enumerate(params, 1)})
-
-
-class WriterStats(msgspec.Struct):
-    """For metrics. `queued` counts the writes that aren't committed yet."""
-
-    queued: int = 0
-    batches: int = 0
-    writes: int = 0
-    rows: int = 0
-    failed_batches: int = 0
+    translated, ordered = _translated(sql)
+    return translated, params if ordered else {str(i): value for i, value in enumerate(params, 1)}
 
 
 class _Job(Generic[T]):
@@ -85,7 +80,7 @@ class Writer:
     """Owns `connection` from here on. `in_place` says whether the file is still the one that was opened."""
 
     def __init__(self, connection: sqlite3.Connection, in_place: Callable[[], bool], max_queue: int) -> None:
-        self.stats = WriterStats()
+        self.stats = Stats()
         self._connection = connection
         self._in_place = in_place
         self._max_queue = max_queue

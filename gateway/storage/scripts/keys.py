@@ -1,0 +1,77 @@
+"""Transaction scripts over API keys, and the key that signs feedback tokens."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from gateway.errors import Conflict, NotFound
+from gateway.storage.engine import Row, Script
+from gateway.storage.scripts.traces import insert_into
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key as it is stored: never the key, only its SHA-256."""
+
+    key_id: str
+    name: str
+    role: Literal["chat", "review", "admin"]
+    project: str
+    key_hash: str  # hex
+    hint: str  # the first characters, to tell keys apart in a list
+    created: int
+    revoked: int | None = None
+    last_used: int | None = None
+    publishable: bool = False  # it may stand in a web page: it only chats, and only from `origins`
+    origins: tuple[str, ...] = ()
+    requests_per_minute: int = 0  # 0: what the configuration says
+    expires: int | None = None
+
+
+_KEY_COLUMNS = KeyRecord.__struct_fields__
+_ADD_KEY = insert_into("keys", _KEY_COLUMNS)
+
+
+def list_keys() -> Script[list[KeyRecord]]:
+    rows = yield "SELECT * FROM keys ORDER BY created, key_id", ()
+    return [_key(row) for row in rows]
+
+
+def _key(row: Row) -> KeyRecord:
+    fields = {name: row[name] for name in _KEY_COLUMNS}
+    origins = tuple(msgspec.json.decode(row["origins"]))
+    return KeyRecord(**fields | {"publishable": bool(row["publishable"]), "origins": origins})
+
+
+def add_key(key: KeyRecord) -> Script[None]:
+    taken = yield "SELECT key_id FROM keys WHERE name = $1 AND revoked IS NULL", (key.name,)
+    if taken:
+        raise Conflict("A key has this name: revoke it first, or choose another name.")
+    fields = {name: getattr(key, name) for name in _KEY_COLUMNS}
+    origins = msgspec.json.encode(key.origins).decode()
+    yield _ADD_KEY, list((fields | {"publishable": int(key.publishable), "origins": origins}).values())
+
+
+def revoke_key(name: str, now: int) -> Script[KeyRecord]:
+    """By name; by ID where no active key has that name."""
+    found = yield (
+        "SELECT key_id FROM keys WHERE revoked IS NULL AND (name = $1 OR key_id = $1)"
+        " ORDER BY CASE WHEN name = $1 THEN 0 ELSE 1 END LIMIT 1",
+        (name,),
+    )
+    if not found:
+        raise NotFound("No active key has this name.")
+    rows = yield "UPDATE keys SET revoked = $2 WHERE key_id = $1 RETURNING *", (found[0]["key_id"], now)
+    return _key(rows[0])
+
+
+def touch_keys(used: dict[str, int]) -> Script[None]:
+    for key_id, time in used.items():
+        yield "UPDATE keys SET last_used = $2 WHERE key_id = $1 AND COALESCE(last_used, 0) < $2", (key_id, time)
+
+
+def signing_key(fresh: str) -> Script[str]:
+    yield "INSERT INTO meta (name, value) VALUES ('signing_key', $1) ON CONFLICT (name) DO NOTHING", (fresh,)
+    rows = yield "SELECT value FROM meta WHERE name = 'signing_key'", ()
+    return str(rows[0]["value"])
