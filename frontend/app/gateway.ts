@@ -1,17 +1,13 @@
 /** What the gateway says of itself, and the key this tab asks with. App asks for both; pages read them by `useGateway`. */
 
 import { createContext, useCallback, useContext, useEffect, useMemo, useState } from "react";
+import type { ConfigReply } from "../src/core/api.js";
 import type { Dimension } from "../src/react.js";
 
-export interface GatewayConfig {
-  models: string[];
-  default_model: string;
-  dimensions: Record<string, Dimension>;
-  key_required: boolean;
-  version: string;
-}
+/** Each of `dimensions` is either a scale or a choice. */
+type GatewayConfig = Omit<ConfigReply, "dimensions"> & { dimensions: Record<string, Dimension> };
 
-export interface ConfigState {
+interface ConfigState {
   /** Undefined until it has come. */
   data: GatewayConfig | undefined;
   /** All tries have failed. */
@@ -77,7 +73,7 @@ export function useKey() {
   return { apiKey, entries, enterKey };
 }
 
-export interface Gateway {
+interface Gateway {
   config: ConfigState;
   apiKey: string | undefined;
   /** How often a key was entered: what was refused before can be asked for again. */

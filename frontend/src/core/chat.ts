@@ -3,9 +3,9 @@
  * Nothing happens when it is made, so that a server can render with it; its functions never change.
  */
 
+import type { SessionReply } from "./api.js";
 import { answer, type AnswerEvent, type AnswerOptions } from "./answer.js";
 import { ChatError } from "./errors.js";
-import type { Turn } from "./events.js";
 import { frameQueue } from "./frames.js";
 import { request, type Connection } from "./http.js";
 import { fromTurns, newMessage, reduce, toModel, type ChatMessage } from "./messages.js";
@@ -183,7 +183,7 @@ export function createChat(initial: ChatOptions = {}): Chat {
         const path = `/sessions/${encodeURIComponent(sessionId)}`;
         const query = { user_id: options.userId };
         const response = await request(options, path, { query, token: newestToken(), both: true, signal: mine.signal });
-        const { turns } = (await response.json()) as { turns: Turn[] };
+        const { turns } = (await response.json()) as SessionReply;
         if (running !== mine) return;
         running = null;
         set({ messages: fromTurns(turns, replaced), traceId: turns.at(-1)?.trace_id ?? null, status: "ready", error: null });

@@ -8,6 +8,7 @@
  * The gateway counts the newest rating of a rater only, so a change is simply one more rating.
  */
 
+import type { FeedbackList } from "./api.js";
 import type { ChatError } from "./errors.js";
 import type { FeedbackItem } from "./events.js";
 import { request, type Connection, type Request } from "./http.js";
@@ -166,7 +167,7 @@ export function createFeedback(traceId: string, initial: FeedbackOptions = {}): 
   async function read(): Promise<void> {
     try {
       const response = await ask("/feedback");
-      base = facts(((await response.json()) as { feedback: FeedbackItem[] }).feedback);
+      base = facts(((await response.json()) as FeedbackList).feedback);
       const { state, error } = getState();
       show(state, error);
     } catch {
