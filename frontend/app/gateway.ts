@@ -1,4 +1,4 @@
-/** What the gateway says of itself, and the key this tab asks with. App asks for both; pages read them by `useGateway`. */
+/** The gateway's own `GET /config`, and the key this tab asks with. App holds both; pages read them by `useGateway`. */
 
 import { createContext, useCallback, useContext, useEffect, useMemo, useState } from "react";
 import type { ConfigReply } from "../src/core/api.js";

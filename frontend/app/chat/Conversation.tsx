@@ -96,7 +96,7 @@ export function Conversation({ sessionId, onNamed }: Props) {
           </button>
         )}
         <p className={offline ? styles.notice : ui.srOnly} role="status">
-          {offline || SAID[status === "ready" ? (messages.at(-1)?.status ?? "none") : status]}
+          {offline || SPOKEN[status === "ready" ? (messages.at(-1)?.status ?? "none") : status]}
         </p>
         <Composer
           busy={busy}
@@ -123,7 +123,7 @@ export function Conversation({ sessionId, onNamed }: Props) {
 
 const OFFLINE = "You are offline. What you rate now is sent when the connection is back.";
 
-const SAID: Record<string, string> = {
+const SPOKEN: Record<string, string> = {
   submitted: "Waiting for the answer",
   streaming: "The answer is coming",
   done: "The answer is complete",
@@ -141,7 +141,7 @@ function Welcome() {
   );
 }
 
-/** What the browser says of its network. */
+/** Return the browser's opinion of its network. */
 function useOnline(): boolean {
   return useSyncExternalStore(
     (changed) => {

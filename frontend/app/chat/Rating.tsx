@@ -1,4 +1,4 @@
-/** What the reader thinks of an answer: two thumbs, the reasons, a rating in detail, and what was given, in words. */
+/** The rating of an answer: two thumbs, reasons, scores in detail, and what was given in words. */
 
 import { useState } from "react";
 import type { ChatMessage } from "../../src/index.js";

@@ -1,6 +1,6 @@
 /**
- * What this browser remembers: its conversations, and for each a feedback token that opens it again. The texts are the
- * gateway's.
+ * The conversations that this browser remembers, each with a feedback token that opens it again. The texts are the
+ * gateway's. Used by the list of conversations and by the conversation in front.
  */
 
 import { useSyncExternalStore } from "react";

@@ -1,6 +1,6 @@
 /**
- * What a gateway's answer is made of, as it comes over the wire: `/chat/stream` or `/chat/ws`. The types are the
- * OpenAPI document's, by api.ts. Every answer ends in exactly one `done` or `error`.
+ * The events of an answer, as they come over `/chat/stream` or `/chat/ws`, and the stored turns and ratings. The types
+ * are the OpenAPI document's, by api.ts. Every answer ends in exactly one `done` or `error`.
  */
 
 import type * as api from "./api.js";
@@ -9,7 +9,7 @@ export type { Timing, Turn, Usage } from "./api.js";
 
 export type ServerEvent = api.StreamEvent;
 
-/** `seq` is the event's id: what a resume goes on after. */
+/** An event with its id: a resume goes on after a `seq`. */
 export type StreamEvent = ServerEvent & { seq: number };
 
 /** One rating as the gateway gives it back; a page may show one of its own with less. */

@@ -24,7 +24,7 @@ export function webSocketTransport(): Transport {
   const lines = new Map<string, Line>();
   let count = 0;
 
-  /** The open socket of this caller, or a new one. */
+  /** Return the open line of this rater, or a new one. */
   function lineOf(to: Connection, token: string | undefined): Line {
     const rater = (to.apiKey && token) || "";
     const known = lines.get(rater);

@@ -11,7 +11,7 @@ export interface FeedbackButtonsProps {
   /** Called after a press; `rating` is what it made of it. */
   onRate?: (rating: boolean | null) => void;
   labels?: { up: string; down: string; group: string };
-  /** What is in the buttons; drawn thumbs otherwise, filled when pressed. */
+  /** The buttons' content; drawn thumbs otherwise, filled when pressed. */
   up?: ReactNode;
   down?: ReactNode;
   className?: string | undefined;

@@ -4,7 +4,7 @@ import { useId } from "react";
 
 export interface RatingScaleProps {
   label: string;
-  /** What can be chosen, in order. */
+  /** The choices, in order. */
   options: readonly (number | string)[];
   value: number | string | undefined;
   onChange: (value: number | string) => void;

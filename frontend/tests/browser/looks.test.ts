@@ -1,6 +1,6 @@
 /**
- * How it looks, as pictures in docs/, and whether axe finds anything to complain about in each of them.
- * Pictures that are there already stay, so that a run leaves the checkout clean; SCREENSHOTS=1 makes them anew.
+ * How it looks, as pictures in docs/, and that axe has nothing to complain about in any of them.
+ * Pictures that are there already stay, so that a run leaves the checkout clean; SCREENSHOTS=1 makes them again.
  */
 
 import { createRequire } from "node:module";
