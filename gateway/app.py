@@ -112,7 +112,7 @@ class Gateway:
             self.runs.sweep_forever(),
             keep_sweeping(self.store, lambda: self.current.value.store),
             self._refresh_keys(),
-            self.erasure.follow_notes(),
+            self.erasure.serve_mailbox(),
             watch(path, load, self.current),
         ]
 

@@ -218,7 +218,7 @@ def test_the_live_feed_is_shown() -> None:
     with feed() as url:
         tail.from_url(url + "/", "gw-sk-x", printer(out), notes.append)
     assert shown(out) == [("chat", TRACE), ("rating", TRACE)]
-    assert notes == ["3 lines were lost here: this reader was too slow"]
+    assert notes == ["3 lines were lost here, since this reader was too slow."]
 
 
 def test_a_feed_that_is_lost_is_followed_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,8 +238,8 @@ def test_a_feed_that_is_lost_is_followed_until_it_is_back(monkeypatch: pytest.Mo
         with pytest.raises(GatewayError, match="admin key"):
             tail.from_url(url, "gw-sk-x", printer(out), notes.append, follow=True)
     assert shown(out) == [("chat", TRACE), ("rating", TRACE)] * 2
-    said = ["3 lines were lost here: this reader was too slow", f"{url} ended the feed; trying again"]
-    assert notes == [*said, f"{url} is back; what happened meanwhile is in the store", *said]
+    said = ["3 lines were lost here, since this reader was too slow.", f"{url} ended the feed. Trying again."]
+    assert notes == [*said, f"{url} is back. What happened meanwhile is in the store.", *said]
 
 
 @pytest.mark.parametrize(
