@@ -251,6 +251,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         media=SSE,
     ),
     ("GET", "/openapi.json"): Operation(group="Operation", summary="Get this description", reply="Document"),
+    ("GET", "/docs"): Operation(group="Web", summary="Read this description as a page", media="text/html"),
+    ("GET", "/docs/{name}"): Operation(
+        group="Web", summary="Get a file of that page", media="application/octet-stream"
+    ),
     ("GET", "/"): Operation(group="Web", summary="Get the web app", media="text/html"),
     ("GET", "/assets/{name}"): Operation(
         group="Web", summary="Get a file of the web app", media="application/octet-stream"
