@@ -97,8 +97,8 @@ class Erasure:
             found = await store.read(traces_of, user_id, project)
             await self._stop(each.trace_id for each in found)
             options = _options(self._current.value)
-            for belongings in _batches(found):
-                await store.write(erase_traces, belongings, options)
+            for targets in _batches(found):
+                await store.write(erase_traces, targets, options)
             ratings = await store.read(ratings_by, user_id, project)
             for assessment_ids in _batches(ratings):
                 await store.write(erase_ratings, assessment_ids, options)
