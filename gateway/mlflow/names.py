@@ -9,6 +9,8 @@ from __future__ import annotations
 TRACE_SESSION = "mlflow.trace.session"
 TRACE_USER = "mlflow.trace.user"
 TRACE_USAGE = "mlflow.trace.tokenUsage"
+TRACE_INPUTS = "mlflow.traceInputs"
+TRACE_OUTPUTS = "mlflow.traceOutputs"
 SCHEMA_VERSION = "mlflow.trace_schema.version"
 SOURCE_RUN = "mlflow.sourceRun"
 INFO_FINALIZED = "mlflow.trace.infoFinalized"  # set here: the client sent the trace's info, so spans only fill gaps
@@ -25,6 +27,8 @@ SPAN_INPUTS = "mlflow.spanInputs"
 SPAN_OUTPUTS = "mlflow.spanOutputs"
 SPAN_MODEL = "mlflow.llm.model"
 SPAN_USAGE = "mlflow.chat.tokenUsage"
+REQUEST_ID = "mlflow.traceRequestId"
+MESSAGE_FORMAT = "mlflow.message.format"
 ROOT_TYPE, ATTEMPT_TYPE = "CHAT_MODEL", "LLM"  # SPAN_TYPE of a chat, and of each call to a provider within it
 TRACE_TAG = "mlflow.traceTag."  # a prefix: the rest is the key of a trace's tag
 

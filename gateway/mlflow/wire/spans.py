@@ -11,7 +11,17 @@ from typing import Any
 import msgspec
 
 from gateway.domain.trace import Span, Trace
-from gateway.mlflow.names import ATTEMPT_TYPE, ROOT_TYPE, SPAN_INPUTS, SPAN_MODEL, SPAN_OUTPUTS, SPAN_TYPE, SPAN_USAGE
+from gateway.mlflow.names import (
+    ATTEMPT_TYPE,
+    MESSAGE_FORMAT,
+    REQUEST_ID,
+    ROOT_TYPE,
+    SPAN_INPUTS,
+    SPAN_MODEL,
+    SPAN_OUTPUTS,
+    SPAN_TYPE,
+    SPAN_USAGE,
+)
 from gateway.mlflow.usage import counts_of
 from gateway.mlflow.values import ChatSpans, StoredSpans
 from gateway.mlflow.wire.body import dumps
@@ -46,7 +56,7 @@ def _outputs(trace: Trace) -> Any:
 
 def _write_span(trace: Trace, span: Span) -> dict[str, Any]:
     attributes: dict[str, Any] = {
-        "mlflow.traceRequestId": trace.trace_id,
+        REQUEST_ID: trace.trace_id,
         SPAN_TYPE: ROOT_TYPE if span.parent_id is None else ATTEMPT_TYPE,
     }
     if span.parent_id is None:
@@ -56,7 +66,7 @@ def _write_span(trace: Trace, span: Span) -> dict[str, Any]:
             attributes[SPAN_INPUTS] = asked
         if answered is not None:
             attributes[SPAN_OUTPUTS] = answered
-            attributes["mlflow.message.format"] = "openai"
+            attributes[MESSAGE_FORMAT] = "openai"
         if trace.usage is not None:
             attributes[SPAN_USAGE] = counts_of(trace.usage)
     attributes |= span.attributes

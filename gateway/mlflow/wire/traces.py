@@ -17,7 +17,9 @@ from gateway.mlflow.names import (
     INFO_FINALIZED,
     SCHEMA_VERSION,
     SPANS_LOCATION,
+    TRACE_INPUTS,
     TRACE_NAME,
+    TRACE_OUTPUTS,
     TRACE_SESSION,
     TRACE_USAGE,
     TRACE_USER,
@@ -42,6 +44,8 @@ _MAX_PAIRS, _MAX_PREVIEW, _MAX_METADATA, _MAX_ASSESSMENTS = 200, 1_000, 100_000,
 
 
 class ExperimentLocation(msgspec.Struct):
+    """An experiment, by its ID."""
+
     experiment_id: str = "0"
 
 
@@ -230,8 +234,8 @@ def chat_metadata(trace: Trace) -> dict[str, str]:
         TRACE_SESSION: trace.session_id,
         TRACE_USER: trace.user_id,
         TRACE_USAGE: None if trace.usage is None else dumps(counts_of(trace.usage)),
-        "mlflow.traceInputs": trace.request_preview,
-        "mlflow.traceOutputs": trace.response_preview,
+        TRACE_INPUTS: trace.request_preview,
+        TRACE_OUTPUTS: trace.response_preview,
         "gateway.outcome": trace.outcome and trace.outcome.value,
         "gateway.route": trace.route,
         "gateway.model": trace.model,
