@@ -20,7 +20,7 @@ from gateway.domain.trace import Attempt
 from gateway.errors import AnswerTooLong, NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.base import Call, Provider
 from gateway.providers.reply import TOO_LATE, Output, Reply
-from gateway.wire.redact import scrub
+from gateway.wire.redact import redact
 
 _LONGEST_WAIT_S = 2.0  # a Retry-After beyond this is somebody else's to wait for
 _FAILURES_BEFORE_COOLDOWN = 3
@@ -113,7 +113,7 @@ class Router:
             except TimeoutError:
                 error = ProviderTimeout("The provider took too long.")
             except ProviderError as failure:
-                failure.message = scrub(failure.message, self._providers[provider].private)
+                failure.message = redact(failure.message, self._providers[provider].private)
                 if isinstance(failure, ProviderRefused):
                     raise
                 error = failure
@@ -161,7 +161,7 @@ class Router:
             reply.disarm()
         attempt.error = error.code if error else None
         if error is not None:
-            error.message = scrub(error.message, self._providers[provider].private)
+            error.message = redact(error.message, self._providers[provider].private)
             attempt.message = error.message
             attempt.status = error.upstream_status or attempt.status
             if not reply.too_late:

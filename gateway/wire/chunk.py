@@ -60,7 +60,7 @@ def content_text(value: Any) -> str:
     return ""
 
 
-def says(choice: Choice) -> bool:
+def has_content(choice: Choice) -> bool:
     """Whether a choice has content: some servers send the usage, after the end, with one that has none."""
     said = choice.delta or choice.message
     return bool(choice.finish_reason or (said and any(getattr(said, name) for name in said.__struct_fields__)))

@@ -20,7 +20,7 @@ _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _POWER, _LONG = b"0e000", b"0" * 200  # so seen, a number over 10^308 has one of these in it; other text may, too
 
 
-def undecodable(text: bytes) -> str | None:
+def json_problem(text: bytes) -> str | None:
     """What is wrong with it, to be said after its name, or None."""
     if _too_deep(text):
         return f"is nested deeper than {MAX_DEPTH} levels"

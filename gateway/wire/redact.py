@@ -19,7 +19,7 @@ _SECRETS = re.compile(
 )
 
 
-def scrub(text: str, secrets: Iterable[str] = (), limit: int = 500) -> str:
+def redact(text: str, secrets: Iterable[str] = (), limit: int = 500) -> str:
     """`text` on one line, at most `limit` characters, with `secrets` and everything alike replaced by `…`."""
     for secret in secrets:
         text = re.sub(re.escape(secret), "…", text, flags=re.IGNORECASE)
