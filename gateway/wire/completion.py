@@ -22,7 +22,7 @@ _UNREADABLE = "The provider sent something that can't be read."
 
 
 class CompletionDecoder:
-    """Sans-I/O decoder of one JSON document. Its events come all at once, when it is closed.
+    """Decodes one JSON document, without I/O. Its events come all at once, when it is closed.
 
     `raw` is then the document with the trace ID, or, where the caller wants a stream, the same as chunks.
     """
@@ -86,7 +86,7 @@ class CompletionDecoder:
 
 
 class FoldingDecoder(StreamDecoder):
-    """An event stream for a caller that wants one document: `raw` is it, when closed."""
+    """Decodes an event stream for a caller that wants one document: once it is closed, `raw` is that."""
 
     def __init__(self, trace_id: str, *, max_frame_bytes: int) -> None:
         super().__init__(trace_id, max_frame_bytes=max_frame_bytes)

@@ -1,4 +1,4 @@
-"""Whether JSON can be decoded wherever it is read again: what is stored must not fail there.
+"""Finds JSON that could not be decoded wherever it is read again: what is stored must not fail there.
 
 A decoder that skips a field skips its faults too: a number that no float holds, and nesting, of which it takes as much
 as the interpreter's stack has room for, so that how much depends on who calls it. Called by the codecs and the
@@ -21,7 +21,7 @@ _POWER, _LONG = b"0e000", b"0" * 200  # so seen, a number over 10^308 has one of
 
 
 def json_problem(text: bytes) -> str | None:
-    """What is wrong with it, to be said after its name, or None."""
+    """Return what is wrong with the JSON, as words that follow its name, or None where nothing is."""
     if _too_deep(text):
         return f"is nested deeper than {MAX_DEPTH} levels"
     digits = text.translate(_DIGITS, b"+")  # passes of a nanosecond a byte, where a regular expression takes forty

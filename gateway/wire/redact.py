@@ -20,7 +20,7 @@ _SECRETS = re.compile(
 
 
 def redact(text: str, secrets: Iterable[str] = (), limit: int = 500) -> str:
-    """`text` on one line, at most `limit` characters, with `secrets` and everything alike replaced by `…`."""
+    """Return `text` on one line, at most `limit` characters, with `secrets` and everything like them as `…`."""
     for secret in secrets:
         text = re.sub(re.escape(secret), "…", text, flags=re.IGNORECASE)
     text = _SECRETS.sub("…", text[: limit * 8])

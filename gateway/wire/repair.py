@@ -1,4 +1,4 @@
-"""JSON that isn't quite: bad UTF-8, bare control characters, and characters cut into two halves of a surrogate pair.
+"""Repairs what is nearly JSON: bad UTF-8, bare control characters, and characters cut into two surrogates.
 
 msgspec takes none of these, servers send them all. Called by the decoders of what providers send.
 """
@@ -20,7 +20,7 @@ _HALVES = re.compile("([\U0010f800-\U0010fbff])([\U0010fc00-\U0010ffff])|[\U0010
 
 
 def repair(payload: bytes) -> bytes:
-    """JSON that msgspec takes, from JSON with bad UTF-8, lone surrogates or raw control characters in its strings."""
+    """Return JSON that msgspec takes, from JSON with bad UTF-8, lone surrogates or bare control characters."""
     text = _ESCAPE.sub(
         lambda m: chr(int(m[1], 16) - 0xD800 + _LONE) if m[1] else m[0], payload.decode("utf-8", "replace")
     )
@@ -28,19 +28,19 @@ def repair(payload: bytes) -> bytes:
 
 
 def is_first_surrogate(character: str) -> bool:
-    """Whether this stands in for the first half of a character, after `repair`."""
+    """Return True for a character that, after `repair`, stands in for the first surrogate of a pair."""
     return "\U0010f800" <= character <= "\U0010fbff"
 
 
 def join_surrogates(text: str) -> str:
-    """Surrogates in two halves become the character they meant; a half without its other, U+FFFD."""
+    """Return the text with each pair of surrogates as the character it means, and a lone one as U+FFFD."""
     return _HALVES.sub(
         lambda m: chr(0x10000 + ((ord(m[1]) - _LONE) << 10) + (ord(m[2]) - _LONE - 0x400)) if m[1] else "\ufffd", text
     )
 
 
 def decode_repaired(payload: bytes) -> Any:
-    """A whole JSON value, repaired where it has to be. Raises ValueError for what can't be."""
+    """Return a whole JSON value, repaired where it has to be. Raises ValueError for what can't be."""
     try:
         return msgspec.json.decode(payload)
     except ValueError:

@@ -28,7 +28,7 @@ _MAX_LEARN = 8  # frames in a row that fit no template, after which none is soug
 
 
 def upstream_failure(error: Any) -> ProviderError:
-    """What a provider's `error` value says, as an error of ours. Its text is redacted."""
+    """Return a provider's `error` value as a ProviderError. Its text is redacted."""
     fields = error if isinstance(error, dict) else {"message": error}
     message = redact(str(fields.get("message") or "The provider reported an error."))
     kind = f"{fields.get('code')} {fields.get('type')}"
@@ -38,7 +38,7 @@ def upstream_failure(error: Any) -> ProviderError:
 
 
 class StreamDecoder:
-    """Sans-I/O decoder of one event stream.
+    """Decodes one event stream, without I/O.
 
     `raw` holds the frames to pass on as they came: with the trace ID on each that carries a finish reason, without
     the usage chunk nobody asked for, without `[DONE]` and comments. It is kept only where `keep_raw` says so.
@@ -82,13 +82,13 @@ class StreamDecoder:
         return self._frames(frames.split(b"\n\n")[:-1])
 
     def document(self, body: bytes) -> list[Delta]:
-        """The events of a whole completion, which reads like one chunk whose `message` is its delta."""
+        """Return the events of a whole completion, which reads like one chunk whose `message` is its delta."""
         events: list[Delta] = []
         self._whole(b"data: " + body.replace(b"\r", b" ").replace(b"\n", b" "), events, [], last=False)
         return events + self.close()
 
     def close(self) -> list[Delta]:
-        """The stream ended: what an unfinished last frame and a held half character still give."""
+        """Return what an unfinished last frame and a held half of a character still give, since the stream ended."""
         events = [] if self.done or self.failure else self._frames(self._splitter.close(), last=True)
         if self._held.pop("text", None):
             events.append(TextDelta("\ufffd".encode(), 1))
@@ -185,7 +185,7 @@ class StreamDecoder:
             self._learn(frame, chunk)
 
     def _events(self, chunk: Chunk, events: list[Delta], *, repaired: bool) -> bool:
-        """Append what a chunk says; whether it ends a choice."""
+        """Append a chunk's events. Return True when it ends a choice."""
         finishes = False
         repaired = repaired or bool(self._held)
         for choice in chunk.choices or ():
@@ -217,7 +217,7 @@ class StreamDecoder:
         return finishes
 
     def _joined(self, where: str, text: str) -> str:
-        """Text whose surrogate halves are joined; a first half at its end waits for the next piece."""
+        """Return the text with its surrogates joined; a first half at its end waits for the next piece."""
         if not text:
             return text
         text = self._held.pop(where, "") + text
@@ -228,7 +228,7 @@ class StreamDecoder:
         return join_surrogates(text)
 
     def _joined_call(self, call: msgspec.Raw) -> msgspec.Raw:
-        """A tool call's piece with the same done to its arguments."""
+        """Return a tool call's piece with the surrogates of its arguments joined."""
         piece = msgspec.json.decode(call)
         function = piece.get("function") if isinstance(piece, dict) else None
         if isinstance(function, dict) and isinstance(function.get("arguments"), str):
