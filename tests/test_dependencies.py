@@ -1,4 +1,4 @@
-"""What the product imports is what it asks for: the tests' own tools are not there where it is installed."""
+"""The product imports only what it declares: the tests' tools are missing where it is installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = {  # package → what is imported
 
 
 def test_every_import_is_a_dependency() -> None:
-    """Also those inside functions."""
+    """Every import, also those inside functions, is declared as a dependency."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     packages = {re.split(r"[<>=;\[ ]", line)[0] for line in declared}
     known = {NAMES.get(package, package) for package in packages} | set(sys.stdlib_module_names) | {"gateway"}

@@ -26,14 +26,14 @@ def test_every_error_is_drawn_with_its_status(kind: type[GatewayError]) -> None:
 
 
 def test_codes_tell_errors_apart() -> None:
-    """No two kinds share one, and all are words of a kind."""
+    """No two errors share a code, and all codes have the same form."""
     codes = [kind.code for kind in ALL]
     assert len(set(codes)) == len(codes)
     assert all(re.fullmatch(r"[a-z_]+", code) for code in codes)
 
 
 def test_an_error_carries_what_it_is_given() -> None:
-    """Its message, another code, a time to wait, and the fields that are wrong."""
+    """An error has its message, its code, a time to wait, and the fields that are wrong."""
     error = GatewayError("Short.", code="special", retry_after=2, details=[("a", "b")])
     assert (str(error), error.code, error.retry_after, error.details) == ("Short.", "special", 2, (("a", "b"),))
     assert ProviderRefused("No.", status=404).status == 404

@@ -29,7 +29,7 @@ from gateway.storage.scripts.feedback import (
 )
 from gateway.storage.scripts.traces import resolve_trace
 from gateway.wire import feedback as wire
-from gateway.wire.feedback import FeedbackItem, FeedbackList, Query, Rated, RatedDetailed, Rating, Retracted, Subject
+from gateway.wire.feedback import FeedbackList, Query, Rated, RatedDetailed, Rating, Retracted, Subject
 
 S = TypeVar("S", bound=Subject)
 
@@ -112,10 +112,7 @@ class Feedback:
         if trace_id is None:
             raise NotFound("No such trace.")
         found = await self._store.read(feedback_of, principal.project, [trace_id], subject.user_id)
-        items = [
-            FeedbackItem(a.assessment_id, a.name, a.value, a.rationale, a.metadata) for a in found.get(trace_id, ())
-        ]
-        return FeedbackList(trace_id, items)
+        return FeedbackList(trace_id, [wire.item_of(rating) for rating in found.get(trace_id, ())])
 
     def announce(self, stored: Assessment) -> None:
         """Tell of a rating that was stored another way."""

@@ -5,15 +5,12 @@ from __future__ import annotations
 from gateway.web.request import Request
 from gateway.web.responses import JSONResponse, Response
 from gateway.wire.chat_body import convert, decode_fields
+from gateway.wire.native_events import Model, ModelList
 
 
 async def models(request: Request) -> Response:
     """List the declared models."""
-    data = [
-        {"id": name, "object": "model", "created": 0, "owned_by": "feedback-gateway"}
-        for name in request.services.config.models
-    ]
-    return JSONResponse({"object": "list", "data": data})
+    return JSONResponse(ModelList(data=[Model(id=name) for name in request.services.config.models]))
 
 
 async def embeddings(request: Request) -> Response:

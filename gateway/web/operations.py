@@ -1,6 +1,7 @@
 """What each route of routes.py takes and gives, in words and types: the source of /openapi.json (openapi.py).
 
-Nothing here serves a request. The types are those that decode the bodies and encode the replies.
+Nothing here serves a request. The types are those that decode the bodies and encode the replies. Which errors a route
+may answer follows from its roles, parameters and body; what is beyond that stands here.
 """
 
 from __future__ import annotations
@@ -11,118 +12,247 @@ import msgspec
 
 from gateway.erasure import Erased
 from gateway.wire import ai_sdk, feedback, native
+from gateway.wire.native_events import ConfigReply, ModelList, SessionReply, StatusReply, StopReply
 
 SSE = "text/event-stream"
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """`query`: name → description. `reply` None: a body of free form. `errors`: statuses beside the derived ones."""
+    """`group`, `summary` and `description` are for people. `body`: any of these types.
 
+    `query` and `headers`: names, described in PARAMETERS. `reply`: a type, or the name of a schema in schemas.py;
+    None: of free form. `empty`: why the reply may be a 204. `provider`: a provider is asked, and may fail.
+    """
+
+    group: str
     summary: str
-    body: tuple[Any, ...] = ()  # any of these
-    bodiless: bool = False  # it may be left out
+    description: str = ""
+    body: tuple[Any, ...] = ()
+    body_optional: bool = False
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
     reply: Any = None
     media: str = "application/json"
-    query: dict[str, str] = {}
-    errors: tuple[int, ...] = ()
+    empty: str = ""
+    provider: bool = False
 
 
-_SUBJECT = {
-    "trace_id": "The trace to rate",
-    "client_request_id": "In place of trace_id: the newest trace with it",
-    "user_id": "Who rates",
+class FreeBody(msgspec.Struct):
+    """Whatever the provider takes: unknown fields go through untouched."""
+
+    model: str | None = None
+
+
+class CompletionBody(FreeBody):
+    """OpenAI's chat completion request. All its fields go to the provider."""
+
+    messages: list[dict[str, Any]] = []
+    stream: bool | None = None
+
+
+class DetailedBody(msgspec.Struct):
+    """The query's parameters as JSON, which may also be given side by side, each once."""
+
+    trace_id: feedback.TraceId | None = None
+    client_request_id: str | None = None
+    user_id: str | None = None
+    comment: str | None = None
+
+
+# Query parameters and headers: what each says wherever it is taken.
+PARAMETERS: dict[str, str] = {
+    "trace_id": "The trace that is meant.",
+    "client_request_id": "In place of `trace_id`: the newest trace with this ID of the client's.",
+    "user_id": "Who asks or rates, where a secret key or nobody vouches for it. A feedback token's rater counts more.",
+    "name": "The rating's name, such as `user_feedback` or `user_accuracy`.",
+    "comment": "Kept with the first dimension.",
+    "accuracy": "The score of this dimension. So does every declared dimension: GET /config names them.",
+    "after": "The id of the last event that was read. `Last-Event-ID` counts more.",
+    "Last-Event-ID": "The id of the last event that was read.",
+    "Idempotency-Key": "Replays the first reply to this key for 24 hours, and refuses another body.",
+    "X-Feedback-Token": "The token of an answer: whoever bears it is its rater.",
+    "X-User-Assertion": "A JWT of the product's own server that names its user to a publishable key's chats.",
+    "X-Session-Id": "The session that the chat belongs to.",
+    "X-User-Id": "Who asks, where a secret key vouches for it.",
+    "X-Client-Request-Id": "An ID of the client's, by which the answer can be rated later.",
+    "X-Mlflow-Return-Trace-Id": "`true`: the trace's ID comes right before `data: [DONE]`, for MLflow's clients.",
+    "traceparent": "A W3C trace context. It is kept as a link on the trace.",
 }
-_BODY = (400, 408, 413, 415, 422)
-_CHAT = (*_BODY, 404, 502, 503, 504)
+_SUBJECT = ("trace_id", "client_request_id", "user_id")
+_RATER = ("X-Feedback-Token",)
+_ASKER = ("X-Feedback-Token", "X-User-Assertion", "traceparent")
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
-    ("POST", "/v1/chat/completions"): Operation(summary="OpenAI-compatible chat, streamed or not", errors=_CHAT),
+    ("POST", "/v1/chat/completions"): Operation(
+        group="OpenAI",
+        summary="Ask as with OpenAI's API",
+        description="Streamed with `stream: true`, else whole. The provider's fields pass through. The trace's ID is "
+        "in the header `X-Trace-Id` and in `trace_id` of the body, or of the chunk that has a `finish_reason`.",
+        body=(CompletionBody,),
+        headers=(*_ASKER, "X-Session-Id", "X-User-Id", "X-Client-Request-Id", "X-Mlflow-Return-Trace-Id"),
+        provider=True,
+    ),
     ("POST", "/chat/stream"): Operation(
-        summary="Ask, and get the answer as server-sent events", body=(native.ChatBody,), media=SSE, errors=_CHAT
+        group="Chat",
+        summary="Ask, and get the answer as server-sent events",
+        description="Each event is one `data:` line of JSON, a StreamEvent. Exactly one is the last: `done` or "
+        "`error`. Parameters beyond those named here go to the provider as they are.",
+        body=(native.ChatBody,),
+        headers=_ASKER,
+        reply="StreamEvent",
+        media=SSE,
+        provider=True,
     ),
     ("POST", "/feedback"): Operation(
+        group="Feedback",
         summary="Rate an answer",
+        description="By thumb, or by any name and value. The same rater, trace and name again overrides the rating "
+        "before. A 200 means that it is committed.",
         body=(feedback.Thumb, feedback.General),
-        reply=feedback.Rated,
         query=_SUBJECT,
-        errors=(*_BODY, 404, 503),
+        headers=("Idempotency-Key", *_RATER),
+        reply=feedback.Rated,
     ),
     ("POST", "/chat"): Operation(
-        summary="Ask, and get the whole answer", body=(native.ChatBody,), reply=native.ChatReply, errors=_CHAT
+        group="Chat",
+        summary="Ask, and get the whole answer",
+        body=(native.ChatBody,),
+        headers=_ASKER,
+        reply=native.ChatReply,
+        provider=True,
     ),
     ("GET", "/chat/stream/{trace_id}"): Operation(
-        summary="Resume a stream after Last-Event-ID; 204 where there is nothing to resume",
+        group="Chat",
+        summary="Resume a stream",
+        description="Sends what came after the event that was read last, then continues live. After a restart it "
+        "replays from the store.",
+        query=("after",),
+        headers=("Last-Event-ID", *_RATER),
+        reply="StreamEvent",
         media=SSE,
-        query={"after": "In place of Last-Event-ID"},
-        errors=(404, 422),
+        empty="There is nothing to resume.",
     ),
     ("POST", "/chat/stream/{trace_id}/stop"): Operation(
-        summary="Stop a stream; what there is of the answer is kept", errors=(404, 422)
+        group="Chat",
+        summary="Stop a stream",
+        description="What there is of the answer is kept, and can be rated.",
+        headers=_RATER,
+        reply=StopReply,
     ),
     ("POST", "/chat/ws-ticket"): Operation(
-        summary="A ticket for one WebSocket: connect to /chat/ws?ticket=… within 30 seconds",
+        group="Chat",
+        summary="Get a ticket for one WebSocket",
+        description="For browsers, which can't send a key when they open one: connect to `/chat/ws?ticket=…` within 30 "
+        "seconds. The socket takes a ClientFrame and sends a ServerFrame.",
         body=(native.TicketRequest,),
-        bodiless=True,
+        body_optional=True,
+        headers=_ASKER[:2],
         reply=native.TicketReply,
-        errors=(*_BODY, 503),
     ),
     ("POST", "/feedback/token"): Operation(
-        summary="A feedback token for a browser that lost its own",
+        group="Feedback",
+        summary="Get a feedback token for a browser that lost its own",
+        description="By query parameters or the same as JSON.",
         body=(feedback.TokenRequest,),
-        bodiless=True,
-        reply=feedback.TokenReply,
+        body_optional=True,
         query=_SUBJECT,
-        errors=(*_BODY, 404, 503),
+        reply=feedback.TokenReply,
     ),
     ("POST", "/detailed-feedback"): Operation(
-        summary="Rate an answer by the declared dimensions, all or nothing",
+        group="Feedback",
+        summary="Rate an answer by the declared dimensions",
+        description="By query parameters or the same as JSON. All or nothing: one bad value, and nothing is stored.",
+        body=(DetailedBody,),
+        body_optional=True,
+        query=(*_SUBJECT, "comment", "accuracy"),
+        headers=("Idempotency-Key", *_RATER),
         reply=feedback.RatedDetailed,
-        query=_SUBJECT | {"comment": "Kept with the first dimension", "accuracy": "Any declared dimension's score"},
-        errors=(*_BODY, 404, 503),
     ),
     ("GET", "/feedback"): Operation(
-        summary="This rater's valid ratings of a trace", reply=feedback.FeedbackList, query=_SUBJECT, errors=(404, 422)
+        group="Feedback",
+        summary="Read this rater's valid ratings of a trace",
+        query=_SUBJECT,
+        headers=_RATER,
+        reply=feedback.FeedbackList,
     ),
     ("DELETE", "/feedback"): Operation(
-        summary="Take this rater's ratings of one name back",
+        group="Feedback",
+        summary="Retract this rater's ratings of one name",
+        description="The whole chain of that name becomes invalid; nothing is restored.",
+        query=(*_SUBJECT, "name"),
+        headers=_RATER,
         reply=feedback.Retracted,
-        query=_SUBJECT | {"name": "The rating's name"},
-        errors=(404, 422, 503),
     ),
     ("GET", "/sessions/{session_id}"): Operation(
-        summary="The turns of a conversation, with this rater's ratings",
-        query={"user_id": "Whose session"},
-        errors=(404, 422),
+        group="Chat",
+        summary="Read a conversation, with this rater's ratings",
+        query=("user_id",),
+        headers=_RATER,
+        reply=SessionReply,
     ),
     ("DELETE", "/users/{user_id}"): Operation(
-        summary="Remove a user's content and ID from this project; ratings keep their numbers",
+        group="Operation",
+        summary="Erase a user from this project",
+        description="Their content and ID go; their ratings keep their numbers.",
         reply=Erased,
-        errors=(422, 503),
     ),
     ("POST", "/api/chat"): Operation(
-        summary="The Vercel AI SDK's useChat: a UI message stream", body=(ai_sdk.UIChat,), media=SSE, errors=_CHAT
+        group="AI SDK",
+        summary="Ask from the Vercel AI SDK's useChat",
+        description="Answers with a UI message stream (v1). The trace's ID and a feedback token are in the message's "
+        "metadata, as `traceId` and `feedbackToken`.",
+        body=(ai_sdk.UIChat,),
+        headers=_ASKER,
+        media=SSE,
+        provider=True,
     ),
     ("GET", "/api/chat/{session_id}/stream"): Operation(
-        summary="The chat's running answer from its beginning on; 204 where none is running",
+        group="AI SDK",
+        summary="Get the chat's running answer from its beginning on",
+        query=("user_id",),
+        headers=_RATER,
         media=SSE,
-        query={"user_id": "Whose chat"},
-        errors=(404, 422),
+        empty="No answer of this chat is running.",
     ),
     ("POST", "/api/chat/{session_id}/stop"): Operation(
-        summary="Stop the chat's running answer; what there is of it is kept",
-        query={"user_id": "Whose chat"},
-        errors=(404, 422),
+        group="AI SDK",
+        summary="Stop the chat's running answer",
+        description="That there is none is no error: `trace_id` and `outcome` are null then.",
+        query=("user_id",),
+        headers=_RATER,
+        reply=StopReply,
     ),
-    ("GET", "/v1/models"): Operation(summary="The declared models"),
-    ("POST", "/v1/embeddings"): Operation(summary="OpenAI-compatible embeddings", errors=_CHAT),
-    ("GET", "/config"): Operation(summary="What a front end needs: models, dimensions, whether a key is needed"),
-    ("GET", "/healthz"): Operation(summary="The process answers"),
-    ("GET", "/readyz"): Operation(summary="The store takes writes, and the server is not draining", errors=(503,)),
-    ("GET", "/metrics"): Operation(summary="Prometheus metrics", media="text/plain"),
-    ("GET", "/events"): Operation(summary="Finished chats and ratings as they happen", media=SSE),
-    ("GET", "/openapi.json"): Operation(summary="This description"),
-    ("GET", "/"): Operation(summary="The web app", media="text/html"),
+    ("GET", "/v1/models"): Operation(group="OpenAI", summary="List the declared models", reply=ModelList),
+    ("POST", "/v1/embeddings"): Operation(
+        group="OpenAI",
+        summary="Get embeddings as with OpenAI's API",
+        description="The provider's reply as it is.",
+        body=(FreeBody,),
+        provider=True,
+    ),
+    ("GET", "/config"): Operation(
+        group="Operation",
+        summary="Get what a front end needs",
+        description="Models, dimensions, and whether this caller needs a key.",
+        reply=ConfigReply,
+    ),
+    ("GET", "/healthz"): Operation(group="Operation", summary="Check that the process answers", reply=StatusReply),
+    ("GET", "/readyz"): Operation(
+        group="Operation",
+        summary="Check that the store takes writes and the server isn't draining",
+        reply=StatusReply,
+    ),
+    ("GET", "/metrics"): Operation(group="Operation", summary="Get the metrics for Prometheus", media="text/plain"),
+    ("GET", "/events"): Operation(
+        group="Operation",
+        summary="Follow finished chats and ratings as they happen",
+        description="Server-sent events of the key's project. Each is one `data:` line of JSON, a FeedEvent.",
+        reply="FeedEvent",
+        media=SSE,
+    ),
+    ("GET", "/openapi.json"): Operation(group="Operation", summary="Get this description", reply="Document"),
+    ("GET", "/"): Operation(group="Web", summary="Get the web app", media="text/html"),
     ("GET", "/assets/{name}"): Operation(
-        summary="A file of the web app", media="application/octet-stream", errors=(404,)
+        group="Web", summary="Get a file of the web app", media="application/octet-stream"
     ),
 }

@@ -17,11 +17,12 @@ from gateway.observability.metrics import CONTENT_TYPE
 from gateway.storage.scripts.ops import ping
 from gateway.web.request import Request
 from gateway.web.responses import JSONResponse, Response
+from gateway.wire.native_events import ConfigReply, DimensionReply, StatusReply
 
 
 async def healthz(request: Request) -> Response:
     """Say that the process answers."""
-    return JSONResponse({"status": "ok"})
+    return JSONResponse(StatusReply("ok"))
 
 
 async def readyz(request: Request) -> Response:
@@ -33,7 +34,7 @@ async def readyz(request: Request) -> Response:
             await request.services.store.write(ping, now_ms())
     except TimeoutError:
         raise StoreUnavailable("The store takes too long.") from None
-    return JSONResponse({"status": "ready"})
+    return JSONResponse(StatusReply("ready"))
 
 
 async def metrics(request: Request) -> Response:
@@ -44,10 +45,7 @@ async def metrics(request: Request) -> Response:
 async def config(request: Request) -> Response:
     """Return the models, the dimensions with their scales, and whether this caller needs a key."""
     settings = request.services.config
-    dimensions = {
-        name: {"options": d.options} if d.options is not None else {"min": d.min, "max": d.max}
-        for name, d in settings.feedback.dimensions.items()
-    }
+    dimensions = {name: DimensionReply(d.min, d.max, d.options) for name, d in settings.feedback.dimensions.items()}
     default, _ = request.services.chat.settings.router.model(None)
     keyless = [header for header in request.raw_headers if header[0] != b"authorization"]
     try:
@@ -55,15 +53,7 @@ async def config(request: Request) -> Response:
         key_required = False
     except (Unauthorized, Forbidden):
         key_required = True
-    return JSONResponse(
-        {
-            "models": list(settings.models),
-            "default_model": default,
-            "dimensions": dimensions,
-            "key_required": key_required,
-            "version": __version__,
-        }
-    )
+    return JSONResponse(ConfigReply(list(settings.models), default, dimensions, key_required, __version__))
 
 
 async def events(request: Request) -> EventSourceResponse:

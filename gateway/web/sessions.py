@@ -13,6 +13,8 @@ from gateway.storage.scripts.traces import get_trace
 from gateway.streaming.stored import stored_parts
 from gateway.web.request import Request
 from gateway.web.responses import JSONResponse, Response
+from gateway.wire.feedback import item_of
+from gateway.wire.native_events import SessionReply, Turn
 
 
 async def session(request: Request) -> Response:
@@ -29,35 +31,27 @@ async def session(request: Request) -> Response:
     ratings = await request.services.store.read(
         feedback_of, request.principal.project, [trace.trace_id for trace in traces], user_id
     )
-    turns = []
-    for trace in traces:
-        turn: dict[str, Any] = {
-            "trace_id": trace.trace_id,
-            "model": trace.model,
-            "time": trace.request_time,
-            "state": trace.state,
-            "outcome": trace.outcome,
-            "message": _last_question(trace.request) or trace.request_preview,
-            "response": answer_text(stored_parts(trace)) if trace.response else trace.response_preview,
-            "error": trace.error_message,
-            "feedback_token": request.services.authenticator.tokens.issue(principal, trace.trace_id, user_id).text,
-            "feedback": [
-                {
-                    "assessment_id": rating.assessment_id,
-                    "name": rating.name,
-                    "value": rating.value,
-                    "rationale": rating.rationale,
-                    "metadata": rating.metadata,
-                }
-                for rating in ratings.get(trace.trace_id, ())
-            ],
-        }
-        turns.append(turn)
-    return JSONResponse({"session_id": session_id, "turns": turns})
+    tokens = request.services.authenticator.tokens
+    turns = [
+        Turn(
+            trace_id=trace.trace_id,
+            model=trace.model,
+            time=trace.request_time,
+            state=trace.state,
+            outcome=trace.outcome,
+            message=_last_question(trace.request) or trace.request_preview,
+            response=answer_text(stored_parts(trace)) if trace.response else trace.response_preview,
+            error=trace.error_message,
+            feedback_token=tokens.issue(principal, trace.trace_id, user_id).text,
+            feedback=[item_of(rating) for rating in ratings.get(trace.trace_id, ())],
+        )
+        for trace in traces
+    ]
+    return JSONResponse(SessionReply(session_id, turns))
 
 
 def _last_question(request: str | None) -> Any:
-    """The content of the last user message: text, or the parts it had."""
+    """Return the content of the last user message: text, or the parts it had."""
     for message in reversed(msgspec.json.decode(request) if request else []):
         if message.get("role") == "user":
             return message.get("content")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 import msgspec
 from msgspec import Meta
 
-from gateway.domain.trace import Value
+from gateway.domain.trace import Assessment, Value
 from gateway.wire.chat_body import Id
 from gateway.wire.rating_body import MAX_PAIR, Problems, encode, once, read_object, refuse, take
 
@@ -87,13 +87,15 @@ class Rating(msgspec.Struct, frozen=True):
 
 
 class Rated(msgspec.Struct, frozen=True, kw_only=True):
+    """The rating is committed."""
+
     status: Literal["success"] = "success"
     trace_id: str
     assessment_id: str
 
 
 class RatedDetailed(msgspec.Struct, frozen=True, kw_only=True):
-    """`feedback_recorded`: raw scores and options by dimension."""
+    """The ratings are committed. `feedback_recorded`: raw scores and options by dimension."""
 
     status: Literal["success"] = "success"
     trace_id: str
@@ -101,7 +103,7 @@ class RatedDetailed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retracted(msgspec.Struct, frozen=True, kw_only=True):
-    """`retracted`: how many valid ratings of that name were there."""
+    """The ratings are invalid now. `retracted`: how many valid ones of that name there were."""
 
     status: Literal["success"] = "success"
     trace_id: str
@@ -116,7 +118,7 @@ class TokenRequest(Subject, frozen=True, kw_only=True):
 
 
 class TokenReply(msgspec.Struct, frozen=True, kw_only=True):
-    """`expires_at`: milliseconds UTC; None: it doesn't expire."""
+    """A feedback token. `expires_at` null: it doesn't expire."""
 
     feedback_token: str
     trace_id: str
@@ -124,6 +126,8 @@ class TokenReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FeedbackItem(msgspec.Struct, frozen=True):
+    """One valid rating of this rater's."""
+
     assessment_id: str
     name: str
     value: Value
@@ -132,8 +136,15 @@ class FeedbackItem(msgspec.Struct, frozen=True):
 
 
 class FeedbackList(msgspec.Struct, frozen=True):
+    """This rater's valid ratings of a trace, oldest first."""
+
     trace_id: str
     feedback: list[FeedbackItem]
+
+
+def item_of(rating: Assessment) -> FeedbackItem:
+    """Return a stored rating as it is read back."""
+    return FeedbackItem(rating.assessment_id, rating.name, rating.value, rating.rationale, rating.metadata)
 
 
 # `known` below is the trace where the query need not name it, since the caller's feedback token does.

@@ -77,6 +77,6 @@ def test_a_name_carries_any_number() -> None:
 
 
 def test_an_unknown_name_is_no_case() -> None:
-    """There is no expectation for what isn't a model."""
+    """A name that is no model has no expected text."""
     assert case_for("gpt-4o") is None
     assert expected_text("reset-after-x") is None

@@ -35,7 +35,7 @@ async def post(client: Client, taker: Taker | None = None) -> Taker:
 
 
 async def test_the_request(raw: Raw) -> None:
-    """It goes to the target's own path, with the key, as JSON."""
+    """The request goes to the target's own path, with the key, as JSON."""
     raw.replies = [[OK]]
     assert (await post(Client(f"{root(raw)}/below", "gk-1"))).data == b"ok"
     _, head, body = raw.seen[0]
@@ -46,7 +46,7 @@ async def test_the_request(raw: Raw) -> None:
 
 
 async def test_every_request_has_its_own_connection(raw: Raw) -> None:
-    """Even if the gateway would keep it open."""
+    """Each request opens a connection and closes it, even if the gateway would keep it."""
     raw.replies = [[OK, "gone"], [OK, "gone"]]
     client = Client(root(raw), None)
     for _ in range(2):
@@ -58,7 +58,7 @@ async def test_every_request_has_its_own_connection(raw: Raw) -> None:
 
 
 async def test_a_client_that_leaves_closes_its_connection(raw: Raw) -> None:
-    """At once, whether it is cancelled or its reader raises."""
+    """The connection closes at once, whether the request is cancelled or its reader raises."""
     raw.replies = [[HEAD, part(b"a"), "gone"], [HEAD, part(b"a"), "gone"]]
     client = Client(root(raw), None)
     with pytest.raises(ValueError, match="enough"):
@@ -83,7 +83,7 @@ async def test_failures(raw: Raw) -> None:
 
 
 async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The certificate is verified, by the authorities that the system or SSL_CERT_FILE names."""
+    """The certificate is verified with the authorities of the system or of SSL_CERT_FILE."""
     authority = trustme.CA()
     serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(serving)

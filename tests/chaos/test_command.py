@@ -37,7 +37,7 @@ async def test_serves_until_a_signal(number: signal.Signals) -> None:
 
 
 async def test_a_port_in_use_is_one_line_and_exit_1() -> None:
-    """It says so on stderr and gives up."""
+    """If it can't listen, it says so on stderr and exits with 1."""
     server = await chaos.start()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", RUN, str(server.port), stderr=asyncio.subprocess.PIPE

@@ -1,4 +1,4 @@
-"""`gateway conformance`: this gateway passes all of it, and gateways that lie in one way or another don't."""
+"""`gateway conformance`: this gateway passes all cases, and proxies with a fault fail the case that shows it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_this_gateway_passes_every_case(tmp_path: Path) -> None:
 
 
 class Liar:
-    """A proxy with a fault of our choosing. It reads the provider to its end whatever its client does, if told to."""
+    """A proxy with the fault that a test chooses, for example one that goes on reading when its client has left."""
 
     def __init__(self, upstream: str, fault: str) -> None:
         self.upstream, self.fault = upstream, fault
@@ -74,7 +74,7 @@ class Liar:
 
 @asynccontextmanager
 async def liar(port: int, fault: str) -> AsyncIterator[str]:
-    """A running one; its URL."""
+    """Run a faulty proxy, and give its URL."""
     proxy = Liar(f"http://127.0.0.1:{port}/v1", fault)
     app = web.Application()
     app.router.add_post("/v1/chat/completions", proxy.answer)
@@ -119,7 +119,7 @@ async def _verdicts(fault: str, *cases: str, monkeypatch: pytest.MonkeyPatch, ti
     ],
 )
 async def test_what_is_wrong_is_named(fault: str, case: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a proxy that passes everything on, the case's verdict says what a client could see."""
+    """The verdict names the fault that a client of the proxy could see."""
     name, _, _ = case.partition(" ")
     timeout = 0.5 if name.startswith("stall") else 5
     found = (await _verdicts(fault, name, monkeypatch=monkeypatch, timeout=timeout))[case]
@@ -142,7 +142,7 @@ def test_bad_usage(tmp_path: Path) -> None:
 
 
 def test_a_gateway_that_isnt_there(tmp_path: Path) -> None:
-    """Nothing is judged, and how to point a gateway at the upstream is said."""
+    """Without a gateway nothing is judged, and the command says how to point a gateway at the upstream."""
     ran = run(tmp_path, "--target", f"http://127.0.0.1:{free_port()}", "--port", "0")
     assert ran.returncode == 1
     assert "base_url http://127.0.0.1:" in ran.stderr
@@ -150,7 +150,7 @@ def test_a_gateway_that_isnt_there(tmp_path: Path) -> None:
 
 
 async def test_the_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    """A row a case, then what failed with what was expected and seen; exit 1."""
+    """The table has one row for each case, then each failure with what was expected and seen; the exit code is 1."""
     port = free_port()
     async with liar(port, "none") as url:
         options = Options(target=url, port=port, timeout=5, only=("ok", "missing-done"))
@@ -163,7 +163,7 @@ async def test_the_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_config_it_prints_is_good(tmp_path: Path) -> None:
-    """`gateway check` takes it."""
+    """`gateway check` accepts the printed configuration."""
     gateway = GatewayProcess(tmp_path, run(tmp_path, "--print-config", "--port", "9100").stdout)
     checked = gateway.run("check")
     assert checked.returncode == 0

@@ -16,7 +16,7 @@ from tests.support.chaos_reader import Answer, ask, read, request
 
 
 async def until(fact: Callable[[], bool]) -> None:
-    """Waits for something that the server's side does in its own time."""
+    """Wait for something that the server does in its own time."""
     async with asyncio.timeout(20):
         while not fact():  # noqa: ASYNC110 - the server has counters, not events
             await asyncio.sleep(0.005)
@@ -40,7 +40,7 @@ async def test_models_lists_the_table(server: ChaosServer) -> None:
 
 
 async def test_embeddings_are_vectors(server: ChaosServer) -> None:
-    """POST /v1/embeddings answers in OpenAI's form, one vector an input, and packed where that was asked for."""
+    """POST /v1/embeddings answers in OpenAI's form, one vector for each input, in base64 if that was requested."""
     reading = await ask(server, request("ok", stream=False, path="/v1/embeddings", input=["a", "b"]))
     vectors = [item["embedding"] for item in json.loads(reading.body)["data"]]
     assert [len(vector) for vector in vectors] == [8, 8]
@@ -49,7 +49,7 @@ async def test_embeddings_are_vectors(server: ChaosServer) -> None:
 
 
 async def test_embeddings_misbehave_like_plain_replies(server: ChaosServer) -> None:
-    """The model's name counts there too."""
+    """The model's name decides about embeddings too."""
     reading = await ask(server, request("status-404", stream=True, path="/v1/embeddings", input="a"))
     assert reading.status == 404
     reading = await ask(server, request("close-after-3", stream=True, path="/v1/embeddings", input="a"))
@@ -68,7 +68,7 @@ async def test_embeddings_misbehave_like_plain_replies(server: ChaosServer) -> N
     ],
 )
 async def test_a_bad_request_is_told_so(server: ChaosServer, path: str, body: bytes, status: int, code: str) -> None:
-    """What isn't a request to a chaos model gets an error in OpenAI's form."""
+    """A request that isn't for a chaos model gets an error in OpenAI's form."""
     got, document = await post(server, path, body)
     assert (got, document["error"]["code"]) == (status, code)
 
@@ -110,7 +110,7 @@ async def test_connection_close_is_honoured(server: ChaosServer) -> None:
 
 
 async def test_a_client_that_leaves_is_counted(server: ChaosServer) -> None:
-    """During a stalled reply the server sees the close at once, and says when and after how much."""
+    """During a stalled reply the server notices the close at once, and records when, and after how many bytes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(request("stall-after-3", stream=True))
     await read(reader, until="lorem ipsum dolor")
@@ -202,7 +202,7 @@ async def test_what_is_no_http_ends_the_connection(server: ChaosServer) -> None:
 
 
 async def test_expect_100_continue_is_answered(server: ChaosServer) -> None:
-    """A client that waits before it sends its body is told to go on."""
+    """A client that sends `Expect: 100-continue` is told to continue."""
     head, _, body = request("ok", stream=False).partition(b"\r\n\r\n")
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(head + b"\r\nExpect: 100-continue\r\n\r\n")

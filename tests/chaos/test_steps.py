@@ -1,4 +1,4 @@
-"""What goes into one write: the scripts' steps, without a socket."""
+"""The scripts' steps, without a socket: how bytes are divided into writes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_split_crlf_parts_cr_from_lf() -> None:
 
 
 def test_slow_head_writes_the_head_by_bytes() -> None:
-    """A pause after each byte of the head, none after that."""
+    """There is a pause after each byte of the head, and none in the body."""
     taken = steps("slow-head-3ms")
     assert taken.count(0.003) == len(SSE_HEAD)
     assert all(isinstance(step, bytes) for step in taken[2 * len(SSE_HEAD) :])
@@ -78,7 +78,7 @@ def test_die_in_utf8_ends_inside_the_character() -> None:
 
 
 def test_huge_line_is_bounded() -> None:
-    """A number beyond all reason makes a hundred megabytes at most."""
+    """The largest possible number makes 100 MB at most."""
     case = case_for("huge-line-999999")
     assert case is not None
     assert case.stream.expect.outcome == "too_long"

@@ -12,7 +12,7 @@ from gateway.domain.answer import Part, answer_text, assistant_messages, merge_t
 
 
 def test_one_message_a_choice() -> None:
-    """Text and reasoning joined; the other choices in their order."""
+    """Text and reasoning are joined, and the other choices follow in their order."""
     parts: list[Part] = [("reasoning", "hm"), ("text", "He"), ("reasoning", "m"), ("text", "llo")]
     assert assistant_messages(parts, {2: "c", 1: "b"}) == [
         {"role": "assistant", "content": "Hello", "reasoning_content": "hmm"},
@@ -23,7 +23,7 @@ def test_one_message_a_choice() -> None:
 
 
 def test_a_message_of_tool_calls_alone_has_no_content() -> None:
-    """As OpenAI has it; an empty answer has empty content."""
+    """Content beside tool calls is null, as OpenAI has it; an empty answer has empty content."""
     call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
     [message] = assistant_messages([("tool_call", call)], {})
     assert message["content"] is None
@@ -33,7 +33,7 @@ def test_a_message_of_tool_calls_alone_has_no_content() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=3), st.data())
 def test_pieces_of_calls_are_joined_by_index(arguments: list[str], data: st.DataObject) -> None:
-    """However the pieces of several calls are mixed."""
+    """The pieces of several calls are joined by their index, in whatever order they come."""
     left = [(i, text) for i, text in enumerate(arguments)]
     deltas: list[dict[str, Any]] = [
         {"index": i, "id": f"c{i}", "type": "function", "function": {"name": f"f{i}", "arguments": ""}} for i, _ in left
@@ -52,7 +52,7 @@ def test_pieces_of_calls_are_joined_by_index(arguments: list[str], data: st.Data
 
 
 def test_odd_calls_are_kept_as_far_as_they_go() -> None:
-    """No index, a function that is no object, a piece that is no object at all."""
+    """A piece without an index, with a bad function, or that is no object does no harm."""
     deltas: list[Any] = [{"id": "a", "function": "x"}, "junk", {"id": "b", "function": {"arguments": {"k": 1}}}]
     assert merge_tool_calls(deltas) == [
         {"type": "function", "function": "x", "id": "a"},

@@ -11,7 +11,7 @@ from gateway.domain.trace import Outcome, State
 
 
 def test_a_trace_id_begins_with_the_time() -> None:
-    """So inserts stay local; the rest is random."""
+    """A trace ID begins with the time, and the rest is random."""
     before = ids.now_ms()
     one, two = ids.new_trace_id(), ids.new_trace_id()
     assert ids.TRACE_ID.fullmatch(one)
@@ -20,7 +20,7 @@ def test_a_trace_id_begins_with_the_time() -> None:
 
 
 def test_the_other_ids() -> None:
-    """Span 16 hex, assessment a- and 32, and ours for requests and sessions."""
+    """A span's ID has 16 hex digits; those of assessments, requests and sessions have a prefix."""
     assert ids.SPAN_ID.fullmatch(ids.new_span_id())
     assert re.fullmatch(r"a-[0-9a-f]{32}", ids.new_assessment_id())
     assert re.fullmatch(r"req-[0-9a-f]{24}", ids.new_request_id())
@@ -29,6 +29,6 @@ def test_the_other_ids() -> None:
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_every_outcome_is_ok_or_an_error(outcome: Outcome) -> None:
-    """By the table: what the user or the provider ended is OK."""
+    """An answer that the user or the provider ended is OK, and every other one an error."""
     good = {"complete", "drained", "stopped", "disconnected"}
     assert outcome.state is (State.OK if outcome.value in good else State.ERROR)

@@ -11,7 +11,7 @@ from tests.support.activities import chat, rating
 
 
 async def started(feed: Feed) -> tuple[AsyncGenerator[Activity | Lost, None], asyncio.Task[Activity | Lost]]:
-    """A subscriber that waits for its first record."""
+    """Start a subscriber, and let it wait for its first activity."""
     events = feed.subscribe()
     assert isinstance(events, AsyncGenerator)
 
@@ -24,7 +24,7 @@ async def started(feed: Feed) -> tuple[AsyncGenerator[Activity | Lost, None], as
 
 
 async def test_everybody_gets_everything_from_now_on() -> None:
-    """What was before is gone."""
+    """A subscriber gets what is published after it subscribed, and nothing from before."""
     feed = Feed()
     feed.publish(chat())
     one, one_first = await started(feed)
@@ -40,7 +40,7 @@ async def test_everybody_gets_everything_from_now_on() -> None:
 
 
 async def test_who_is_slow_loses_the_oldest_and_is_told() -> None:
-    """The newest are kept; the count comes first."""
+    """A subscriber that is too slow gets the number of lost activities, then the newest ones."""
     feed = Feed(limit=2)
     events, first = await started(feed)
     for at in range(5):
@@ -51,7 +51,7 @@ async def test_who_is_slow_loses_the_oldest_and_is_told() -> None:
 
 
 async def test_who_leaves_while_waiting_is_forgotten() -> None:
-    """Cancelled at the wait."""
+    """A subscriber that is cancelled while it waits is forgotten."""
     feed = Feed()
     _, first = await started(feed)
     first.cancel()
@@ -60,7 +60,7 @@ async def test_who_leaves_while_waiting_is_forgotten() -> None:
 
 
 async def test_a_close_ends_every_subscription() -> None:
-    """What waits comes first; later subscribers end at once."""
+    """Closing ends a subscription after what waits for it; later subscribers end at once."""
     feed = Feed()
     events, first = await started(feed)
     feed.publish(chat())

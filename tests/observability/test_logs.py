@@ -1,4 +1,4 @@
-"""The log: what is in it, and that nothing can block on it."""
+"""The log: what it has and doesn't have, and that it never blocks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pipe:
             os.close(fd)
 
     def text(self) -> str:
-        """All that comes until the writer has ended."""
+        """Return all bytes until the writer has ended."""
         with os.fdopen(self.read_fd, encoding="utf-8", closefd=False) as file:
             return file.read()
 
@@ -41,7 +41,7 @@ def pipe() -> Iterator[Pipe]:
 
 @pytest.fixture
 def levels() -> Iterator[None]:
-    """Python's logging as it was."""
+    """Restore Python's logging after the test."""
     loggers = [logging.getLogger(), logging.getLogger("gateway")]
     before = [logger.level for logger in loggers]
     yield
@@ -56,7 +56,7 @@ def lines(pipe: Pipe, logs: Logs) -> list[dict[str, Any]]:
 
 
 def test_a_chat_is_one_json_line_without_content(pipe: Pipe) -> None:
-    """The fields that the contract names; what was asked is not among them, nor an error's text."""
+    """A chat's line has the documented fields, and neither the prompt nor an error's message."""
     logs = Logs(Writer(pipe.write_fd), pretty=False, colour=False)
     logs.write_activity(chat(error="the provider quoted: What is the capital of France?"))
     logs.write_activity(chat(outcome="timeout", error="upstream_timeout"))
@@ -79,7 +79,7 @@ def test_a_chat_is_one_json_line_without_content(pipe: Pipe) -> None:
 
 
 def test_a_rating_is_one_json_line_without_comment(pipe: Pipe) -> None:
-    """Who rated which trace how."""
+    """A rating's line has the rater, the trace and the value."""
     logs = Logs(Writer(pipe.write_fd), pretty=False, colour=False)
     logs.write_activity(rating(False))
     (line,) = lines(pipe, logs)
@@ -87,7 +87,7 @@ def test_a_rating_is_one_json_line_without_comment(pipe: Pipe) -> None:
 
 
 def test_pretty_lines_have_no_content_either(pipe: Pipe) -> None:
-    """A terminal's scrollback is a log as well."""
+    """Lines for people have no content either, since a terminal's scrollback is a log as well."""
     logs = Logs(Writer(pipe.write_fd), pretty=True, colour=False)
     logs.write_activity(chat(error="The provider said: capital of France"))
     logs.write_activity(rating())
@@ -102,7 +102,7 @@ def test_pretty_lines_have_no_content_either(pipe: Pipe) -> None:
 
 @pytest.mark.usefixtures("levels")
 def test_messages_of_the_gateway_and_warnings_of_others(pipe: Pipe) -> None:
-    """INFO of ours, WARNING of anybody; an exception is in the same line."""
+    """The log has INFO of the gateway and WARNING of libraries; an exception is in the same line."""
     logs = Logs(Writer(pipe.write_fd), pretty=False, colour=False)
     logs.install()
     logging.getLogger("gateway.app").info("started %d", 1)
@@ -122,7 +122,7 @@ def test_messages_of_the_gateway_and_warnings_of_others(pipe: Pipe) -> None:
 @pytest.mark.usefixtures("levels")
 @pytest.mark.parametrize("colour", [True, False])
 def test_messages_on_a_terminal(pipe: Pipe, colour: bool) -> None:
-    """Aligned with the chats; escapes of others are shown, not done."""
+    """Messages for people are aligned with the chats, and escape sequences in them are shown as text."""
     logs = Logs(Writer(pipe.write_fd), pretty=True, colour=colour)
     logs.install()
     logs.plain("Feedback Gateway listens")
@@ -142,7 +142,7 @@ def test_messages_on_a_terminal(pipe: Pipe, colour: bool) -> None:
 
 
 def test_a_bad_log_call_is_not_fatal(pipe: Pipe, capsys: pytest.CaptureFixture[str]) -> None:
-    """Python's own way of reporting it."""
+    """A record that can't be formatted is reported as Python's logging does it."""
     logs = Logs(Writer(pipe.write_fd), pretty=False, colour=False)
     logs.handle(logging.LogRecord("gateway.x", logging.INFO, "f", 1, "%d", ("no number",), None))
     assert lines(pipe, logs) == []
@@ -150,7 +150,7 @@ def test_a_bad_log_call_is_not_fatal(pipe: Pipe, capsys: pytest.CaptureFixture[s
 
 
 def test_a_reader_that_stopped_blocks_nobody(pipe: Pipe) -> None:
-    """The pipe fills, the queue fills, the rest is dropped and counted; closing gives up."""
+    """When nobody reads, the pipe and the queue fill, further lines are dropped and counted, and closing gives up."""
     writer = Writer(pipe.write_fd, limit=100)
     logs = Logs(writer, pretty=False, colour=False)
     for _ in range(50):
@@ -169,7 +169,7 @@ def test_a_reader_that_stopped_blocks_nobody(pipe: Pipe) -> None:
 
 
 def test_a_reader_that_left_is_no_error(pipe: Pipe) -> None:
-    """EPIPE: everything from then on is dropped."""
+    """After EPIPE every line is dropped."""
     pipe.close(pipe.read_fd)
     writer = Writer(pipe.write_fd)
     writer.write("into the void")
@@ -178,7 +178,7 @@ def test_a_reader_that_left_is_no_error(pipe: Pipe) -> None:
 
 
 def test_a_non_blocking_stdout_is_waited_for(pipe: Pipe) -> None:
-    """Programs that share a terminal set that behind our back."""
+    """A descriptor that another program made non-blocking still gets all lines."""
     os.set_blocking(pipe.write_fd, False)
     writer = Writer(pipe.write_fd)
     for _ in range(40):
@@ -191,14 +191,14 @@ def test_a_non_blocking_stdout_is_waited_for(pipe: Pipe) -> None:
 
 
 def test_stdout_decides_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No terminal under pytest: JSON."""
+    """Without a terminal the log is JSON."""
     logs = Logs.on_stdout()
     assert logs._pretty is False
     logs.close()
 
 
 def test_the_first_lines_say_what_one_needs() -> None:
-    """Where, which models, which store, whether keys, and a line to try."""
+    """The first lines name the address, the models, the store and the keys, and have a command to try."""
     text = "\n".join(startup_lines(load(None, {}), "http://127.0.0.1:8000", False))
     for part in ("http://127.0.0.1:8000", "default → demo/echo", "sqlite:///gateway.db", "not needed", "curl -N"):
         assert part in text
@@ -207,7 +207,7 @@ def test_the_first_lines_say_what_one_needs() -> None:
 
 
 def test_the_first_lines_with_keys_and_many_models() -> None:
-    """The curl line bears a key then; a long list is cut."""
+    """If keys are required, the command has one; a long list of models is cut."""
     env = {"OPENAI_API_KEY": "k"} | {
         f"GATEWAY_MODELS__M{n}__TARGETS": '["openai/x", {target="demo/echo"}]' for n in range(10)
     }
@@ -219,7 +219,7 @@ def test_the_first_lines_with_keys_and_many_models() -> None:
 
 
 def test_the_first_lines_warn_of_an_open_door() -> None:
-    """It was written out; it is said all the same."""
+    """A gateway that never requires keys says so at its start."""
     config = load(None, {"GATEWAY_AUTH__REQUIRE_KEYS": "never"})
     assert "everybody who reaches" in "\n".join(startup_lines(config, "http://h", False))
 
@@ -229,5 +229,5 @@ def test_the_first_lines_warn_of_an_open_door() -> None:
     [("127.0.0.1", "http://127.0.0.1:1"), ("0.0.0.0", "http://127.0.0.1:1"), ("::", "http://[::1]:1")],  # noqa: S104
 )
 def test_the_address_to_try(host: str, url: str) -> None:
-    """One that a browser on this machine can open."""
+    """The URL is one that a browser on this machine can open."""
     assert local_url(host, 1) == url

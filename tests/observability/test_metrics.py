@@ -14,7 +14,7 @@ def value(metrics: Metrics, name: str, /, **labels: str) -> float | None:
 
 
 def test_a_chat_is_counted_once() -> None:
-    """By route, model and outcome; with its tokens and times."""
+    """A chat is counted by route, model and outcome, with its tokens and times."""
     metrics = Metrics(models=["default"])
     metrics.chat(chat(), Usage(prompt_tokens=7, completion_tokens=50, total_tokens=57))
     metrics.chat(chat(first_token_ms=None), None)
@@ -42,7 +42,7 @@ def test_callers_cannot_make_labels() -> None:
 
 
 def test_ratings_by_kind() -> None:
-    """Yes, no, a value, retracted."""
+    """Ratings are counted as positive, negative, value or retracted."""
     metrics = Metrics()
     for verdict in (True, False, 0.5, None, True):
         metrics.rating(rating(verdict))
@@ -54,7 +54,7 @@ def test_ratings_by_kind() -> None:
 
 
 def test_the_plain_counters() -> None:
-    """Each goes up by one."""
+    """Each event raises its counter by one."""
     metrics = Metrics()
     metrics.merged()
     metrics.send_timeout()
@@ -75,7 +75,7 @@ def test_the_plain_counters() -> None:
 
 
 def test_watched_values_are_read_when_asked_for() -> None:
-    """Gauges and counters of other parts."""
+    """Values of other parts are read at each scrape."""
     metrics, runs = Metrics(), [1, 2]
     metrics.watch("gateway_running_streams", "Runs.", runs.__len__)
     metrics.watch("gateway_log_lines_dropped", "Lines.", lambda: 5, counts=True)
@@ -85,7 +85,7 @@ def test_watched_values_are_read_when_asked_for() -> None:
 
 
 def test_two_gateways_share_nothing() -> None:
-    """Each has its own registry, and the text parses."""
+    """Each gateway has its own registry, and its text can be parsed."""
     one, two = Metrics(), Metrics()
     one.heartbeat()
     assert value(two, "gateway_heartbeats_total") == 0

@@ -1,4 +1,4 @@
-"""What the HTTP client makes of replies, against a socket that says exactly what a test wants."""
+"""How the HTTP client reads responses, against a socket that sends exactly what a test wants."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def client(raw: Raw) -> AsyncIterator[Client]:
     ],
 )  # fmt: skip
 async def test_bodies_by_their_heads(raw: Raw, client: Client, reply: bytes, body: bytes, kept: bool) -> None:
-    """Each form ends where it ends, and its connection serves again unless something forbids it."""
+    """Each kind of body ends in its own way, and its connection is used again unless something forbids it."""
     raw.replies = [[reply], [OK]]
     taker = await post(client)
     assert taker.data == body
@@ -66,7 +66,7 @@ async def test_bodies_by_their_heads(raw: Raw, client: Client, reply: bytes, bod
 
 @pytest.mark.parametrize("coding", [b"X: y", b"Transfer-Encoding: identity"])
 async def test_a_body_that_ends_with_its_connection(raw: Raw, client: Client, coding: bytes) -> None:
-    """Without a length it is whole where the server closes; another request takes another connection."""
+    """A body without a length is complete when the server closes; the next request takes another connection."""
     raw.replies = [[head(coding) + b"abc", "close"], [OK]]
     assert (await post(client)).data == b"abc"
     assert await served(raw, client) == [1, 2]
@@ -90,7 +90,7 @@ async def test_a_body_that_ends_with_its_connection(raw: Raw, client: Client, co
     ],
 )
 async def test_replies_that_are_not_whole(raw: Raw, client: Client, steps: list[Any], body: bytes) -> None:
-    """An error, after what was good; nothing without end is read on."""
+    """An incomplete response is an error after its good part, and an endless head is not read on."""
     taker = Taker()
     raw.replies = [steps]
     with pytest.raises(ProviderError, match="broke"):
@@ -110,7 +110,7 @@ async def test_replies_that_are_not_whole(raw: Raw, client: Client, steps: list[
 async def test_compressed_bodies(
     raw: Raw, client: Client, coding: str, pack: Callable[[bytes], bytes], size: int
 ) -> None:
-    """Though nobody asked for them; what they unpack to comes in bounded pieces."""
+    """Compressed bodies are decompressed although nobody asked for them, in pieces of bounded size."""
     body = b"abc" * (size // 3) + b"d" * (size % 3)
     raw.replies = [[whole(200, pack(body), Content_Encoding=coding)]]
     taker = await post(client)
@@ -120,7 +120,7 @@ async def test_compressed_bodies(
 
 
 async def test_a_compressed_stream_comes_piece_by_piece(raw: Raw, client: Client) -> None:
-    """What the server flushes is there at once."""
+    """What the server flushes arrives at once."""
     packer = zlib.compressobj(wbits=31)
     start = packer.compress(b"first") + packer.flush(zlib.Z_SYNC_FLUSH)
     raw.replies = [
@@ -145,7 +145,7 @@ async def test_a_compressed_stream_comes_piece_by_piece(raw: Raw, client: Client
     ],
 )
 async def test_badly_compressed_bodies(raw: Raw, client: Client, coding: str, body: bytes, shown: str) -> None:
-    """Nonsense, or unknown."""
+    """Invalid compressed data and an unknown encoding are errors."""
     raw.replies = [[whole(200, body, Content_Encoding=coding)]]
     with pytest.raises(ProviderError, match=shown):
         await post(client)

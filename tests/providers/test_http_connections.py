@@ -1,4 +1,4 @@
-"""How the HTTP client keeps, loses and gives up connections, against a socket that does what a test wants."""
+"""How the HTTP client keeps, loses and closes connections, against a socket that does what a test wants."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def client(raw: Raw) -> AsyncIterator[Client]:
 
 @pytest.mark.parametrize("ending", ["close", "reset"])
 async def test_a_kept_connection_that_fails_at_once_is_replaced(raw: Raw, client: Client, ending: str) -> None:
-    """The server had closed it, so the request goes out again; on a new connection it would not."""
+    """The server had closed the kept connection, so the request is sent again on a new one."""
     raw.replies = [[OK], [ending], [OK]]
     await post(client)
     assert (await post(client)).data == b"ok"
@@ -50,7 +50,7 @@ async def test_a_kept_connection_that_fails_at_once_is_replaced(raw: Raw, client
 
 @pytest.mark.parametrize("ending", ["close", "reset"])
 async def test_only_once(raw: Raw, client: Client, ending: str) -> None:
-    """The new connection's failure is the caller's."""
+    """A request is repeated once: the new connection's failure goes to the caller."""
     raw.replies = [[OK], [ending], [ending]]
     await post(client)
     with pytest.raises(ProviderError, match="broke"):
@@ -59,7 +59,7 @@ async def test_only_once(raw: Raw, client: Client, ending: str) -> None:
 
 
 async def test_not_after_the_first_byte(raw: Raw, client: Client) -> None:
-    """Then the server was at work."""
+    """After the first byte of a response the request isn't repeated, since the server has seen it."""
     raw.replies = [[OK], [b"H", "close"]]
     await post(client)
     with pytest.raises(ProviderError, match="broke"):
@@ -69,7 +69,7 @@ async def test_not_after_the_first_byte(raw: Raw, client: Client) -> None:
 
 @pytest.mark.parametrize("ending", ["close", "reset", b"HTTP/1.1 408 Timeout\r\n\r\n"])
 async def test_an_idle_connection_that_ends(raw: Raw, client: Client, ending: Any) -> None:
-    """It is noticed at once, also where the server says something first."""
+    """An idle connection that ends is forgotten at once, also if the server sends something first."""
     end = asyncio.Event()
     raw.replies = [[OK, end, ending], [OK]]
     await post(client)
@@ -80,7 +80,7 @@ async def test_an_idle_connection_that_ends(raw: Raw, client: Client, ending: An
 
 
 async def test_connections_idle_for_long_are_closed(raw: Raw, client: Client) -> None:
-    """When the next request looks for one: it takes a new one."""
+    """The next request closes connections that were idle for too long, and takes a new one."""
     raw.replies = [[OK], [OK]]
     await post(client)
     client.pool.max_idle_s = -1.0
@@ -89,7 +89,7 @@ async def test_connections_idle_for_long_are_closed(raw: Raw, client: Client) ->
 
 
 async def test_the_number_of_idle_connections_is_bounded(raw: Raw, client: Client) -> None:
-    """Not that of those in use."""
+    """The number of idle connections is bounded, and that of connections in use is not."""
     client.pool.max_idle = 1
     wait = asyncio.Event()
     raw.replies = [[wait, OK], [wait, OK]]
@@ -102,7 +102,7 @@ async def test_the_number_of_idle_connections_is_bounded(raw: Raw, client: Clien
 
 
 async def test_back_pressure(raw: Raw, client: Client) -> None:
-    """While there is no room nothing is read, so that the server has to wait; then all comes."""
+    """While the body's consumer is full nothing is read, so the server has to wait; afterwards everything arrives."""
     block = b"x" * 1_000_000
     raw.replies = [[HEAD, *[part(block)] * 30, LAST], [OK]]
     taker = Taker()
@@ -119,7 +119,7 @@ async def test_back_pressure(raw: Raw, client: Client) -> None:
 
 
 async def test_a_client_that_is_closed_while_there_is_no_room(raw: Raw, client: Client) -> None:
-    """The caller hears of it."""
+    """Closing the client while a consumer is full is an error for the caller."""
     raw.replies = [[HEAD, part(b"a"), "gone"]]
     taker = Taker()
     taker.free.clear()
@@ -136,7 +136,7 @@ async def test_a_client_that_is_closed_while_there_is_no_room(raw: Raw, client: 
 
 @pytest.mark.parametrize("when", ["head", "body", "room"])
 async def test_cancel(raw: Raw, client: Client, when: str) -> None:
-    """The connection is closed at once, wherever the caller waits."""
+    """Cancelling closes the connection at once, wherever the caller waits."""
     raw.replies = [["gone"] if when == "head" else [HEAD, part(b"a"), "gone"]]
     taker = Taker()
     if when == "room":
@@ -152,7 +152,7 @@ async def test_cancel(raw: Raw, client: Client, when: str) -> None:
 
 
 async def test_what_feed_raises_reaches_the_caller(raw: Raw, client: Client) -> None:
-    """And closes the connection."""
+    """What `feed` raises reaches the caller, and closes the connection."""
     raw.replies = [[HEAD, part(b"a"), "gone"]]
     with pytest.raises(ProviderBusy, match="so it is"):
         await post(client, Taker(refuse=ProviderBusy("so it is")))
@@ -160,7 +160,7 @@ async def test_what_feed_raises_reaches_the_caller(raw: Raw, client: Client) -> 
 
 
 async def test_enough_of_a_body(raw: Raw, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller does not wait for the rest, which is dropped; the connection serves again once it is there."""
+    """The caller doesn't wait for an unneeded rest, which is dropped; afterwards the connection is used again."""
     monkeypatch.setattr(connections, "_LINGER_S", 10)
     late = asyncio.Event()
     raw.replies = [[HEAD, part(b"all"), late, part(b"more"), part(b"more") + LAST], [OK]]
@@ -174,7 +174,7 @@ async def test_enough_of_a_body(raw: Raw, client: Client, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("rest", [b"zz\r\n", "close", "reset", None])
 async def test_enough_of_a_body_that_never_ends(raw: Raw, client: Client, rest: Any) -> None:
-    """It costs its connection, whatever else is the matter with it."""
+    """A body that never ends costs its connection, whatever else is wrong with it."""
     raw.replies = [[HEAD, part(b"all"), *([rest] if rest else []), "gone"]]
     await post(client, Taker(b"all"))
     await until(lambda: client.pool.open_count == 0)
@@ -184,7 +184,7 @@ async def test_enough_of_a_body_that_never_ends(raw: Raw, client: Client, rest: 
 
 
 async def test_a_reply_before_the_request_is_read(raw: Raw, client: Client) -> None:
-    """The connection can't serve again with half a request in it."""
+    """A connection with half a request in it isn't used again."""
 
     async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(whole(413, b"no"))
@@ -201,14 +201,14 @@ async def test_a_reply_before_the_request_is_read(raw: Raw, client: Client) -> N
 
 
 async def test_no_header_is_smuggled() -> None:
-    """A key with a line's end in it is no key."""
+    """A header's value with a line break is refused."""
     client = Client("http://127.0.0.1:1", {"A": "b\r\nC: d"})
     with pytest.raises(ProviderError, match="can't be sent"):
         await post(client)
 
 
 def connected() -> tuple[Connection, Pool]:
-    """A connection whose other end the test plays."""
+    """Return a connection whose other end the test plays, and its pool."""
     pool = Pool()
     connection = Connection(pool)
     connection.connection_made(Wire())
@@ -235,7 +235,7 @@ REPLIES = [
 
 
 async def test_a_reset_is_no_end() -> None:
-    """Not even of a body that has no other end than the connection's."""
+    """A reset is an error even for a body that ends where the connection ends."""
     connection, _ = connected()
     taker = Taker()
     task = asyncio.ensure_future(connection.request([b""], taker.answered))
@@ -248,7 +248,7 @@ async def test_a_reset_is_no_end() -> None:
 
 
 async def test_a_connection_that_ends_before_it_is_used() -> None:
-    """Nothing is sent, and nobody waits."""
+    """A request on a connection that has ended fails at once."""
     connection, _ = connected()
     connection.eof_received()
     with pytest.raises(ProviderError, match="broke"):
@@ -256,7 +256,7 @@ async def test_a_connection_that_ends_before_it_is_used() -> None:
 
 
 async def test_a_caller_that_is_cancelled_at_the_end() -> None:
-    """The connection that somebody else has by then stays open."""
+    """A caller that is cancelled at the end doesn't close a connection that another caller has by then."""
     connection, pool = connected()
     first = asyncio.ensure_future(connection.request([b""], Taker().answered))
     await asyncio.sleep(0)
@@ -274,7 +274,7 @@ async def test_a_caller_that_is_cancelled_at_the_end() -> None:
 @settings(max_examples=150, deadline=None)
 @given(reply=st.sampled_from(REPLIES), cuts=st.lists(st.integers(1, 250), max_size=12))
 def test_any_split_gives_the_same_body(reply: bytes, cuts: list[int]) -> None:
-    """Wherever the network cuts a reply."""
+    """The body is the same wherever the network cuts a response."""
 
     async def run() -> tuple[Taker, bool]:
         connection, pool = connected()

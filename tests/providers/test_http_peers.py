@@ -42,7 +42,7 @@ class Files:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
-    """For 127.0.0.1; trusted by way of the variable that operators set."""
+    """Make a certificate for 127.0.0.1, trusted by the variable that operators set."""
     made = Files(tmp_path, "127.0.0.1", "localhost")
     monkeypatch.setenv("SSL_CERT_FILE", made.ca)
     return made
@@ -78,7 +78,7 @@ async def node_server(files: Files | None) -> AsyncIterator[str]:
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("tls", [False, True])
 async def test_node(files: Files, tls: bool) -> None:
-    """Streams, compressed and closing replies, early hints and a cut; one connection as long as it serves."""
+    """Node's streams, compressed and closing responses, early hints and a cut are read over one connection."""
     async with node_server(files if tls else None) as url, ended(Client(url, {})) as client:
         for path in ("/stream", "/gzip", "/hints", "/stream"):
             assert (await post(client, path)).data == b"1 300000"
@@ -119,7 +119,7 @@ async def uvicorn_server(files: Files | None) -> AsyncIterator[str]:
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("tls", [False, True])
 async def test_uvicorn(files: Files, tls: bool) -> None:
-    """Streamed replies over one kept connection."""
+    """uvicorn's streamed responses are read over one kept connection."""
     async with uvicorn_server(files if tls else None) as url, ended(Client(url, {})) as client:
         seen = {(await post(client)).data for _ in range(5)}
         assert len(seen) == 1
@@ -131,7 +131,7 @@ async def test_uvicorn(files: Files, tls: bool) -> None:
 async def test_a_certificate_that_is_not_trusted(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
-    """Of an authority nobody knows, or for another name: nothing is sent."""
+    """A certificate of an unknown authority or for another name is refused before anything is sent."""
     (tmp_path / "other").mkdir()
     other = Files(tmp_path / "other", "127.0.0.1" if trouble == "unknown" else "example.com")
     if trouble == "name":
@@ -154,7 +154,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def proxy(monkeypatch: pytest.MonkeyPatch, refuse: bytes = b"") -> AsyncIterator[list[bytes]]:
-    """A forward proxy with a name and a password, set in the environment. Gives the heads that it saw."""
+    """Run a forward proxy with a password, set it in the environment, and give the heads that it saw."""
     heads: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -186,7 +186,7 @@ async def proxy(monkeypatch: pytest.MonkeyPatch, refuse: bytes = b"") -> AsyncIt
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("tls", [False, True])
 async def test_through_a_proxy(files: Files, monkeypatch: pytest.MonkeyPatch, tls: bool) -> None:
-    """By a tunnel for TLS, else with the whole address; signed in; the connection is kept."""
+    """A proxy is used by a tunnel for TLS, and with the whole URL otherwise; the connection is kept."""
     async with (
         uvicorn_server(files if tls else None) as url,
         proxy(monkeypatch) as heads,
@@ -201,14 +201,14 @@ async def test_through_a_proxy(files: Files, monkeypatch: pytest.MonkeyPatch, tl
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("said", [b"HTTP/1.1 407 No\r\n\r\n", b"HTTP/1.1"])
 async def test_a_proxy_that_refuses(files: Files, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
-    """The provider can't be reached, then."""
+    """A proxy that refuses means that the provider can't be reached."""
     async with proxy(monkeypatch, said), ended(Client("https://127.0.0.1:1", {})) as client:
         with pytest.raises(ProviderError, match="can't be reached"):
             await post(client)
 
 
 async def test_proxies_of_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Are refused, not passed by."""
+    """Proxies of other kinds are refused, not bypassed."""
     monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "")
     async with ended(Client("https://example.com", {})) as client:
@@ -218,7 +218,7 @@ async def test_proxies_of_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.timeout(30)
 async def test_an_address_of_ipv6() -> None:
-    """In brackets, as in any URL."""
+    """A provider at an IPv6 address, in brackets as in any URL, can be reached."""
     server = await chaos.start("::1")
     provider = OpenAIProvider(Provider(base_url=server.url))
     sink = Sink()
@@ -231,7 +231,7 @@ async def test_an_address_of_ipv6() -> None:
 @pytest.mark.full
 @pytest.mark.timeout(60)
 async def test_nginx(files: Files, tmp_path: Path) -> None:
-    """TLS in front of a provider: streams come as they are sent, and the connection is kept."""
+    """Behind nginx with TLS streams arrive as they are sent, and the connection is kept."""
     upstream = await chaos.start()
     listener = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]

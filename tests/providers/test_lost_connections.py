@@ -1,4 +1,4 @@
-"""What the provider's client makes of connections that end in the middle, where its library would lose text or hang."""
+"""How the provider's client treats connections that end within a response: it loses no text and does not hang."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_a_bad_chunk_ends_the_reading(server: chaos.ChaosServer, provider:
 
 @pytest.mark.timeout(20)
 async def test_a_kept_connection_that_ends_is_forgotten(server: chaos.ChaosServer, provider: OpenAIProvider) -> None:
-    """Idle or not, nothing is kept of a connection beyond its end."""
+    """A kept connection that ends is forgotten, whether it was idle or in use."""
     sink = Sink()
     sink.free.set()
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""A small, patient reader of chaos replies: what the tests compare the table with. It is no gateway."""
+"""A small and patient reader of chaos replies, which the tests compare with the table. It is no gateway."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DRIPS = (b": still here\n\n\r\n", b"\r\n1\r\n \r\n")  # what comes for ever and 
 
 
 class Reading:
-    """One reply, read as far as it came."""
+    """One reply, as far as it was read."""
 
     def __init__(self) -> None:
         self.raw = b""
@@ -55,7 +55,7 @@ class Reading:
             self.broken = not self.whole
 
     def documents(self) -> list[bytes]:
-        """The `data:` of the events so far; a last line without its end counts where the body is whole."""
+        """Return the `data:` of the events so far. A last line without its end counts if the body is complete."""
         data = self.body
         if self.headers.get("content-encoding") == "gzip":
             data = zlib.decompressobj(31).decompress(data)
@@ -74,7 +74,7 @@ class Reading:
 
 
 class Answer:
-    """What the reading says, folded."""
+    """The answer that the events of a reply add up to."""
 
     def __init__(self, reading: Reading) -> None:
         self.texts: dict[int, str] = {}
@@ -146,7 +146,7 @@ class Answer:
 
 
 def request(model: str, *, stream: bool, path: str = "/v1/chat/completions", **fields: Any) -> bytes:
-    """The bytes of a request, over a connection to be kept."""
+    """Return the bytes of a request that keeps its connection."""
     body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "hi"}], **fields}
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
@@ -155,7 +155,7 @@ def request(model: str, *, stream: bool, path: str = "/v1/chat/completions", **f
 
 
 async def read(reader: asyncio.StreamReader, *, until: str | None = None) -> Reading:
-    """Reads a reply to its end. With `until`: to that text, and then only sees that nothing ends it."""
+    """Read a reply to its end. With `until`, read up to that text, and then only check that nothing ends it."""
     reading = Reading()
     while not reading.end:
         # What never comes can't be awaited, so after the text this looks for a moment only.
@@ -181,7 +181,7 @@ async def read(reader: asyncio.StreamReader, *, until: str | None = None) -> Rea
 
 
 async def ask(server: ChaosServer, data: bytes, *, until: str | None = None) -> Reading:
-    """One request over a connection of its own."""
+    """Send one request over a connection of its own."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**22)
     try:
         writer.write(data)

@@ -1,4 +1,4 @@
-"""What the tests of the HTTP client share: a body that is kept, and a client of a server written by hand."""
+"""Helpers for tests of the HTTP client: a consumer that keeps a body, and requests to a server written by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OK = whole(200, b"ok")
 
 
 class Taker:
-    """Keeps a body; it is full until `free` is set; `enough` says what is the last of it."""
+    """Keeps a body. While `free` is cleared it takes no more; `enough` is the end of what it needs."""
 
     def __init__(self, enough: bytes = b"\0", refuse: Exception | None = None) -> None:
         self.status = 0
@@ -51,7 +51,7 @@ async def post(client: Client, taker: Taker | None = None, *, body: bytes = b"{}
 
 
 async def served(raw: Raw, client: Client) -> list[int]:
-    """One more request: the connections of all so far."""
+    """Send one more request, and return the number of the connection of each request so far."""
     await post(client)
     return [number for number, _, _ in raw.seen]
 

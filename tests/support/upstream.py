@@ -13,19 +13,19 @@ LAST = b"0\r\n\r\n"
 
 
 def part(data: bytes) -> bytes:
-    """One chunk of a chunked body."""
+    """Return one chunk of a chunked body."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def whole(status: int, body: bytes, kind: str = "application/json", **headers: str) -> bytes:
-    """A response with its length."""
+    """Return a response with a Content-Length."""
     more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     length = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
     return f"HTTP/1.1 {status} X\r\n{length}{more}\r\n".encode() + body
 
 
 class Raw:
-    """`replies`: one list of steps a request: bytes are written, events awaited; "close" and "reset" end it."""
+    """Plays a list of steps for each request: bytes are written, events awaited; "close" and "reset" end it."""
 
     def __init__(self) -> None:
         self.replies: list[list[Any]] = []

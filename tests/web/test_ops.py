@@ -95,7 +95,7 @@ def test_the_description(edge: GatewayProcess) -> None:
             assert all(response["description"] for response in operation["responses"].values())
             inside = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
             assert inside == set(re.findall(r"{(\w+)}", path))
-            assert all(p["schema"] and p["in"] in ("path", "query") for p in operation.get("parameters", ()))
+            assert all(p["schema"] and p["in"] in ("path", "query", "header") for p in operation.get("parameters", ()))
             assert ("security" in operation) is bool({"401", "403"} & set(operation["responses"]))
     for reference in re.findall(r'"\$ref": "([^"]+)"', json.dumps(document)):
         place = document
