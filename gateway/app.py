@@ -80,7 +80,7 @@ class Gateway:
         tokens = Tokens((signing_key,), 0)
         self.chat = Chat(self.current, self.providers.router, store, self.runs, self._finished, tokens, self.limits)
         self.authenticator = Authenticator(keys, tokens, self.current)
-        feedback = Feedback(store, self.current, self._rated, self.limits.rating)
+        feedback = Feedback(store, tokens, self._rated, self.limits.rating)
         self.erasure = Erasure(store, self.runs, self.current)
         services = Services(
             self.current,
@@ -112,7 +112,7 @@ class Gateway:
             self.runs.sweep_forever(),
             keep_sweeping(self.store, lambda: self.current.value.store),
             self._refresh_keys(),
-            self.erasure.follow_notes(),
+            self.erasure.serve_mailbox(),
             watch(path, load, self.current),
         ]
 

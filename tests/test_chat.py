@@ -42,7 +42,7 @@ from gateway.streaming.run import Run
 from gateway.streaming.stored import replay, stored_parts
 from gateway.wire import native
 from tests.support.rows import a_start
-from tests.support.runs import FakeStore, Rig, Says
+from tests.support.runs import FakeStore, RunHarness, ScriptedAnswer
 
 TOKENS = Tokens(["k"], 60)
 OTHER = Principal("key-2", "chat", "default", "other")
@@ -51,15 +51,15 @@ OTHER = Principal("key-2", "chat", "default", "other")
 class Spine:
     def __init__(self, content: Any = "full") -> None:
         config = Config(capture=Capture(content=content))
-        self.rig = Rig()
-        self.store = cast(Any, self.rig.store)
+        self.harness = RunHarness()
+        self.store = cast(Any, self.harness.store)
         self.finished: list[tuple[ChatActivity, TraceEnd]] = []
         current = Current(config)
         self.chat = Chat(
             current,
             lambda config: Router(config, {"demo": DemoProvider()}, lambda *_: None, lambda _: None),
             self.store,
-            self.rig.runs,
+            self.harness.runs,
             lambda *what: self.finished.append(what),
             TOKENS,
             Limits(current),
@@ -132,13 +132,13 @@ async def test_an_unknown_model_gets_no_trace() -> None:
     spine = Spine()
     with pytest.raises(NotFound):
         await spine.start(model="nobody/nothing")
-    assert (spine.store.begun, spine.rig.runs.running) == ([], {})
+    assert (spine.store.begun, spine.harness.runs.running) == ([], {})
 
 
 async def test_no_chat_begins_while_the_server_drains() -> None:
     """503."""
     spine = Spine()
-    spine.rig.runs.draining = True
+    spine.harness.runs.draining = True
     with pytest.raises(Unavailable):
         await spine.start()
     assert spine.store.begun == []
@@ -190,8 +190,8 @@ async def test_who_asked_reads_until_the_block_ends() -> None:
     async with spine.chat.ask(KEYLESS, request) as reader:
         await reader.ready()
         assert reader.read()[0] == (1, reader.log.started)
-        assert spine.rig.runs.following == 1
-    await spine.rig.runs.running[reader.trace_id].wait()
+        assert spine.harness.runs.following == 1
+    await spine.harness.runs.running[reader.trace_id].wait()
     assert spine.store.outcomes == ["disconnected"]
 
 
@@ -257,14 +257,14 @@ def test_a_stored_answer_is_replayed_with_its_end() -> None:
 async def test_a_stored_failure_is_replayed_as_it_was(error: GatewayError | None) -> None:
     """With its words, its code, and whether trying again may help."""
     spine = Spine()
-    rig = Rig()
-    says = Says(error) if error else Says(Says.hold)
-    run = rig.run(says)
+    harness = RunHarness()
+    script = ScriptedAnswer(error) if error else ScriptedAnswer(ScriptedAnswer.hold)
+    run = harness.run(script)
     if error is None:
-        await says.reached.wait()
+        await script.reached.wait()
         run.cancel(Outcome.INTERRUPTED)
     await run.wait()
-    [end] = rig.store.ended
+    [end] = harness.store.ended
     live = run.log.closed
     stored = a_trace(outcome=end.outcome, state=State.ERROR, error_code=end.error_code, error_message=end.error_message)
     keep(spine.store, stored)

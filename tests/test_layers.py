@@ -84,6 +84,22 @@ def test_the_store_knows_no_wire(file: Path) -> None:
     assert not {name for name in imports_of(file) if name.startswith(WIRES)}
 
 
+# Which modules beside gateway/mlflow name MLflow, and for what.
+NAME_MLFLOW = {
+    "gateway.app": "puts the parts together",
+    "gateway.storage.scripts.traces": "keys of stored rows",
+    "gateway.web.chat": "a request header",
+    "gateway.web.cors": "a request header",
+    "gateway.web.operations": "a request header",
+}
+
+
+def test_nothing_else_knows_mlflow() -> None:
+    """What is MLflow's lies in gateway/mlflow."""
+    found = {module_of(file) for file in FILES if "mlflow" in file.read_text().lower()}
+    assert {name for name in found if not name.startswith("gateway.mlflow")} == set(NAME_MLFLOW)
+
+
 @pytest.mark.parametrize("file", FILES, ids=module_of)
 def test_a_file_is_short_and_says_what_it_is(file: Path) -> None:
     """At most 300 lines, with a docstring."""

@@ -238,12 +238,12 @@ class _Status:
 
 async def _all(trial: _Trial, cases: list[Case], notes: Console) -> list[Verdict]:
     found: dict[str, list[Verdict]] = {}
-    room = asyncio.Semaphore(PARALLEL)
+    slots = asyncio.Semaphore(PARALLEL)
     with Progress(console=notes, transient=True, disable=not notes.is_terminal) as progress:
         bar = progress.add_task("conformance", total=len(cases) * len(FORMS))
 
         async def play(case: Case) -> None:
-            async with room:
+            async with slots:
                 verdicts = found[case.name] = []
                 for form in FORMS:
                     progress.update(bar, description=f"{case.name} ({form})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import stat
@@ -12,44 +13,74 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, TextIO
 
+from gateway.cli.common import (
+    UsageError,
+    add_since_option,
+    add_store_option,
+    describe,
+    encodable,
+    note,
+    since_ms,
+)
 from gateway.cli.formats import csv_rows, json_row
+from gateway.cli.store import reading
 from gateway.domain.trace import Outcome, State
 from gateway.storage.engine import Row
 from gateway.storage.scripts.export import FILTERS, Query, What
-from gateway.storage.sqlite.look import reading
+from gateway.storage.sqlite.look import Reader
 
 Format = Literal["jsonl", "csv"]
 _WORDS = {"valid": ("true", "false"), "outcome": tuple(Outcome), "state": tuple(State)}
 _EVERY = 100  # rows between two looks at the progress
 
 
-def encodable(text: str) -> bool:
-    """Whether it is UTF-8, as everything in the store is; what was typed may be other bytes."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def add_options(parser: argparse.ArgumentParser, summary: str) -> None:
+    """Declare the command."""
+    example = "gateway export assessments --format csv --since 7d --filter valid=true -o ratings.csv"
+    describe(parser, run, summary, example)
+    parser.add_argument("what", choices=["traces", "assessments"], help="chats, or what people said of them")
+    parser.add_argument("--format", choices=["jsonl", "csv"], default="jsonl", help="jsonl (default) or csv")
+    parser.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="traces: model, outcome, session, user, project, provider, route, state, trace; assessments: name, "
+        "value, user, model, project, trace, kind, valid. All must hold; of one name given twice, either",
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="F", help="to this file, once it is whole; else stdout")
+    add_since_option(parser, None)
+    add_store_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write what was asked for. Return 0."""
+    query = Query(args.what, since_ms(args.since), parse_filters(args.what, args.filter))
+    with reading(args) as reader:
+        count = export(reader, query, args.format, args.output)
+    if args.output is not None:
+        note(f"{args.what.capitalize()} written to {args.output}: {count}.")
+    return 0
 
 
 def parse_filters(what: What, pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """`name=value` pairs: other names must hold too, one name's other values will do as well. Raises ValueError."""
+    """Return what `name=value` pairs ask for: every name must hold, by one of its values. Raise UsageError."""
     found: dict[str, tuple[str, ...]] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or name not in FILTERS[what]:
-            raise ValueError(f"--filter {pair!r}: NAME=VALUE is expected, with NAME one of {', '.join(FILTERS[what])}")
+            raise UsageError(f"--filter {pair!r}: NAME=VALUE is expected, with NAME one of {', '.join(FILTERS[what])}")
         if value not in _WORDS.get(name, (value,)):
-            raise ValueError(f"--filter {pair!r}: {name} is one of {', '.join(_WORDS[name])}")
+            raise UsageError(f"--filter {pair!r}: {name} is one of {', '.join(_WORDS[name])}")
         if not encodable(value):
-            raise ValueError(f"--filter {pair!r}: that is not UTF-8")
+            raise UsageError(f"--filter {pair!r}: that is not UTF-8")
         found[name] = (*found.get(name, ()), value)
     return found
 
 
-def export(store: Path, query: Query, form: Format, target: Path | None) -> int:
-    """Write what the query finds; how many there were. Raises StoreUnavailable, OSError."""
-    with reading(store) as reader, _output(target) as out:
+def export(reader: Reader, query: Query, form: Format, target: Path | None) -> int:
+    """Write what the query finds, and return how many there were. Raise StoreUnavailable, OSError."""
+    with _output(target) as out:
         shown = target is None and sys.stdout.isatty()
         if form == "csv":
             head, line = csv_rows(query.what, terminal=shown)
@@ -72,7 +103,7 @@ def _json_line(what: What) -> Callable[[Row], str]:
 
 
 def _watched(rows: Iterable[Row], count: Callable[[], int], what: str) -> Iterator[Row]:
-    """The rows, with a bar on stderr."""
+    """Yield the rows, and show a bar on stderr."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -86,7 +117,7 @@ def _watched(rows: Iterable[Row], count: Callable[[], int], what: str) -> Iterat
 
 @contextmanager
 def _output(target: Path | None) -> Iterator[TextIO]:
-    """UTF-8 to stdout, or to a file that takes its name once it is whole and on the disk; none is left otherwise."""
+    """Open stdout, or a file that takes its name once it is whole and on the disk; none is left otherwise."""
     if target is None:
         sys.stdout.flush()
         with _text(os.dup(sys.stdout.fileno())) as out:

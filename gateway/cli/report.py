@@ -1,28 +1,55 @@
-"""`gateway report`: how many chats were rated, how, and by which dimensions. Of the store, beside a running server."""
+"""`gateway report`: how many chats were rated, how, and by which dimensions. It reads the store beside its server."""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from gateway.cli.common import add_since_option, add_store_option, describe, since_ms
+from gateway.cli.store import reading
 from gateway.domain.trace import Value
-from gateway.observability.lines import pretty_row
+from gateway.observability.lines import json_line, pretty_row, rfc3339
 from gateway.storage.scripts import export as sql_export
 from gateway.storage.scripts.feedback import read_value
 from gateway.storage.scripts.traces import strings
-from gateway.storage.sqlite.look import reading
+from gateway.storage.sqlite.look import Reader
 
 THUMB = "user_feedback"
 _GROUPS, _DIMENSIONS = (24, 9, 9, 9, 9, 13), (24, 26, 9, 15)  # columns, with the two spaces after each
 _MOST_OPTIONS = 50  # different texts of one name that are told apart
 
 
+def add_options(parser: argparse.ArgumentParser, summary: str) -> None:
+    """Declare the command."""
+    describe(parser, run, summary, "gateway report --since 7d --by model")
+    parser.add_argument("--by", choices=["model"], help="besides the total, a line for each")
+    parser.add_argument("--project", help="only of this project")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    add_since_option(parser, "24h")
+    add_store_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report. Return 0."""
+    since = since_ms(args.since)
+    with reading(args) as reader:
+        groups = report(reader, since, args.project)
+    if args.json:
+        found = {"since": rfc3339(since), "total": groups[0]} | ({"models": groups[1:]} if args.by else {})
+        sys.stdout.write(json_line(found) + "\n")
+    else:
+        sys.stdout.write(f"since {rfc3339(since)[:16].replace('T', ' ')} UTC\n\n")
+        sys.stdout.write(as_text(groups if args.by else groups[:1]))
+    return 0
+
+
 class Scale(msgspec.Struct):
-    """Raw scores given on one scale, such as `1-5`."""
+    """The raw scores that were given on one scale, such as `1-5`."""
 
     scale: str
     count: int = 0
@@ -54,7 +81,7 @@ class Group(msgspec.Struct, kw_only=True):
 
 
 class _Sum:
-    """Of one name's ratings."""
+    """Adds up the ratings of one name."""
 
     def __init__(self) -> None:
         self.count = self.numbers = 0
@@ -89,7 +116,7 @@ class _Sum:
 
 
 class _Tally:
-    """Of one model, or of all."""
+    """Adds up the chats and ratings of one model, or of all."""
 
     def __init__(self) -> None:
         self.chats = self.rated = self.up = self.down = 0
@@ -117,23 +144,25 @@ class _Tally:
         )
 
 
-def report(store: Path, since: int, project: str | None = None) -> list[Group]:
-    """The total, then each model. Chats asked since then, and ratings given since then, whatever their chat's age."""
+def report(reader: Reader, since: int, project: str | None = None) -> list[Group]:
+    """Return the total, then each model: chats asked since then, and ratings given since then, however old their chat.
+
+    `since` is in milliseconds.
+    """
     total, models = _Tally(), dict[str, _Tally]()
-    with reading(store) as reader:
-        for row in reader.rows(sql_export.chats(since, project)):
-            for tally in (total, models.setdefault(row["model"], _Tally())):
-                tally.chats += row["chats"]
-                tally.rated += row["rated"]
-        for row in reader.rows(sql_export.ratings(since, project)):
-            value, metadata = read_value(row["value"]), strings(row["metadata"])
-            for tally in (total, models.setdefault(row["model"], _Tally())):
-                tally.add(row["name"], value, metadata)
+    for row in reader.rows(sql_export.chats(since, project)):
+        for tally in (total, models.setdefault(row["model"], _Tally())):
+            tally.chats += row["chats"]
+            tally.rated += row["rated"]
+    for row in reader.rows(sql_export.ratings(since, project)):
+        value, metadata = read_value(row["value"]), strings(row["metadata"])
+        for tally in (total, models.setdefault(row["model"], _Tally())):
+            tally.add(row["name"], value, metadata)
     return [total.group(None), *(models[name].group(name) for name in sorted(models))]
 
 
 def as_text(groups: list[Group]) -> str:
-    """For people, 80 columns wide."""
+    """Return the report for people, 80 columns wide."""
     lines = [_row("", "chats", "rated", "rate", "thumbs", "positive", widths=_GROUPS)]
     for group in groups:
         thumbs = group.thumbs_up + group.thumbs_down
@@ -152,7 +181,7 @@ def _name(group: Group) -> str:
 
 
 def _row(*texts: Any, widths: tuple[int, ...], left: int = 1) -> str:
-    """The first columns to the left, numbers to the right; two spaces between, the first two narrower for it."""
+    """Return a row with the first columns to the left and numbers to the right, two spaces between them."""
     cells = [str(text) for text in texts]
     wide = [width - 2 for width in widths]
     cells[left:] = [text.rjust(width) for text, width in zip(cells[left:], wide[left:], strict=True)]

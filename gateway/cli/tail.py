@@ -1,11 +1,13 @@
-"""What `gateway tail` does: chats and ratings, one line each, from the store or from a running gateway's feed.
+"""`gateway tail`: chats and ratings, one line each, from the store or from a running gateway's live feed.
 
-The store is read beside the server, by a connection that does not own it. The CLI calls `from_store` or `from_url`.
+The store is read beside the server, by a connection that does not own it.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import contextlib
 import http.client
 import os
 import shutil
@@ -18,21 +20,56 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from gateway.cli.common import add_since_option, add_store_option, describe, note, since_ms
+from gateway.cli.store import with_store
 from gateway.domain.activity import Activity, RatingActivity
 from gateway.domain.ids import now_ms
 from gateway.domain.trace import Outcome
 from gateway.errors import GatewayError, Unauthorized
 from gateway.observability.feed import Lost
 from gateway.observability.lines import OUTCOMES, json_line, pretty_line
-from gateway.storage.engine import Engine
+from gateway.storage.engine import Engine, Store
 from gateway.storage.scripts.ops import recent
+from gateway.wire.sse import FrameSplitter, frame_data
 
 POLL_S = 0.5
 RETRY_S = 1.0
 # A record bears the time at which it happened and shows up when it is committed, a little later as a rule and much
 # later where the store had trouble: each poll looks a little back, and one in 20 far back.
 LOOK_BACK_MS, FAR_BACK_MS, FAR_EVERY = 3_000, 120_000, 20
+_MAX_FRAME = 16_777_216  # bytes; the pings of an idle feed count, some ten a minute
 _event = msgspec.json.Decoder(Activity | Lost)
+
+
+def add_options(parser: argparse.ArgumentParser, summary: str) -> None:
+    """Declare the command."""
+    describe(parser, run, summary, "gateway tail --follow --errors --since 10m")
+    parser.add_argument("--follow", "-f", action="store_true", help="go on with what comes")
+    parser.add_argument("--errors", action="store_true", help="only chats that failed")
+    parser.add_argument("--feedback", action="store_true", help="only ratings")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    add_since_option(parser, "1h")
+    parser.add_argument("--url", help="live from a running gateway; --follow outlasts its restarts")
+    parser.add_argument("--key", default=os.environ.get("GATEWAY_KEY"), help="admin key for --url, else GATEWAY_KEY")
+    add_store_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print until there is nothing more. Return 0; raise GatewayError where the live feed ended."""
+    printer = Printer(sys.stdout, as_json=args.json, errors=args.errors, feedback=args.feedback)
+
+    async def work(store: Store) -> int:
+        errors = args.errors and not args.feedback
+        if not await from_store(store, printer, since_ms(args.since), follow=args.follow, errors=errors):
+            note("Nothing happened in that time. --since 2d looks further back.")
+        return 0
+
+    with contextlib.suppress(KeyboardInterrupt):
+        if not args.url:
+            return with_store(args, work)
+        from_url(args.url, args.key, printer, note, follow=args.follow)
+        raise GatewayError(f"{args.url} ended the feed.")
+    return 0
 
 
 class Printer:
@@ -106,9 +143,9 @@ def from_url(url: str, key: str | None, printer: Printer, note: Callable[[str], 
                     _show(data, printer, note)
                     continue
                 if lost:
-                    note(f"{url} is back; what happened meanwhile is in the store")
+                    note(f"{url} is back. What happened meanwhile is in the store.")
                 was_open, lost = True, False
-            why = f"{url} ended the feed"
+            why = f"{url} ended the feed."
         except GatewayError as error:
             if not (follow and was_open) or isinstance(error, Unauthorized):
                 raise
@@ -116,7 +153,7 @@ def from_url(url: str, key: str | None, printer: Printer, note: Callable[[str], 
         if not follow:
             return
         if not lost:
-            note(f"{why}; trying again")
+            note(f"{why} Trying again.")
         lost = True
         time.sleep(RETRY_S)
 
@@ -127,7 +164,7 @@ def _show(data: bytes, printer: Printer, note: Callable[[str], None]) -> None:
     except msgspec.DecodeError:
         return  # a kind of event that a later release sends
     if isinstance(record, Lost):
-        note(f"{record.count} lines were lost here: this reader was too slow")
+        note(f"{record.count} lines were lost here, since this reader was too slow.")
     else:
         printer.show(record)
 
@@ -140,7 +177,7 @@ def _events(url: str, key: str | None) -> Iterator[bytes | None]:
     except ValueError:
         good = False
     if not good or not parts.hostname:
-        raise GatewayError(f"{url}: an http:// or https:// address is expected")
+        raise GatewayError(f"{url} is not an http:// or https:// address.")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     headers = {"Accept": "text/event-stream"} | ({"Authorization": f"Bearer {key}"} if key else {})
     connection = kind(parts.hostname, parts.port, timeout=10)
@@ -150,27 +187,19 @@ def _events(url: str, key: str | None) -> Iterator[bytes | None]:
         connection.request("GET", parts.path.rstrip("/") + "/events", headers=headers)
         response = connection.getresponse()
         if response.status in (401, 403):
-            raise Unauthorized(f"{url} wants an admin key: --key or GATEWAY_KEY")
+            raise Unauthorized(f"{url} wants an admin key: give it by --key or in GATEWAY_KEY.")
         if response.status != 200:
-            raise GatewayError(f"{url}/events answered {response.status}: is it a gateway?")
+            raise GatewayError(f"{url}/events answered {response.status}. Is it a gateway?")
         # How often pings come is the gateway's configuration: the system finds out about a peer that is gone.
         stream.settimeout(None)
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         yield None
-        data: list[bytes] = []
-        while line := response.readline():
-            line = line.rstrip(b"\r\n")
-            if line.startswith(b"data:"):
-                data.append(line[5:].removeprefix(b" "))
-            elif not line and data:
-                yield b"\n".join(data)
-                data = []
+        frames = FrameSplitter(_MAX_FRAME)
+        while chunk := response.read1(65_536):
+            for frame in frames.feed(chunk):
+                if data := frame_data(frame):
+                    yield data
     except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a key that no header can hold
-        raise GatewayError(f"{url}: {error or type(error).__name__}") from None
+        raise GatewayError(f"{url} can't be read: {error or type(error).__name__}.") from None
     finally:
         connection.close()
-
-
-def stderr_note(text: str) -> None:
-    """A remark beside the lines."""
-    sys.stderr.write(f"{text}\n")

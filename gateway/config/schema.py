@@ -135,7 +135,7 @@ class Auth(_Section, frozen=True):
         keys = {f"signing_keys[{at}]": key for at, key in enumerate(self.signing_keys)}
         keys["user_assertion_key"] = self.user_assertion_key
         return [
-            f"$.auth.{name} can be guessed: it has fewer than {SAFE_KEY} characters"
+            f"$.auth.{name} can be guessed: it has fewer than {SAFE_KEY} characters."
             for name, key in keys.items()
             if 0 < len(key) < SAFE_KEY
         ]

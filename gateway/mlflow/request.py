@@ -32,7 +32,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         """Return the JSON body as `kind`. Raise BadRequest or InvalidValue."""
         return decode(self.body, kind)
 
-    def one(self, name: str, default: str | None = None) -> str:
+    def query_value(self, name: str, default: str | None = None) -> str:
         """Return a query parameter. Raise InvalidValue where it is missing and has no default."""
         for key, value in self.query:
             if key == name:

@@ -1,4 +1,7 @@
-"""The tokens of a whole trace, from the counts on its spans. Pure; used by wire/otlp.py and scripts/traces.py."""
+"""Token counts as MLflow names them: of a chat, and of a whole trace from the counts on its spans. No I/O.
+
+Used by wire/ and scripts/traces.py.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,14 @@ from typing import Any
 
 import msgspec
 
+from gateway.domain.messages import Usage
+
 COUNTS = ("input_tokens", "output_tokens", "total_tokens")
+
+
+def counts_of(usage: Usage) -> dict[str, int]:
+    """Return the tokens of a chat by name of COUNTS."""
+    return dict(zip(COUNTS, (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens), strict=True))
 
 
 def unwrap_json(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """The table of routes: method, path, handler, who may call it, and the wire of its errors.
 
 A route without roles is open to everybody; every other one wants a key where keys are required. What a route takes and
-gives is described in operations.py, for /openapi.json. MLflow's routes have a table of their own, see binding.py.
+gives is described in operations.py, for /openapi.json. Tables of other packages are bound by binding.py.
 """
 
 from __future__ import annotations

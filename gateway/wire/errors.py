@@ -1,6 +1,6 @@
 """How each family of routes writes an error: the one table of shapes.
 
-A route names its wire (web/routes.py, mlflow/routes.py); a path without a route belongs to the wire whose prefix it
+A route names its wire; a path without a route belongs to the wire whose prefix it
 has. Sans-I/O; called by web/. What an event or a WebSocket frame says of an error is native.py's.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +36,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     return run
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SQLiteStore]:
-    """The server's, open all the time."""
-    opened = await SQLiteStore.open(tmp_path / "gateway.db", own=True)
-    try:
-        yield opened
-    finally:
-        await opened.close()
-
-
 async def chat(store: SQLiteStore, *, ago_s: float = 60, **over: Any) -> str:
     """One chat that ended; its trace ID."""
     time = now_ms() - round(ago_s * 1000)
@@ -62,5 +52,5 @@ _OF_THE_END = {"outcome", "response", "response_preview", "parts", "error_messag
 async def rate(store: SQLiteStore, trace_id: str, user_id: str = "ann", *, ago_s: float = 30, **over: Any) -> None:
     """One rating."""
     time = now_ms() - round(ago_s * 1000)
-    rating = a_rating(**({"create_time": time, "last_update_time": time} | over))
+    rating = a_rating(**over)
     await store.write(record_feedback, a_write(trace_id, rating, source_id=user_id, now=time))

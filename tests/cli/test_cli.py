@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -15,27 +14,8 @@ from types import ModuleType
 import pytest
 
 from gateway.cli import tail
-from gateway.cli.main import main
 from gateway.config.schema import Config
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs one command in an empty directory: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_") and k != "OPENAI_API_KEY"}
-    monkeypatch.setattr(os, "environ", clean)
-
-    def run(*argv: str) -> tuple[int, str, str]:
-        try:
-            code = main(argv)
-        except SystemExit as exit:
-            code = int(exit.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
+from tests.cli.conftest import Run
 
 
 @pytest.mark.parametrize(
@@ -99,9 +79,9 @@ def test_check_warns_of_keys_that_can_be_guessed(run: Run, tmp_path: Path) -> No
     assert (code, err.splitlines()) == (
         0,
         [
-            "warning: $.auth.signing_keys[0] can be guessed: it has fewer than 32 characters",
-            "warning: $.auth.user_assertion_key can be guessed: it has fewer than 32 characters",
-            "ok (providers are not called)",
+            "warning: $.auth.signing_keys[0] can be guessed: it has fewer than 32 characters.",
+            "warning: $.auth.user_assertion_key can be guessed: it has fewer than 32 characters.",
+            "The configuration is valid. Its providers were not called.",
         ],
     )
 
@@ -154,8 +134,8 @@ def test_a_secret_is_alone_on_stdout(run: Run) -> None:
 
 def test_a_key_in_a_new_store_says_so(run: Run, tmp_path: Path) -> None:
     """Who makes it in the wrong directory would look for the error elsewhere."""
-    assert f"made the store {tmp_path}/gateway.db" in run("keys", "create", "--role", "chat")[2]
-    assert "made the store" not in run("keys", "create", "--role", "chat")[2]
+    assert f"No store was there, so {tmp_path}/gateway.db was made." in run("keys", "create", "--role", "chat")[2]
+    assert "No store" not in run("keys", "create", "--role", "chat")[2]
 
 
 def test_an_expired_key_is_listed_as_expired(run: Run) -> None:
@@ -218,7 +198,7 @@ def test_tail_says_when_there_was_nothing(run: Run) -> None:
     run("keys", "create", "--role", "chat")
     code, out, err = run("tail", "--since", "1.5h")
     assert (code, out) == (0, "")
-    assert "nothing happened" in err
+    assert "Nothing happened" in err
 
 
 def test_tail_shows_what_there_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +221,7 @@ def test_tail_of_a_gateway_that_is_not_there(run: Run) -> None:
 def test_the_end_of_a_live_feed_is_a_failure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever watches learns that nobody sends any more."""
     monkeypatch.setattr(tail, "from_url", lambda *_, **__: None)
-    assert run("tail", "--url", "http://g")[::2] == (1, "gateway: http://g ended the feed\n")
+    assert run("tail", "--url", "http://g")[::2] == (1, "gateway: http://g ended the feed.\n")
 
 
 @pytest.mark.parametrize("argv", [["tail", "--url", "http://g"], ["tail", "--store", "s.db"]])

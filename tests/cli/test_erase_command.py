@@ -12,14 +12,19 @@ from gateway import erasure
 from gateway.cli import erase as command
 from gateway.cli.erase import erase
 from gateway.config.current import Current
-from gateway.config.schema import Config
-from gateway.erasure import ASKED, Erased, Erasure, Wanted
+from gateway.config.schema import Config, StoreConfig
+from gateway.erasure import Erased, EraseRequest, Erasure, Mailbox
 from gateway.errors import GatewayError
 from gateway.storage.scripts.erase import notes
+from gateway.storage.sqlite import engine
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.cli.conftest import Run, chat
 
-ANN = Wanted("ann")
+ANN = EraseRequest("ann")
+
+
+def at(store: SQLiteStore) -> Config:
+    return Config(store=StoreConfig(url=f"sqlite:///{store.path}"))
 
 
 async def fill() -> None:
@@ -53,7 +58,7 @@ def test_it_asks(run: Run, monkeypatch: pytest.MonkeyPatch, typed: str, code: in
     found, out, err = run("erase", "--user", "ann", *(["--project", project] if project else []))
     assert (found, err.startswith("Erase all content of the user ann in ")) == (code, True)
     assert (out == "erased: 1 traces, 0 ratings; their numbers are kept\n") is (code == 0)
-    assert ("nothing was erased" in err) is (code == 1)
+    assert ("Nothing was erased." in err) is (code == 1)
     assert ("in project" in err) is (project is not None)
 
 
@@ -82,8 +87,8 @@ async def test_a_server_that_does_not_answer(store: SQLiteStore, monkeypatch: py
     monkeypatch.setattr(command, "_ROUND_S", 0.1)
     monkeypatch.setattr(command, "_LOOK_S", 0.01)
     with pytest.raises(GatewayError, match="not done it yet"):
-        await erase(store.path, Config(), ANN, patience_s=0.5)
-    assert len(await store.read(notes, ASKED)) == 1
+        await erase(engine, at(store), ANN, patience_s=0.5)
+    assert len(await Mailbox(store).requests()) == 1
 
 
 async def test_a_server_that_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,9 +97,9 @@ async def test_a_server_that_goes_away(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(command, "_LOOK_S", 0.01)
     server = await SQLiteStore.open(tmp_path / "gateway.db", own=True)
     await chat(server, user_id="ann")
-    asked = asyncio.create_task(erase(server.path, Config(), ANN))
+    asked = asyncio.create_task(erase(engine, at(server), ANN))
     async with asyncio.timeout(10):
-        while not await server.read(notes, ASKED):  # noqa: ASYNC110 - a row sets no event
+        while not await Mailbox(server).requests():  # noqa: ASYNC110 - a row sets no event
             await asyncio.sleep(0.01)
     await server.close()
     assert await asked == Erased(1, 0, True)
@@ -106,11 +111,11 @@ async def test_a_server_that_goes_away(tmp_path: Path, monkeypatch: pytest.Monke
 async def test_a_server_that_cannot(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its reason is the command's."""
     monkeypatch.setattr(erasure, "POLL_S", 0.01)
-    follows = asyncio.create_task(Erasure(store, None, Current(Config())).follow_notes())
+    follows = asyncio.create_task(Erasure(store, None, Current(Config())).serve_mailbox())
     try:
         with pytest.raises(GatewayError, match="1 to 250 characters"):
-            await erase(store.path, Config(), Wanted(""))
-        assert await erase(store.path, Config(), ANN) == Erased(0, 0, True)
+            await erase(engine, at(store), EraseRequest(""))
+        assert await erase(engine, at(store), ANN) == Erased(0, 0, True)
     finally:
         follows.cancel()
         await asyncio.gather(follows, return_exceptions=True)

@@ -147,7 +147,7 @@ def test_a_progress_bar_is_a_terminals(directory: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     shown = on_a_terminal(directory, "export", "traces", "--format", "csv", "-o", str(target))
     assert "traces" in shown
-    assert f"{len(NASTIES)} traces" in shown
+    assert f"out.csv: {len(NASTIES)}." in shown
     with target.open(newline="") as file:
         assert len(list(csv.reader(file))) == 1 + len(NASTIES)
 

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from gateway.cli.report import as_text, report
+from gateway.cli.report import Group, as_text, report
 from gateway.domain.ids import now_ms
 from gateway.storage.scripts.feedback import retract_feedback
 from gateway.storage.scripts.ops import expire_oldest
 from gateway.storage.scripts.traces import begin_trace
 from gateway.storage.sqlite.engine import SQLiteStore
+from gateway.storage.sqlite.look import reading
 from tests.cli.conftest import Run, chat, rate
 from tests.support.hostile_text import NASTIES
 from tests.support.rows import a_start
@@ -24,6 +25,11 @@ from tests.support.rows import a_start
 
 def scored(score: int, high: int = 5) -> dict[str, Any]:
     return {"name": "user_accuracy", "value": score / high, "metadata": {"score": str(score), "scale": f"1-{high}"}}
+
+
+def reported(store: SQLiteStore, since: int, project: str | None = None) -> list[Group]:
+    with reading(store.path) as reader:
+        return report(reader, since, project)
 
 
 async def fill(store: SQLiteStore) -> None:
@@ -43,7 +49,7 @@ async def fill(store: SQLiteStore) -> None:
 async def test_the_figures(store: SQLiteStore) -> None:
     """Rates over chats and thumbs, means with the raw scores; for all, then by model."""
     await fill(store)
-    total, a, b = report(store.path, 0)
+    total, a, b = reported(store, 0)
     assert (total.model, total.chats, total.rated_chats, total.feedback_rate) == (None, 4, 3, 0.75)
     assert (total.ratings, total.thumbs_up, total.thumbs_down) == (5, 2, 1)
     assert total.positive_rate == pytest.approx(2 / 3)
@@ -59,7 +65,7 @@ async def test_a_retracted_rating_counts_no_more(store: SQLiteStore) -> None:
     trace_id = await chat(store)
     await rate(store, trace_id)
     await store.write(retract_feedback, "default", trace_id, None, "ann", "user_feedback", 9)
-    (total, _) = report(store.path, 0)
+    (total, _) = reported(store, 0)
     assert (total.chats, total.rated_chats, total.ratings) == (1, 0, 0)
 
 
@@ -68,9 +74,9 @@ async def test_since_and_project_leave_the_rest_out(store: SQLiteStore) -> None:
     old = await chat(store, ago_s=1000)
     await rate(store, old)
     await chat(store, project="other")
-    total, *_ = report(store.path, now_ms() - 100_000)
+    total, *_ = reported(store, now_ms() - 100_000)
     assert (total.chats, total.rated_chats, total.ratings) == (1, 0, 1)
-    total, *_ = report(store.path, 0, "other")
+    total, *_ = reported(store, 0, "other")
     assert (total.chats, total.ratings) == (1, 0)
 
 
@@ -79,7 +85,7 @@ async def test_an_expired_chat_leaves_its_numbers(store: SQLiteStore) -> None:
     trace_id = await chat(store)
     await rate(store, trace_id, **scored(3))
     await store.write(expire_oldest, 10)
-    total, model = report(store.path, 0)
+    total, model = reported(store, 0)
     assert (total.chats, total.feedback_rate, total.ratings) == (0, None, 1)
     assert total.dimensions[0].scales[0].mean == 3
     assert model.model == "default"
@@ -94,13 +100,13 @@ async def test_every_kind_of_value(store: SQLiteStore) -> None:
     for score, high in ((4, 5), (9, 10), (2, 5)):
         await rate(store, await chat(store), **scored(score, high))
     await rate(store, await chat(store), name="user_feedback", value=0.5, metadata={"score": "x", "scale": "1-5"})
-    names = {each.name: each for each in report(store.path, 0)[0].dimensions}
+    names = {each.name: each for each in reported(store, 0)[0].dimensions}
     assert names["user_tone"].options == {"right": 2, "too formal": 1, "x": 1, "y": 1}
     assert names["user_tone"].mean is None
     assert names["user_ok"].mean == 0.5
     assert [(each.scale, each.mean) for each in names["user_accuracy"].scales] == [("1-5", 3), ("1-10", 9)]
     assert names["user_feedback"].scales == []
-    text = as_text(report(store.path, 0)[:1])
+    text = as_text(reported(store, 0)[:1])
     for shown in ("3.00 of 5", "2x right", "0.50"):
         assert shown in text
 
@@ -112,7 +118,7 @@ async def test_free_text_takes_no_memory_without_end(store: SQLiteStore) -> None
         metadata = {"score": "1", "scale": f"1-{at}"}
         await rate(store, trace_id, f"u{at}", name="note", value=f"text {at}")
         await rate(store, trace_id, f"u{at}", name="n", value=1, metadata=metadata)
-    number, note = report(store.path, 0)[0].dimensions
+    number, note = reported(store, 0)[0].dimensions
     assert (note.count, len(note.options), len(number.scales)) == (60, 50, 50)
 
 
@@ -122,7 +128,7 @@ async def test_it_fits_80_columns(store: SQLiteStore) -> None:
         trace_id = await chat(store, model=nasty)
         await rate(store, trace_id, **scored(4) | {"name": nasty})
         await rate(store, trace_id, name=f"{name}!", value=nasty)
-    groups = report(store.path, 0)
+    groups = reported(store, 0)
     lines = as_text(groups).splitlines()
     assert len(lines) == 3 + len(groups) + sum(len(group.dimensions) for group in groups)
     assert all(line.isprintable() and cell_len(line) <= 80 for line in lines)

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from gateway.chaos import CASES, Expect
+from tests.support.chaos import ChaosGateway, Levels, chaos_gateway, model
 from tests.support.readers import WIRES, Seen, clients, rate
-from tests.support.rig import Levels, Rig, model, rig
 
 ALONE = ("flaky-1", "stale", "close-idle")  # what one request does to them the next one feels
 CODES = {"upstream_error": "upstream_", "timeout": "upstream_timeout", "too_long": "answer_too_long"}
@@ -23,7 +23,7 @@ PAIRS = [pytest.param(name, wire, id=f"{name}-{wire}") for name in CASES for wir
 
 
 class Played(NamedTuple):
-    rig: Rig
+    here: ChaosGateway
     seen: dict[tuple[str, str], Seen]
     rated: dict[str, int]  # trace: the status of its rating
     before: Levels
@@ -48,7 +48,7 @@ def _model(name: str) -> dict[str, Any]:
     return model(f"chaos/{name}")
 
 
-async def _play(here: Rig) -> Played:
+async def _play(here: ChaosGateway) -> Played:
     seen: dict[tuple[str, str], Seen] = {}
     rated: dict[str, int] = {}
     after: dict[str, Levels] = {}
@@ -88,7 +88,7 @@ async def _play(here: Rig) -> Played:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     """All of it, over and done with."""
     models = {name: _model(name) for name in CASES}
-    with rig(tmp_path_factory.mktemp("chaos"), models, streaming={"max_answer_bytes": 4_194_304}) as here:
+    with chaos_gateway(tmp_path_factory.mktemp("chaos"), models, streaming={"max_answer_bytes": 4_194_304}) as here:
         yield asyncio.run(_play(here))
 
 
@@ -215,11 +215,11 @@ def test_no_secret_and_no_address_is_shown(played: Played, name: str) -> None:
     shown += [json.dumps([played.rows[seen.trace_id], played.spans[seen.trace_id]]) for seen in all_seen]
     for text in shown:
         assert "SECRET" not in text
-        assert f":{played.rig.upstream.port}" not in text
+        assert f":{played.here.upstream.port}" not in text
         assert "127.0.0.1" not in text
 
 
 def test_no_secret_is_logged(played: Played) -> None:
     """The gateway's own output tells no key."""
-    gateway = played.rig.gateway
+    gateway = played.here.gateway
     assert b"SECRET" not in gateway.stdout_path.read_bytes() + gateway.stderr_path.read_bytes()

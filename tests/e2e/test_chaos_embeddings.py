@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from gateway.chaos import CASES
+from tests.support.chaos import ChaosGateway, Levels, chaos_gateway, model
 from tests.support.readers import clients
-from tests.support.rig import Levels, Rig, model, rig
 
 # They come to no end, so a timeout or the limit of a reply's size ends them.
 ENDLESS = ("comments-forever", "endless-0ms", "endless-line", "stall-head", "stall-before", "stall-after-3")
@@ -19,13 +19,13 @@ PASSED_ON = (400, 404, 422, 429)
 
 
 class Played(NamedTuple):
-    rig: Rig
+    here: ChaosGateway
     replies: dict[str, tuple[int, bytes]]
     before: Levels
     after: Levels
 
 
-async def _play(here: Rig) -> Played:
+async def _play(here: ChaosGateway) -> Played:
     replies: dict[str, tuple[int, bytes]] = {}
     async with clients() as session:
 
@@ -44,7 +44,7 @@ async def _play(here: Rig) -> Played:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     models: dict[str, Any] = {name: model(f"chaos/{name}", total_timeout_s=1.5) for name in CASES}
-    with rig(tmp_path_factory.mktemp("embeddings"), models) as here:
+    with chaos_gateway(tmp_path_factory.mktemp("embeddings"), models) as here:
         yield asyncio.run(_play(here))
 
 

@@ -77,7 +77,7 @@ async def test_somebody_elses_conversation_is_not_there() -> None:
         with pytest.raises(NotFound):
             await spine.chat.conversation("default", user, session)
     assert await spine.chat.conversation("default", "ann", "s") == [trace]
-    for run in list(spine.rig.runs.running.values()):
+    for run in list(spine.harness.runs.running.values()):
         await run.wait()
 
 

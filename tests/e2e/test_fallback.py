@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from gateway.chaos import expected_text
+from tests.support.chaos import ChaosGateway, chaos_gateway, model
 from tests.support.readers import WIRES, chat_stream, clients, v1_plain, v1_stream
-from tests.support.rig import Rig, model, rig
 
 # What fails before its first token, and the error that its span then shows.
 BEFORE = {
@@ -60,8 +60,8 @@ def _models() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rig(tmp_path_factory.mktemp("fallback"), _models()) as started:
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosGateway]:
+    with chaos_gateway(tmp_path_factory.mktemp("fallback"), _models()) as started:
         yield started
 
 
@@ -71,7 +71,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield made
 
 
-def attempts(here: Rig, trace_id: str) -> list[tuple[str, str | None]]:
+def attempts(here: ChaosGateway, trace_id: str) -> list[tuple[str, str | None]]:
     """Each call's target and error, in order."""
     spans = [span for span in here.gateway.store.spans(trace_id) if span["parent_id"] is not None]
     return [(span["name"].removeprefix("chat "), span["attributes"].get("error.type")) for span in spans]
@@ -79,7 +79,9 @@ def attempts(here: Rig, trace_id: str) -> list[tuple[str, str | None]]:
 
 @pytest.mark.parametrize("wire", ["native-stream", "v1-stream"])
 @pytest.mark.parametrize("name", BEFORE)
-async def test_fallback_before_the_first_token(here: Rig, session: aiohttp.ClientSession, name: str, wire: str) -> None:
+async def test_fallback_before_the_first_token(
+    here: ChaosGateway, session: aiohttp.ClientSession, name: str, wire: str
+) -> None:
     """The next target answers, its text comes once, and each call is a span with its own error."""
     backup = _backup(name)
     seen = await WIRES[wire](session, here.url, name)
@@ -94,7 +96,7 @@ async def test_fallback_before_the_first_token(here: Rig, session: aiohttp.Clien
 @pytest.mark.parametrize("wire", ["native-stream", "v1-stream"])
 @pytest.mark.parametrize("name", AFTER)
 async def test_no_fallback_after_the_first_token(
-    here: Rig, session: aiohttp.ClientSession, name: str, wire: str
+    here: ChaosGateway, session: aiohttp.ClientSession, name: str, wire: str
 ) -> None:
     """What was said stays the answer's beginning, the error follows in the stream, and nobody else is asked."""
     seen = await WIRES[wire](session, here.url, name)
@@ -104,21 +106,21 @@ async def test_no_fallback_after_the_first_token(
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_a_bad_request_is_bad_everywhere(here: Rig, session: aiohttp.ClientSession, name: str) -> None:
+async def test_a_bad_request_is_bad_everywhere(here: ChaosGateway, session: aiohttp.ClientSession, name: str) -> None:
     """What a provider refuses as wrong is not taken to another one, and its status passes on."""
     seen = await v1_plain(session, here.url, name)
     assert (seen.status, seen.error) == (int(name[-3:]), "upstream_refused")
     assert here.upstream.asked(_backup(name)) == 0
 
 
-async def test_fallback_from_a_closed_port(here: Rig, session: aiohttp.ClientSession) -> None:
+async def test_fallback_from_a_closed_port(here: ChaosGateway, session: aiohttp.ClientSession) -> None:
     """Nobody listens there, so the next one is asked."""
     seen = await chat_stream(session, here.url, "unreachable")
     assert seen.text == expected_text("lorem-9-0ms")
     assert attempts(here, seen.trace_id) == [("nobody/x", "upstream_error"), ("chaos/lorem-9-0ms", None)]
 
 
-async def test_the_third_of_three(here: Rig, session: aiohttp.ClientSession) -> None:
+async def test_the_third_of_three(here: ChaosGateway, session: aiohttp.ClientSession) -> None:
     """The order is the configured one."""
     seen = await chat_stream(session, here.url, "two-fail")
     assert [target for target, _ in attempts(here, seen.trace_id)] == [
@@ -128,7 +130,7 @@ async def test_the_third_of_three(here: Rig, session: aiohttp.ClientSession) -> 
     ]
 
 
-async def test_when_nobody_answers(here: Rig, session: aiohttp.ClientSession) -> None:
+async def test_when_nobody_answers(here: ChaosGateway, session: aiohttp.ClientSession) -> None:
     """One error: on the native stream in-band, on /v1 as a status; the trace has a span for every call."""
     native = await chat_stream(session, here.url, "nothing-left")
     assert (native.status, native.error, len(native.terminals)) == (200, "upstream_error", 1)
@@ -137,20 +139,20 @@ async def test_when_nobody_answers(here: Rig, session: aiohttp.ClientSession) ->
     assert (openai.status, openai.error) == (502, "upstream_error")
 
 
-async def test_weights(here: Rig, session: aiohttp.ClientSession) -> None:
+async def test_weights(here: ChaosGateway, session: aiohttp.ClientSession) -> None:
     """Nine to one is about nine to one."""
     await asyncio.gather(*(v1_plain(session, here.url, "weighted") for _ in range(200)))
     assert here.upstream.asked("lorem-3-0ms") + here.upstream.asked("lorem-4-0ms") == 200
     assert 150 < here.upstream.asked("lorem-3-0ms") < 199
 
 
-async def test_a_weighted_choice_that_fails(here: Rig, session: aiohttp.ClientSession) -> None:
+async def test_a_weighted_choice_that_fails(here: ChaosGateway, session: aiohttp.ClientSession) -> None:
     """The others still stand in for it."""
     seen = await chat_stream(session, here.url, "weighted-bad")
     assert seen.text == expected_text("lorem-5-0ms")
 
 
-async def test_a_retry_waits_as_long_as_it_was_told(here: Rig, session: aiohttp.ClientSession) -> None:
+async def test_a_retry_waits_as_long_as_it_was_told(here: ChaosGateway, session: aiohttp.ClientSession) -> None:
     """A short Retry-After is waited for once, and then passed on."""
     seen = await v1_plain(session, here.url, "patient")
     assert (seen.status, seen.headers["retry-after"]) == (429, "1")
@@ -158,26 +160,26 @@ async def test_a_retry_waits_as_long_as_it_was_told(here: Rig, session: aiohttp.
     assert second["start_ms"] - first["end_ms"] >= 990
 
 
-async def test_a_long_retry_after_is_the_callers(here: Rig, session: aiohttp.ClientSession) -> None:
+async def test_a_long_retry_after_is_the_callers(here: ChaosGateway, session: aiohttp.ClientSession) -> None:
     """The gateway doesn't hold the caller for half a minute, whatever its retries."""
     seen = await v1_plain(session, here.url, "impatient")
     assert (seen.status, seen.headers["retry-after"]) == (429, "31")
     assert here.upstream.asked("retry-after-31") == 1
 
 
-async def test_retries(here: Rig, session: aiohttp.ClientSession) -> None:
+async def test_retries(here: ChaosGateway, session: aiohttp.ClientSession) -> None:
     """A target that fails twice and then answers is asked three times."""
     seen = await chat_stream(session, here.url, "flaky")
     assert [error for _, error in attempts(here, seen.trace_id)] == ["upstream_error", "upstream_error", None]
 
 
-async def test_refused_credentials_are_not_tried_again(here: Rig, session: aiohttp.ClientSession) -> None:
+async def test_refused_credentials_are_not_tried_again(here: ChaosGateway, session: aiohttp.ClientSession) -> None:
     """They will not become better; and it is the gateway's fault, not the caller's."""
     seen = await v1_plain(session, here.url, "no-retry")
     assert (seen.status, here.upstream.asked("status-403")) == (502, 1)
 
 
-async def test_a_busy_target_is_left_alone(here: Rig, session: aiohttp.ClientSession) -> None:
+async def test_a_busy_target_is_left_alone(here: ChaosGateway, session: aiohttp.ClientSession) -> None:
     """For as long as its Retry-After says, the next request goes to the other one at once."""
     for _ in range(3):
         seen = await chat_stream(session, here.url, "cooling-busy")
@@ -185,7 +187,7 @@ async def test_a_busy_target_is_left_alone(here: Rig, session: aiohttp.ClientSes
     assert here.upstream.asked("retry-after-29") == 1
 
 
-async def test_a_failing_target_cools_down(here: Rig, session: aiohttp.ClientSession) -> None:
+async def test_a_failing_target_cools_down(here: ChaosGateway, session: aiohttp.ClientSession) -> None:
     """After a few failures in a row it is not asked for a while."""
     before = here.upstream.asked("status-503")
     seen = [await chat_stream(session, here.url, "cooling-down") for _ in range(6)]
@@ -195,7 +197,7 @@ async def test_a_failing_target_cools_down(here: Rig, session: aiohttp.ClientSes
 
 
 @pytest.mark.parametrize("wire", WIRES)
-async def test_an_answer_that_takes_too_long(here: Rig, session: aiohttp.ClientSession, wire: str) -> None:
+async def test_an_answer_that_takes_too_long(here: ChaosGateway, session: aiohttp.ClientSession, wire: str) -> None:
     """The total timeout ends it, in-band on streams, and the span says what happened."""
     seen = await WIRES[wire](session, here.url, "too-slow")
     assert (seen.status, seen.error) == (504 if wire.endswith("plain") else 200, "upstream_timeout")

@@ -15,8 +15,8 @@ import pytest
 
 from gateway.chaos import expected_text
 from tests.e2e.moments import Moment, moments, named
+from tests.support.chaos import ChaosGateway, Levels, chaos_gateway, model, until
 from tests.support.readers import WIRES, Seen, clients, rate, read_native
-from tests.support.rig import Levels, Rig, model, rig, until
 
 GRACE_S = 0.3
 CANCEL = named(moments(long=True))
@@ -37,13 +37,13 @@ class Left(NamedTuple):
 
 
 class All(NamedTuple):
-    rig: Rig
+    here: ChaosGateway
     cases: dict[str, Left]
     before: Levels
     after: Levels
 
 
-async def _leave(here: Rig, session: aiohttp.ClientSession, name: str, case: Moment, *, cancel: bool) -> Left:
+async def _leave(here: ChaosGateway, session: aiohttp.ClientSession, name: str, case: Moment, *, cancel: bool) -> Left:
     """Ask, leave at the moment, and wait for what follows."""
     text = ""
     if case.reached is None:
@@ -64,7 +64,7 @@ async def _leave(here: Rig, session: aiohttp.ClientSession, name: str, case: Mom
     return Left(text, at, row, closed, await rate(session, here.url, trace_id), replayed)
 
 
-async def _leave_all(here: Rig, cases: dict[str, Moment], *, cancel: bool) -> All:
+async def _leave_all(here: ChaosGateway, cases: dict[str, Moment], *, cancel: bool) -> All:
     async with clients() as session:
         for wire in WIRES:
             await WIRES[wire](session, here.url, "ok")
@@ -81,7 +81,7 @@ def _models(cases: dict[str, Moment]) -> dict[str, Any]:
 def cancelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[All]:
     """Everybody has left, and the policy was cancel."""
     streaming = {"disconnect": "cancel", "disconnect_grace_s": GRACE_S}
-    with rig(tmp_path_factory.mktemp("cancel"), _models(CANCEL), streaming=streaming) as here:
+    with chaos_gateway(tmp_path_factory.mktemp("cancel"), _models(CANCEL), streaming=streaming) as here:
         yield asyncio.run(_leave_all(here, CANCEL, cancel=True))
 
 
@@ -89,7 +89,7 @@ def cancelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[All]:
 def drained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[All]:
     """Everybody has left, and the policy was drain."""
     streaming = {"disconnect": "drain", "disconnect_grace_s": 0}
-    with rig(tmp_path_factory.mktemp("drain"), _models(DRAIN), streaming=streaming) as here:
+    with chaos_gateway(tmp_path_factory.mktemp("drain"), _models(DRAIN), streaming=streaming) as here:
         yield asyncio.run(_leave_all(here, DRAIN, cancel=False))
 
 
@@ -133,7 +133,7 @@ def test_who_resumes_a_left_answer_gets_its_end(cancelled: All, name: str) -> No
 def test_the_cancelled_call_is_a_span(cancelled: All, name: str) -> None:
     """An attempt that was cut off by us is no failure of the provider's, and says what it was."""
     trace_id = cancelled.cases[name].row["trace_id"]
-    spans = cancelled.rig.gateway.store.spans(trace_id)
+    spans = cancelled.here.gateway.store.spans(trace_id)
     (attempt,) = (span for span in spans if span["parent_id"] is not None)
     assert (attempt["status"], attempt["attributes"]["error.type"]) == ("OK", "cancelled")
 

@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from gateway.chaos import CASES, case_for, expected_text
+from tests.support.chaos import ChaosGateway, chaos_gateway, model
 from tests.support.readers import WIRES, Event, Seen, chat_stream, clients, native_ask, read_native, read_socket
-from tests.support.rig import Rig, model, rig
 
 # Slow enough that the reader sees many events, which all have ids to come back to.
 ENDED = ("unicode-50-2ms", "reasoning", "tools", "byte-by-byte", "error-after-3", "escapes", "lone-surrogate")
@@ -36,11 +36,11 @@ async def _resume(session: aiohttp.ClientSession, url: str, trace_id: str, after
         return await read_native(response, Seen())
 
 
-async def _from_each(session: aiohttp.ClientSession, here: Rig, seen: Seen) -> dict[int, Seen]:
+async def _from_each(session: aiohttp.ClientSession, here: ChaosGateway, seen: Seen) -> dict[int, Seen]:
     return {after: await _resume(session, here.url, seen.trace_id, after) for after in (0, *seen.ids)}
 
 
-async def _play(here: Rig) -> dict[str, Resumed]:
+async def _play(here: ChaosGateway) -> dict[str, Resumed]:
     async with clients() as session:
         whole = dict(
             zip(ENDED, await asyncio.gather(*(chat_stream(session, here.url, name) for name in ENDED)), strict=True)
@@ -53,14 +53,14 @@ async def _play(here: Rig) -> dict[str, Resumed]:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosGateway]:
     models = {name: model(f"chaos/{name}") for name in (*CASES, *ENDED, *LIVE)}
-    with rig(tmp_path_factory.mktemp("resume"), models, streaming={"disconnect_grace_s": 10}) as started:
+    with chaos_gateway(tmp_path_factory.mktemp("resume"), models, streaming={"disconnect_grace_s": 10}) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def resumed(here: Rig) -> dict[str, Resumed]:
+def resumed(here: ChaosGateway) -> dict[str, Resumed]:
     """Each answer, and what is sent to a reader that comes back after each of its events."""
     return asyncio.run(_play(here))
 
@@ -111,7 +111,7 @@ def test_the_answers_were_whole(resumed: dict[str, Resumed]) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", LIVE)
-async def test_back_while_it_still_runs(here: Rig, name: str, way: str) -> None:
+async def test_back_while_it_still_runs(here: ChaosGateway, name: str, way: str) -> None:
     """A reader that leaves again and again, and comes back each time, ends with the text as it was sent."""
     async with clients() as session:
         seen = await chat_stream(session, here.url, name, lambda seen: len(seen.text) > 20)
@@ -128,7 +128,7 @@ async def test_back_while_it_still_runs(here: Rig, name: str, way: str) -> None:
     assert (await here.ended(seen.trace_id))["outcome"] == "complete"
 
 
-async def test_two_readers_of_one_answer(here: Rig) -> None:
+async def test_two_readers_of_one_answer(here: ChaosGateway) -> None:
     """Both get all of it, and one that leaves doesn't end it for the other."""
     async with clients() as session, session.post(f"{here.url}/chat/stream", json=native_ask(LIVE[0])) as response:
         first = await read_native(response, Seen(), lambda seen: bool(seen.text))
@@ -137,7 +137,7 @@ async def test_two_readers_of_one_answer(here: Rig) -> None:
     assert first.text == second.text == expected_text(LIVE[0])
 
 
-async def test_back_over_a_socket(here: Rig) -> None:
+async def test_back_over_a_socket(here: ChaosGateway) -> None:
     """A `resume` frame continues on another socket what began on a closed one."""
     name = LIVE[1]
     async with clients() as session:
@@ -149,7 +149,7 @@ async def test_back_over_a_socket(here: Rig) -> None:
     assert seen.ids == sorted(set(seen.ids))
 
 
-async def test_an_unknown_answer(here: Rig) -> None:
+async def test_an_unknown_answer(here: ChaosGateway) -> None:
     """There is nothing to come back to."""
     async with clients() as session, session.get(f"{here.url}/chat/stream/tr-{'0' * 32}") as response:
         assert (response.status, (await response.json())["code"]) == (404, "not_found")

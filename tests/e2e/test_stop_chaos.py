@@ -14,8 +14,8 @@ import pytest
 
 from gateway.chaos import expected_text
 from tests.e2e.moments import Moment, moments, named
+from tests.support.chaos import ChaosGateway, Levels, chaos_gateway, model, until
 from tests.support.readers import WIRES, Seen, clients, native_ask, rate, read_socket
-from tests.support.rig import Levels, Rig, model, rig, until
 
 CASES = named(moments(long=True))
 
@@ -34,7 +34,7 @@ class All(NamedTuple):
     after: Levels
 
 
-async def _stop(here: Rig, session: aiohttp.ClientSession, name: str, case: Moment) -> Stopped:
+async def _stop(here: ChaosGateway, session: aiohttp.ClientSession, name: str, case: Moment) -> Stopped:
     replies: list[dict[str, Any]] = []
     reached = asyncio.Event()
 
@@ -57,7 +57,7 @@ async def _stop(here: Rig, session: aiohttp.ClientSession, name: str, case: Mome
     return Stopped(seen, replies, row, closed, await rate(session, here.url, trace_id))
 
 
-async def _stop_all(here: Rig) -> All:
+async def _stop_all(here: ChaosGateway) -> All:
     async with clients() as session:
         for wire in WIRES:
             await WIRES[wire](session, here.url, "ok")
@@ -67,14 +67,14 @@ async def _stop_all(here: Rig) -> All:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosGateway]:
     names = ("ok", "role-pause-40000ms", "lorem-900-30ms", *CASES)
-    with rig(tmp_path_factory.mktemp("stop"), {name: model(f"chaos/{name}") for name in names}) as started:
+    with chaos_gateway(tmp_path_factory.mktemp("stop"), {name: model(f"chaos/{name}") for name in names}) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def stopped(here: Rig) -> All:
+def stopped(here: ChaosGateway) -> All:
     """All have been stopped, over HTTP."""
     return asyncio.run(_stop_all(here))
 
@@ -118,7 +118,7 @@ def test_nothing_stays_of_stopped_answers(stopped: All) -> None:
 @pytest.mark.parametrize(
     ("name", "text"), [("role-pause-40000ms", False), ("lorem-900-30ms", True)], ids=["before", "in-the-middle"]
 )
-async def test_a_socket_stops_its_own_chat(here: Rig, name: str, text: bool) -> None:
+async def test_a_socket_stops_its_own_chat(here: ChaosGateway, name: str, text: bool) -> None:
     """A `stop` frame ends that chat with one `done`; the socket goes on."""
 
     def enough(seen: Seen) -> bool:
@@ -135,7 +135,7 @@ async def test_a_socket_stops_its_own_chat(here: Rig, name: str, text: bool) -> 
     assert (row["outcome"], row["response"][0]["content"]) == ("stopped", seen.text)
 
 
-async def test_a_finished_answer_can_not_be_stopped(here: Rig) -> None:
+async def test_a_finished_answer_can_not_be_stopped(here: ChaosGateway) -> None:
     """The stop says how it ended, and nothing changes."""
     async with clients() as session:
         seen = await WIRES["native-stream"](session, here.url, "ok")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from gateway.config.current import Current
 from gateway.config.schema import Config
-from gateway.erasure import Erasure, Wanted
-from gateway.mlflow.names import FINALIZED
+from gateway.erasure import EraseRequest, Erasure
+from gateway.mlflow.names import INFO_FINALIZED
 from gateway.mlflow.scripts.assessments import create_assessment
 from gateway.mlflow.scripts.datasets import create_dataset, upsert_records
 from gateway.mlflow.scripts.traces import get_infos, get_spans_of, save_artifact, save_info, save_spans
@@ -32,7 +32,7 @@ async def test_nothing_of_ann_is_left(tmp_path: Path) -> None:
             user_id="annika",
             name="annika's",
             tags={"who": "annika"},
-            metadata={"mlflow.trace.user": "annika", FINALIZED: "true"},
+            metadata={"mlflow.trace.user": "annika", INFO_FINALIZED: "true"},
         )
         await store.write(save_info, PROJECT, trace, [], 5)
         body = (
@@ -51,7 +51,7 @@ async def test_nothing_of_ann_is_left(tmp_path: Path) -> None:
         await store.write(upsert_records, PROJECT, "d-1", [("dr-1", copied)], 5)
         assert await store.read(get_spans_of, PROJECT, [ID]) != {ID: ClientSpans(())}
 
-        assert (await Erasure(store, None, Current(Config())).erase(Wanted("annika"))).traces == 1
+        assert (await Erasure(store, None, Current(Config())).erase(EraseRequest("annika"))).traces == 1
 
         assert await store.read(get_spans_of, PROJECT, [ID]) == {ID: ClientSpans(())}
         (stored,) = await store.read(get_infos, PROJECT, [ID])

@@ -94,7 +94,7 @@ async def test_tags_of_before_are_found(tmp_path: Path) -> None:
     start = a_start(tags={"old": "yes"}, metadata={"m": "1"})
     await store.write(begin_trace, start)
     await store.close()
-    script = (Path(sqlite.__file__).parent / "migrations" / "0004_mlflow.sql").read_text()
+    script = (Path(sqlite.__file__).parent / "migrations" / "0003_mlflow.sql").read_text()
     (backfill,) = [part for part in script.split(";\n") if "json_each" in part]
     with sqlite3.connect(path) as connection:
         connection.execute("DELETE FROM labels")

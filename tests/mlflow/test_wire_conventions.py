@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.mlflow.names import INPUTS, MODEL, OUTPUTS, SPAN_TYPE, SPAN_USAGE
+from gateway.mlflow.names import SPAN_INPUTS, SPAN_MODEL, SPAN_OUTPUTS, SPAN_TYPE, SPAN_USAGE
 from gateway.mlflow.wire.conventions import translate
 
 
@@ -23,7 +23,7 @@ from gateway.mlflow.wire.conventions import translate
                 "llm.token_count.completion": "4",
                 "llm.token_count.total": 8,
             },
-            {SPAN_TYPE: "LLM", INPUTS: {"q": 1}, OUTPUTS: "yes", MODEL: "m-1"}
+            {SPAN_TYPE: "LLM", SPAN_INPUTS: {"q": 1}, SPAN_OUTPUTS: "yes", SPAN_MODEL: "m-1"}
             | {SPAN_USAGE: {"input_tokens": 3, "output_tokens": 4, "total_tokens": 8}},
         ),
         (
@@ -36,7 +36,7 @@ from gateway.mlflow.wire.conventions import translate
                 "gen_ai.usage.input_tokens": 0,
                 "gen_ai.usage.output_tokens": 4,
             },
-            {SPAN_TYPE: "TOOL", INPUTS: [1], OUTPUTS: "done", MODEL: "answered"}
+            {SPAN_TYPE: "TOOL", SPAN_INPUTS: [1], SPAN_OUTPUTS: "done", SPAN_MODEL: "answered"}
             | {SPAN_USAGE: {"input_tokens": 0, "output_tokens": 4, "total_tokens": 4}},
         ),
         (
@@ -46,7 +46,7 @@ from gateway.mlflow.wire.conventions import translate
                 "traceloop.entity.output": "said",
                 "llm.usage.total_tokens": 9,
             },
-            {SPAN_TYPE: "WORKFLOW", INPUTS: "ask", OUTPUTS: "said", SPAN_USAGE: {"total_tokens": 9}},
+            {SPAN_TYPE: "WORKFLOW", SPAN_INPUTS: "ask", SPAN_OUTPUTS: "said", SPAN_USAGE: {"total_tokens": 9}},
         ),
     ],
 )
@@ -57,7 +57,8 @@ def test_conventions(values: dict[str, Any], told: dict[str, Any]) -> None:
 
 def test_what_is_there_stays() -> None:
     """MLflow's own attributes are what they are; only an unknown type is found out."""
-    said = {INPUTS: "own", OUTPUTS: "own", MODEL: "own", SPAN_USAGE: "own", "input.value": "x", "output.value": "x"}
+    said = dict.fromkeys((SPAN_INPUTS, SPAN_OUTPUTS, SPAN_MODEL, SPAN_USAGE), "own")
+    said |= {"input.value": "x", "output.value": "x"}
     more = {"llm.model_name": "x", "llm.token_count.total": 1, "openinference.span.kind": "CHAIN"}
     assert translate(said | more | {SPAN_TYPE: '"AGENT"'}) == {}
     assert translate(said | more | {SPAN_TYPE: '"UNKNOWN"'}) == {SPAN_TYPE: "CHAIN"}

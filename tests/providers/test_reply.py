@@ -12,7 +12,7 @@ import pytest
 from gateway.domain.events import Finished, UsageReported
 from gateway.errors import AnswerTooLong, ProviderBusy, ProviderError, ProviderTimeout
 from tests.support.clock import jumping, ticks
-from tests.support.router import DONE, END, TRACE, USAGE, WHOLE, Json, Rig, chunk, document, request
+from tests.support.router import DONE, END, TRACE, USAGE, WHOLE, Json, RouterHarness, chunk, document, request
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +24,12 @@ async def no_waiting() -> AsyncIterator[None]:
 
 async def test_a_stream_is_passed_on_as_it_comes() -> None:
     """Token by token, with the attempt's times and the model that answered."""
-    rig = Rig([chunk("Hel"), 0.1, chunk("lo"), END, USAGE, DONE])
-    await rig.answer()
-    assert rig.output.text == "Hello"
-    assert rig.output.raw == []
-    assert any(isinstance(event, UsageReported) for event in rig.output.events)
-    [attempt] = rig.attempts
+    harness = RouterHarness([chunk("Hel"), 0.1, chunk("lo"), END, USAGE, DONE])
+    await harness.answer()
+    assert harness.output.text == "Hello"
+    assert harness.output.raw == []
+    assert any(isinstance(event, UsageReported) for event in harness.output.events)
+    [attempt] = harness.attempts
     assert (attempt.status, attempt.error, attempt.model, attempt.provider) == (200, None, "answered", "a")
     assert attempt.first_ms is not None
     assert attempt.end_ms is not None
@@ -37,23 +37,23 @@ async def test_a_stream_is_passed_on_as_it_comes() -> None:
 
 async def test_nothing_goes_out_before_the_first_token() -> None:
     """Frames without content and usage are held, and come with it."""
-    rig = Rig([chunk(""), USAGE, 1, chunk("a"), chunk(""), END, DONE])
-    task = asyncio.ensure_future(rig.answer(request(raw=True)))
+    harness = RouterHarness([chunk(""), USAGE, 1, chunk("a"), chunk(""), END, DONE])
+    task = asyncio.ensure_future(harness.answer(request(raw=True)))
     await ticks(3)
-    assert (rig.output.events, rig.output.raw) == ([], [])
+    assert (harness.output.events, harness.output.raw) == ([], [])
     await task
-    first = b"".join(rig.output.raw)
+    first = b"".join(harness.output.raw)
     assert first.startswith(chunk(""))
     assert first.count(chunk("")) == 2
-    assert isinstance(rig.output.events[0], UsageReported)
+    assert isinstance(harness.output.events[0], UsageReported)
 
 
 async def test_what_comes_before_the_first_token_is_bounded() -> None:
     """An endless line of empty frames is no answer."""
-    rig = Rig([chunk("", pad="x" * 200_000)] * 10, max_answer_bytes=10_000_000)
+    harness = RouterHarness([chunk("", pad="x" * 200_000)] * 10, max_answer_bytes=10_000_000)
     with pytest.raises(ProviderError, match="sent no answer"):
-        await rig.answer(request(raw=True))
-    assert rig.output.raw == []
+        await harness.answer(request(raw=True))
+    assert harness.output.raw == []
 
 
 @pytest.mark.parametrize(
@@ -68,63 +68,63 @@ async def test_what_comes_before_the_first_token_is_bounded() -> None:
 )
 async def test_timeouts(script: list[Any], asked: dict[str, Any], waiting: str) -> None:
     """Each says what did not come."""
-    rig = Rig(script)
+    harness = RouterHarness(script)
     with pytest.raises(ProviderTimeout, match=waiting):
-        await rig.answer(request(**asked))
-    assert rig.a.ended == ["cancelled"]
-    assert rig.attempts[0].error == "upstream_timeout"
+        await harness.answer(request(**asked))
+    assert harness.a.ended == ["cancelled"]
+    assert harness.attempts[0].error == "upstream_timeout"
 
 
 async def test_comments_do_not_keep_a_stream_alive() -> None:
     """Only what the answer is made of counts."""
-    rig = Rig([chunk("a"), *[b": ping\n\n", 20] * 5])
+    harness = RouterHarness([chunk("a"), *[b": ping\n\n", 20] * 5])
     with pytest.raises(ProviderTimeout):
-        await rig.answer()
+        await harness.answer()
 
 
 async def test_a_plain_answer_may_take_long_and_then_come_slowly() -> None:
     """Nothing before its head counts but the total; after it each piece must come in time."""
     half = len(document()) // 2
-    rig = Rig([200, lambda sink: sink.head(sse=False), document()[:half], 50, document()[half:]])
-    await rig.answer(request(stream=False))
-    assert rig.output.text == "Hello"
+    harness = RouterHarness([200, lambda sink: sink.head(sse=False), document()[:half], 50, document()[half:]])
+    await harness.answer(request(stream=False))
+    assert harness.output.text == "Hello"
 
 
 async def test_time_spent_on_slow_readers_does_not_count() -> None:
     """The provider wasn't read meanwhile."""
-    rig = Rig([chunk("a"), 50, chunk("b"), 50, END, DONE])
-    rig.output.full = asyncio.Event()
-    task = asyncio.ensure_future(rig.answer())
+    harness = RouterHarness([chunk("a"), 50, chunk("b"), 50, END, DONE])
+    harness.output.full = asyncio.Event()
+    task = asyncio.ensure_future(harness.answer())
     await asyncio.sleep(300)
     assert not task.done()
-    rig.output.full.set()
+    harness.output.full.set()
     await task
-    assert rig.output.text == "ab"
+    assert harness.output.text == "ab"
 
 
 async def test_after_the_end_a_provider_that_lingers_is_left() -> None:
     """A finish reason ends the answer; the usage and [DONE] get a second."""
-    rig = Rig([chunk("a"), END, 0.5, USAGE, 1e6])
-    await rig.answer()
-    assert rig.a.ended == ["cancelled"]
-    assert rig.attempts[0].error is None
-    assert isinstance(rig.output.events[-1], UsageReported)
+    harness = RouterHarness([chunk("a"), END, 0.5, USAGE, 1e6])
+    await harness.answer()
+    assert harness.a.ended == ["cancelled"]
+    assert harness.attempts[0].error is None
+    assert isinstance(harness.output.events[-1], UsageReported)
 
 
 async def test_with_several_choices_one_end_is_not_all() -> None:
     """No hurry then."""
-    rig = Rig([chunk("a"), END, 30, chunk("b"), DONE])
-    await rig.answer(request(n=2))
-    assert rig.output.text == "ab"
+    harness = RouterHarness([chunk("a"), END, 30, chunk("b"), DONE])
+    await harness.answer(request(n=2))
+    assert harness.output.text == "ab"
 
 
 @pytest.mark.parametrize("error", [ProviderError("broke"), ProviderBusy("odd")])
 async def test_what_goes_wrong_after_the_end_costs_nothing(error: Exception) -> None:
     """The answer is whole."""
-    rig = Rig([chunk("a"), END, error])
-    await rig.answer()
-    assert rig.output.text == "a"
-    assert rig.told == [("a/one", None)]
+    harness = RouterHarness([chunk("a"), END, error])
+    await harness.answer()
+    assert harness.output.text == "a"
+    assert harness.told == [("a/one", None)]
 
 
 @pytest.mark.parametrize(
@@ -139,33 +139,33 @@ async def test_what_goes_wrong_after_the_end_costs_nothing(error: Exception) -> 
 )
 async def test_an_end_with_neither_finish_nor_done_is_an_error(script: list[bytes], said: str) -> None:
     """What came before it is kept."""
-    rig = Rig(script)
+    harness = RouterHarness(script)
     with pytest.raises(ProviderError, match="before it was complete"):
-        await rig.answer()
-    assert rig.output.text == ("" if script == [chunk("\ud83d")] else said)
+        await harness.answer()
+    assert harness.output.text == ("" if script == [chunk("\ud83d")] else said)
 
 
 async def test_no_head_is_an_error() -> None:
     """Whether bytes come or not."""
     for script, said in ([], "sent nothing"), ([lambda sink: sink.feed(b"x")], "without a head"):
         with pytest.raises(ProviderError, match=said):
-            await Rig(script).answer()
+            await RouterHarness(script).answer()
 
 
 async def test_an_error_frame_is_raised() -> None:
     """After the text that came with it."""
-    rig = Rig([chunk("a") + b'data: {"error":{"message":"overloaded"}}\n\n'])
+    harness = RouterHarness([chunk("a") + b'data: {"error":{"message":"overloaded"}}\n\n'])
     with pytest.raises(ProviderError, match="overloaded"):
-        await rig.answer()
-    assert rig.output.text == "a"
+        await harness.answer()
+    assert harness.output.text == "a"
 
 
 async def test_plain_json_for_a_caller_that_streams() -> None:
     """The same as chunks on /v1, as events elsewhere."""
-    rig = Rig([Json, document()])
-    await rig.answer(request(raw=True))
-    assert rig.output.text == "Hello"
-    [first, last, empty] = b"".join(rig.output.raw).split(b"\n\n")
+    harness = RouterHarness([Json, document()])
+    await harness.answer(request(raw=True))
+    assert harness.output.text == "Hello"
+    [first, last, empty] = b"".join(harness.output.raw).split(b"\n\n")
     assert json.loads(first.removeprefix(b"data: "))["choices"][0]["delta"]["content"] == "Hello"
     assert json.loads(last.removeprefix(b"data: "))["trace_id"] == TRACE
     assert empty == b""
@@ -173,40 +173,40 @@ async def test_plain_json_for_a_caller_that_streams() -> None:
 
 async def test_a_stream_for_a_caller_that_wants_one_document() -> None:
     """Folded on /v1; elsewhere events are all that is wanted."""
-    rig = Rig(WHOLE)
-    await rig.answer(request(raw=True, stream=False))
-    [document] = rig.output.raw
+    harness = RouterHarness(WHOLE)
+    await harness.answer(request(raw=True, stream=False))
+    [document] = harness.output.raw
     assert json.loads(document)["choices"][0]["message"]["content"] == "Hello"
-    plain = Rig(WHOLE)
+    plain = RouterHarness(WHOLE)
     await plain.answer(request(stream=False))
     assert (plain.output.text, plain.output.raw) == ("Hello", [])
 
 
 async def test_plain_json_that_cannot_be_read() -> None:
     """Nothing goes out."""
-    rig = Rig([Json, b"<html>"])
+    harness = RouterHarness([Json, b"<html>"])
     with pytest.raises(ProviderError, match="can't be read"):
-        await rig.answer()
-    assert rig.output.events == []
+        await harness.answer()
+    assert harness.output.events == []
 
 
 async def test_plain_json_that_is_too_long() -> None:
     """It is not the target's fault, and no other target is tried."""
-    rig = Rig([Json, b"x" * 2_000], b=[WHOLE])
+    harness = RouterHarness([Json, b"x" * 2_000], b=[WHOLE])
     with pytest.raises(AnswerTooLong):
-        await rig.answer(targets=("a/one", "b/two"), retries=3)
-    assert (len(rig.attempts), rig.cooled) == (1, [])
+        await harness.answer(targets=("a/one", "b/two"), retries=3)
+    assert (len(harness.attempts), harness.cooled) == (1, [])
 
 
 async def test_a_finish_alone_is_an_answer() -> None:
     """An empty one, after which there is no way back."""
-    rig = Rig([END, DONE])
-    await rig.answer()
-    assert rig.output.events == [Finished(0, "stop")]
+    harness = RouterHarness([END, DONE])
+    await harness.answer()
+    assert harness.output.events == [Finished(0, "stop")]
 
 
 async def test_done_alone_is_an_answer() -> None:
     """Some servers send nothing else for an empty one."""
-    rig = Rig([DONE])
-    await rig.answer()
-    assert rig.output.events == []
+    harness = RouterHarness([DONE])
+    await harness.answer()
+    assert harness.output.events == []

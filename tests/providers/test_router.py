@@ -15,7 +15,7 @@ from gateway.config.schema import Config, Model, Target
 from gateway.errors import NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.router import Router
 from tests.support.clock import jumping, ticks
-from tests.support.router import DONE, END, WHOLE, Rig, chunk, request
+from tests.support.router import DONE, END, WHOLE, RouterHarness, chunk, request
 
 BOTH = ("a/one", "b/two")
 
@@ -40,25 +40,25 @@ def now() -> float:
 
 async def test_the_first_target_that_answers() -> None:
     """Each with its own name for the model; each attempt is noted and told."""
-    rig = Rig([broken(500)], b=[WHOLE])
-    await rig.answer(targets=(Target(target="a/one"), "b/org/two"), connect_timeout_s=3)
-    assert rig.output.text == "Hello"
-    assert (rig.a.calls[0].model, rig.b.calls[0].model) == ("one", "org/two")
-    assert rig.b.calls[0].connect_timeout_s == 3
-    first, second = rig.attempts
+    harness = RouterHarness([broken(500)], b=[WHOLE])
+    await harness.answer(targets=(Target(target="a/one"), "b/org/two"), connect_timeout_s=3)
+    assert harness.output.text == "Hello"
+    assert (harness.a.calls[0].model, harness.b.calls[0].model) == ("one", "org/two")
+    assert harness.b.calls[0].connect_timeout_s == 3
+    first, second = harness.attempts
     assert (first.error, first.status, first.message, first.end_ms is None) == (
         "upstream_error", 500, "Broken.", False,
     )  # fmt: skip
     assert (second.error, second.status) == (None, 200)
-    assert rig.told == [("a/one", "upstream_error"), ("b/org/two", None)]
+    assert harness.told == [("a/one", "upstream_error"), ("b/org/two", None)]
 
 
 async def test_no_fallback_after_the_first_token() -> None:
     """It would corrupt the answer."""
-    rig = Rig([chunk("a"), broken()], b=[WHOLE])
+    harness = RouterHarness([chunk("a"), broken()], b=[WHOLE])
     with pytest.raises(ProviderError, match="Broken"):
-        await rig.answer(targets=BOTH, retries=2)
-    assert (len(rig.attempts), rig.output.text) == (1, "a")
+        await harness.answer(targets=BOTH, retries=2)
+    assert (len(harness.attempts), harness.output.text) == (1, "a")
 
 
 @pytest.mark.parametrize(
@@ -72,87 +72,87 @@ async def test_no_fallback_after_the_first_token() -> None:
 )  # fmt: skip
 async def test_what_may_pass_in_a_moment_is_tried_again(error: ProviderError, tries: int) -> None:
     """On the same target, once more here; all else goes on to the next."""
-    rig = Rig([error], [error], b=[WHOLE])
-    await rig.answer(targets=BOTH, retries=1)
-    assert len(rig.a.calls) == tries
-    assert len(rig.b.calls) == 1
+    harness = RouterHarness([error], [error], b=[WHOLE])
+    await harness.answer(targets=BOTH, retries=1)
+    assert len(harness.a.calls) == tries
+    assert len(harness.b.calls) == 1
 
 
 @pytest.mark.parametrize("status", [400, 422])
 async def test_what_the_provider_refuses_is_the_callers(status: int) -> None:
     """No other target is asked, and this one is not to blame."""
-    rig = Rig([ProviderRefused("Odd.", status=status)], b=[WHOLE])
+    harness = RouterHarness([ProviderRefused("Odd.", status=status)], b=[WHOLE])
     with pytest.raises(ProviderRefused):
-        await rig.answer(targets=BOTH, retries=3)
-    assert (len(rig.attempts), rig.cooled) == (1, [])
+        await harness.answer(targets=BOTH, retries=3)
+    assert (len(harness.attempts), harness.cooled) == (1, [])
 
 
 async def test_the_last_error_is_the_answers() -> None:
     """Where none gave one."""
-    rig = Rig([broken(500)], b=[[ProviderBusy("Busy.", retry_after=9)]])
+    harness = RouterHarness([broken(500)], b=[[ProviderBusy("Busy.", retry_after=9)]])
     with pytest.raises(ProviderBusy) as caught:
-        await rig.answer(targets=BOTH)
+        await harness.answer(targets=BOTH)
     assert caught.value.retry_after == 9
 
 
 async def test_pauses_double_and_retry_after_goes_before() -> None:
     """0.2, 0.4 and so on; what the provider asked for where it is short."""
     start = now()
-    rig = Rig([broken()], [broken()], WHOLE)
-    await rig.answer(retries=2)
+    harness = RouterHarness([broken()], [broken()], WHOLE)
+    await harness.answer(retries=2)
     assert 0.6 <= now() - start < 1
     start = now()
-    rig = Rig([ProviderBusy("Busy.", retry_after=2)], WHOLE)
-    await rig.answer(retries=1)
+    harness = RouterHarness([ProviderBusy("Busy.", retry_after=2)], WHOLE)
+    await harness.answer(retries=1)
     assert 2 <= now() - start < 2.4
 
 
 async def test_a_failing_target_cools_down() -> None:
     """After three failures in a row it is asked last, and soon first again; an answer clears it."""
-    rig = Rig([broken(500)], [broken(500)], [broken(500)], [broken(500)], WHOLE, WHOLE, b=[WHOLE] * 4)
+    harness = RouterHarness([broken(500)], [broken(500)], [broken(500)], [broken(500)], WHOLE, WHOLE, b=[WHOLE] * 4)
     for _ in range(3):
-        await rig.answer(targets=BOTH)
-    assert rig.cooled == ["a/one"]
-    await rig.answer(targets=BOTH)
-    assert [len(rig.a.calls), len(rig.b.calls)] == [3, 4]
-    rig.b.scripts = [[broken(500)]]
+        await harness.answer(targets=BOTH)
+    assert harness.cooled == ["a/one"]
+    await harness.answer(targets=BOTH)
+    assert [len(harness.a.calls), len(harness.b.calls)] == [3, 4]
+    harness.b.scripts = [[broken(500)]]
     with pytest.raises(ProviderError):
-        await rig.answer(targets=BOTH)  # both, since a bad chance beats none
-    assert rig.cooled == ["a/one"] * 2
+        await harness.answer(targets=BOTH)  # both, since a bad chance beats none
+    assert harness.cooled == ["a/one"] * 2
     await asyncio.sleep(3)
-    await rig.answer(targets=BOTH)
-    await rig.answer(targets=BOTH)
-    assert len(rig.a.calls) == 6
+    await harness.answer(targets=BOTH)
+    await harness.answer(targets=BOTH)
+    assert len(harness.a.calls) == 6
 
 
 async def test_retry_after_cools_at_once() -> None:
     """For as long as the provider asked, thirty seconds at most."""
-    rig = Rig([ProviderBusy("Busy.", retry_after=300)], WHOLE, b=[WHOLE, WHOLE])
-    await rig.answer(targets=BOTH)
-    await rig.answer(targets=BOTH)
-    assert len(rig.b.calls) == 2
+    harness = RouterHarness([ProviderBusy("Busy.", retry_after=300)], WHOLE, b=[WHOLE, WHOLE])
+    await harness.answer(targets=BOTH)
+    await harness.answer(targets=BOTH)
+    assert len(harness.b.calls) == 2
     await asyncio.sleep(31)
-    await rig.answer(targets=BOTH)
-    assert len(rig.a.calls) == 2
+    await harness.answer(targets=BOTH)
+    assert len(harness.a.calls) == 2
 
 
 async def test_weights() -> None:
     """The first target is drawn by weight; the others stay as fallbacks."""
-    rig = Rig()
+    harness = RouterHarness()
     model = Model(targets=(Target(target="a/x", weight=3), Target(target="b/y", weight=1)), strategy="weighted")
-    firsts = Counter(tuple(rig.router._order(model)) for _ in range(2_000))
+    firsts = Counter(tuple(harness.router._order(model)) for _ in range(2_000))
     assert set(firsts) == {("a/x", "b/y"), ("b/y", "a/x")}
     assert 1_350 < firsts["a/x", "b/y"] < 1_650
 
 
 async def test_the_total_timeout() -> None:
     """Over all attempts and amid an answer."""
-    rig = Rig([chunk("a"), *[50, chunk("b")] * 9])
+    harness = RouterHarness([chunk("a"), *[50, chunk("b")] * 9])
     with pytest.raises(ProviderTimeout, match="longer than this server allows"):
-        await rig.answer(total_timeout_s=120)
-    assert (rig.output.text, rig.a.ended) == ("abb", ["cancelled"])
-    assert (rig.attempts[0].error, rig.attempts[0].end_ms is None) == ("upstream_timeout", False)
-    waiting = Rig(*[[ProviderBusy("Busy.", retry_after=2)]] * 9)
+        await harness.answer(total_timeout_s=120)
+    assert (harness.output.text, harness.a.ended) == ("abb", ["cancelled"])
+    assert (harness.attempts[0].error, harness.attempts[0].end_ms is None) == ("upstream_timeout", False)
+    waiting = RouterHarness(*[[ProviderBusy("Busy.", retry_after=2)]] * 9)
     with pytest.raises(ProviderTimeout):
         await waiting.answer(retries=8, total_timeout_s=5)
     assert [attempt.error for attempt in waiting.attempts] == ["upstream_rate_limited"] * 3
@@ -160,22 +160,22 @@ async def test_the_total_timeout() -> None:
 
 async def test_cancel() -> None:
     """The provider's call is cancelled, its attempt says so, and it is held against nobody."""
-    rig = Rig([chunk("a"), 50])
-    task = asyncio.ensure_future(rig.answer())
+    harness = RouterHarness([chunk("a"), 50])
+    task = asyncio.ensure_future(harness.answer())
     await ticks(3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert rig.a.ended == ["cancelled"]
-    assert (rig.attempts[0].error, rig.told, rig.cooled) == ("cancelled", [], [])
+    assert harness.a.ended == ["cancelled"]
+    assert (harness.attempts[0].error, harness.told, harness.cooled) == ("cancelled", [], [])
 
 
 async def test_a_failure_is_logged_without_the_providers_words(caplog: pytest.LogCaptureFixture) -> None:
     """They may quote what was asked: the log has the target, the trace, the code and the status."""
-    rig = Rig([broken(401)])
+    harness = RouterHarness([broken(401)])
     with caplog.at_level(logging.WARNING), pytest.raises(ProviderError):
-        await rig.answer()
-    assert f"a/one failed for {rig.output.trace_id}: upstream_error, HTTP 401" in caplog.text
+        await harness.answer()
+    assert f"a/one failed for {harness.output.trace_id}: upstream_error, HTTP 401" in caplog.text
     assert "Broken." not in caplog.text
 
 
@@ -185,11 +185,11 @@ async def test_no_error_shows_the_providers_key_or_address(
 ) -> None:
     """Said in the stream, before a token or after one: it is in no error, attempt or log line."""
     frame = b'data: {"error":{"message":"VLLM-box refused s3cret"}}\n\n'
-    rig = Rig([*before, frame])
+    harness = RouterHarness([*before, frame])
     with caplog.at_level(logging.DEBUG), pytest.raises(ProviderError) as caught:
-        await rig.answer()
+        await harness.answer()
     assert caught.value.message == "… refused …"
-    assert rig.attempts[0].message == "… refused …"
+    assert harness.attempts[0].message == "… refused …"
     assert "refused" not in caplog.text
     assert "s3cret" not in caplog.text
 
@@ -197,10 +197,10 @@ async def test_no_error_shows_the_providers_key_or_address(
 @pytest.mark.parametrize("error", [ProviderError("s3cret is out"), ProviderRefused("s3cret is out", status=400)])
 async def test_no_error_of_embeddings_shows_them_either(error: ProviderError) -> None:
     """Whosever fault it is."""
-    rig = Rig()
-    rig.a.embeddings = [error]
+    harness = RouterHarness()
+    harness.a.embeddings = [error]
     with pytest.raises(ProviderError) as caught:
-        await embed(rig, targets=("a/one",))
+        await embed(harness, targets=("a/one",))
     assert caught.value.message == "… is out"
 
 
@@ -227,26 +227,26 @@ def test_an_unknown_model(asked: str, shown: str) -> None:
     assert len(caught.value.message) < 200
 
 
-async def embed(rig: Rig, **model: Any) -> bytes:
-    return await rig.router.embed(Model(**{"targets": BOTH, **model}), request().fields)
+async def embed(harness: RouterHarness, **model: Any) -> bytes:
+    return await harness.router.embed(Model(**{"targets": BOTH, **model}), request().fields)
 
 
 async def test_embeddings_come_from_the_first_that_gives_them() -> None:
     """Failures go on to the next; a refusal is the caller's; the last failure is the answer's."""
-    rig = Rig()
-    rig.a.embeddings = [broken(500), 700, ProviderRefused("Odd.", status=400), broken(500)]
-    rig.b.embeddings = [b"{}", b"[]", 700]
-    assert await embed(rig) == b"{}"
-    assert await embed(rig) == b"[]"
+    harness = RouterHarness()
+    harness.a.embeddings = [broken(500), 700, ProviderRefused("Odd.", status=400), broken(500)]
+    harness.b.embeddings = [b"{}", b"[]", 700]
+    assert await embed(harness) == b"{}"
+    assert await embed(harness) == b"[]"
     with pytest.raises(ProviderRefused):
-        await embed(rig)
+        await embed(harness)
     with pytest.raises(ProviderTimeout):
-        await embed(rig)
-    assert rig.b.targets == ["two"] * 3
+        await embed(harness)
+    assert harness.b.targets == ["two"] * 3
 
 
 async def test_usage_and_done_follow_the_end() -> None:
     """A reply that is done is read no further."""
-    rig = Rig([chunk("a"), END, DONE, broken()])
-    await rig.answer()
-    assert rig.a.ended == ["whole"]
+    harness = RouterHarness([chunk("a"), END, DONE, broken()])
+    await harness.answer()
+    assert harness.a.ended == ["whole"]

@@ -79,5 +79,5 @@ async def test_a_full_or_closed_queue_refuses_it(tmp_path: Path) -> None:
 
 async def test_a_new_file_can_shrink_and_forgets(store: SQLiteStore) -> None:
     """What the file was opened with: free pages can go back, and what is deleted is overwritten."""
-    assert await store._writer.submit(ask, "PRAGMA auto_vacuum") == [(2,)]
-    assert await store._writer.submit(ask, "PRAGMA secure_delete") == [(1,)]
+    assert await store.write(ask, "PRAGMA auto_vacuum") == [(2,)]
+    assert await store.write(ask, "PRAGMA secure_delete") == [(1,)]

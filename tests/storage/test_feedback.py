@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 
 from gateway.domain.trace import Assessment
 from gateway.errors import Conflict, InvalidValue, NotFound
-from gateway.storage.engine import Params, drive
-from gateway.storage.scripts.feedback import IDEMPOTENCY_MS, feedback_of, record_feedback, retract_feedback
+from gateway.storage.engine import Params, Script, drive
+from gateway.storage.scripts.feedback import (
+    IDEMPOTENCY_MS,
+    feedback_of,
+    insert_assessment,
+    record_feedback,
+    retract_feedback,
+)
 from gateway.storage.scripts.traces import begin_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from gateway.storage.sqlite.migrate import migrate
@@ -55,7 +61,7 @@ async def test_rating_again_overrides(store: SQLiteStore, trace_id: str) -> None
     history = "SELECT assessment_id, valid, last_update_time FROM assessments ORDER BY valid"
     assert await store._writer.submit(ask, history) == [
         (first.assessment_id, 0, 4_000),
-        (second.assessment_id, 1, 3_000),
+        (second.assessment_id, 1, 4_000),
     ]
 
 
@@ -154,7 +160,11 @@ async def test_a_retraction_ends_the_chain(store: SQLiteStore, trace_id: str) ->
 
 async def test_a_judge_of_the_same_name_is_somebody_else(store: SQLiteStore, trace_id: str) -> None:
     """A person's rating overrides no judge's, and neither reading back nor retracting reaches that."""
-    await store.write(record_feedback, a_write(trace_id, a_rating(source_type="LLM_JUDGE")))
+
+    def judge() -> Script[None]:
+        yield insert_assessment(a_rating(trace_id=trace_id, source_id="ann", source_type="LLM_JUDGE"), "m")
+
+    await store.write(judge)
     mine = (await store.write(record_feedback, a_write(trace_id))).assessments[0]
     assert mine.overrides is None
     assert await store.read(feedback_of, PROJECT, [trace_id], "ann") == {trace_id: [mine]}
@@ -200,7 +210,7 @@ def test_any_order_leaves_one_valid_and_the_whole_history(steps: list[tuple[str 
             found = drive(retract_feedback(PROJECT, trace_id, None, rater, name, now), execute)
             assert found == (trace_id, 1 if before else 0)
             continue
-        rating = a_rating(name=name, value=value, create_time=now)
+        rating = a_rating(name=name, value=value)
         receipt = drive(record_feedback(a_write(trace_id, rating, source_id=rater, now=now)), execute)
         expected[rater, name] = receipt.assessments[0]
         assert receipt.assessments[0].overrides == (before and before.assessment_id)

@@ -16,7 +16,7 @@ from gateway.web.request import ClientGone
 from gateway.wire.openai import ChunkStream
 from tests.support.asgi import Client, events, serve, services
 from tests.support.clock import jumping, ticks, until
-from tests.support.runs import Rig, Says, answer_of, finished, text
+from tests.support.runs import RunHarness, ScriptedAnswer, answer_of, finished, text
 
 
 class Raw(ChunkStream):
@@ -41,13 +41,13 @@ def sent_raw(*frames: bytes) -> Any:
 
 async def test_the_native_stream() -> None:
     """The head and a comment at once; then the events, a token that comes alone alone; then the end."""
-    rig, says = Rig(), Says(Says.hold, "Hel", "lo", finished())
+    harness, script = RunHarness(), ScriptedAnswer(ScriptedAnswer.hold, "Hel", "lo", finished())
     client = Client(services(None))
-    run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, rig, run))
+    run = harness.run(script)
+    task = asyncio.ensure_future(serve(client, harness, run))
     await client.until(lambda data: b"start" in data)
     assert client.data.startswith(b": connected\n\nid: 1\n")
-    says.go.set()
+    script.go.set()
     await task
     assert client.head["status"] == 200
     assert dict(client.head["headers"])[b"cache-control"] == b"no-cache"
@@ -60,27 +60,27 @@ async def test_the_native_stream() -> None:
 @pytest.mark.parametrize("old", [True, False])
 async def test_a_client_that_leaves_while_nothing_comes(old: bool) -> None:
     """Noticed by `receive`, before the first token too; the policy ends the call."""
-    rig, says = Rig(), Says(Says.hold)
+    harness, script = RunHarness(), ScriptedAnswer(ScriptedAnswer.hold)
     client = Client(services(None), old=old)
-    run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, rig, run))
-    await says.reached.wait()
+    run = harness.run(script)
+    task = asyncio.ensure_future(serve(client, harness, run))
+    await script.reached.wait()
     await ticks()
     client.gone.set()
     with pytest.raises(ClientGone):
         async with asyncio.timeout(3):
             await task
     await run.wait()
-    assert (rig.store.outcomes, client.aborted) == (["disconnected"], False)
+    assert (harness.store.outcomes, client.aborted) == (["disconnected"], False)
 
 
 @pytest.mark.parametrize("old", [True, False])
 async def test_a_client_that_leaves_while_it_is_sent_to(old: bool) -> None:
     """ASGI 2.3 swallows the send, 2.4 raises; either way it is a client that left."""
-    rig, says = Rig(), Says("a", Says.hold)
+    harness, script = RunHarness(), ScriptedAnswer("a", ScriptedAnswer.hold)
     client = Client(services(None), old=old)
-    run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, rig, run))
+    run = harness.run(script)
+    task = asyncio.ensure_future(serve(client, harness, run))
     await client.until(lambda data: b"token" in data)
     client.stuck = asyncio.Event()
     run.emit([text("b")])
@@ -91,36 +91,36 @@ async def test_a_client_that_leaves_while_it_is_sent_to(old: bool) -> None:
         async with asyncio.timeout(3):
             await task
     await run.wait()
-    assert rig.store.outcomes == ["disconnected"]
+    assert harness.store.outcomes == ["disconnected"]
     assert answer_of(run) == "ab"
 
 
 async def test_a_send_that_raises_first_is_a_client_that_left() -> None:
     """ASGI 2.4, before `receive` has said so."""
-    rig, says = Rig(), Says("a", Says.hold)
+    harness, script = RunHarness(), ScriptedAnswer("a", ScriptedAnswer.hold)
 
     class Leaving(Client):
         async def send(self, message: Any) -> None:
             raise OSError("the client left")
 
     client = Leaving(services(None), old=False)
-    run = rig.run(says)
+    run = harness.run(script)
     with pytest.raises(ClientGone):
-        await serve(client, rig, run)
+        await serve(client, harness, run)
     await run.wait()
-    assert rig.store.outcomes == ["disconnected"]
+    assert harness.store.outcomes == ["disconnected"]
 
 
 async def test_an_idle_stream_gets_heartbeats() -> None:
     """Comments while nothing comes."""
-    rig, says = Rig(heartbeat_s=10), Says(Says.hold, "a")
+    harness, script = RunHarness(heartbeat_s=10), ScriptedAnswer(ScriptedAnswer.hold, "a")
     client = Client(services(None))
-    run = rig.run(says)
+    run = harness.run(script)
     with jumping():
-        sweeps = asyncio.create_task(rig.runs.sweep_forever())
-        task = asyncio.ensure_future(serve(client, rig, run))
+        sweeps = asyncio.create_task(harness.runs.sweep_forever())
+        task = asyncio.ensure_future(serve(client, harness, run))
         await client.until(lambda data: data.count(b": heartbeat\n\n") == 2)
-        says.go.set()
+        script.go.set()
         await task
         sweeps.cancel()
         await asyncio.wait([sweeps])
@@ -129,12 +129,12 @@ async def test_an_idle_stream_gets_heartbeats() -> None:
 
 async def test_a_reader_that_is_behind_gets_merged_tokens() -> None:
     """With the last one's id; the merges are counted."""
-    rig, says = Rig(), Says("a", Says.hold, "b", "c", "d")
+    harness, script = RunHarness(), ScriptedAnswer("a", ScriptedAnswer.hold, "b", "c", "d")
     client = Client(services(None))
-    run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, rig, run))
+    run = harness.run(script)
+    task = asyncio.ensure_future(serve(client, harness, run))
     await client.until(lambda data: b"token" in data)
-    says.go.set()
+    script.go.set()
     await task
     tokens = [event["content"] for event in events(client.data) if event["type"] == "token"]
     assert tokens == ["a", "bcd"]
@@ -144,10 +144,10 @@ async def test_a_reader_that_is_behind_gets_merged_tokens() -> None:
 
 async def test_the_raw_stream_holds_its_head_for_the_first_frame() -> None:
     """Then frames as they came, and the end."""
-    rig = Rig()
+    harness = RunHarness()
     client = Client(services(None), path="/v1/chat/completions")
-    run = rig.run(sent_raw(b"one", b"two", b"three"))
-    reader = rig.attach(run, raw=True)
+    run = harness.run(sent_raw(b"one", b"two", b"three"))
+    reader = harness.attach(run, raw=True)
     await stream(client.request, reader, Raw())
     assert client.data == b"onetwothreeEND Done"
     assert client.request.services.metrics.registry.get_sample_value("gateway_stream_merges_total") == 2
@@ -155,10 +155,10 @@ async def test_the_raw_stream_holds_its_head_for_the_first_frame() -> None:
 
 async def test_a_failure_before_the_first_frame_is_an_http_error() -> None:
     """Nothing was sent yet."""
-    rig = Rig()
+    harness = RunHarness()
     client = Client(services(None))
-    run = rig.run(Says(ProviderBusy("Busy.", retry_after=3)))
-    reader = rig.attach(run, raw=True)
+    run = harness.run(ScriptedAnswer(ProviderBusy("Busy.", retry_after=3)))
+    reader = harness.attach(run, raw=True)
     with pytest.raises(GatewayError) as caught:
         await stream(client.request, reader, Raw())
     assert (caught.value.status, caught.value.retry_after, caught.value.retryable) == (429, 3, True)
@@ -167,16 +167,16 @@ async def test_a_failure_before_the_first_frame_is_an_http_error() -> None:
 
 async def test_a_failure_after_a_heartbeat_or_a_frame_is_in_the_stream() -> None:
     """The head is out."""
-    rig = Rig(heartbeat_s=1)
-    says = Says(Says.hold, ProviderBusy("Busy."))
+    harness = RunHarness(heartbeat_s=1)
+    script = ScriptedAnswer(ScriptedAnswer.hold, ProviderBusy("Busy."))
     client = Client(services(None))
-    run = rig.run(says)
-    reader = rig.attach(run, raw=True)
+    run = harness.run(script)
+    reader = harness.attach(run, raw=True)
     task = asyncio.ensure_future(stream(client.request, reader, Raw()))
     await until(lambda: reader.waiting)
-    rig.runs.sweep(asyncio.get_running_loop().time() + 2)
+    harness.runs.sweep(asyncio.get_running_loop().time() + 2)
     await client.until(lambda data: data == b": heartbeat\n\n")
-    says.go.set()
+    script.go.set()
     await task
     assert client.data == b": heartbeat\n\nEND Failed"
 
@@ -184,10 +184,10 @@ async def test_a_failure_after_a_heartbeat_or_a_frame_is_in_the_stream() -> None
 @pytest.mark.parametrize("raw", [True, False])
 async def test_a_plain_answer_waits_for_the_end(raw: bool) -> None:
     """And holds nobody up meanwhile."""
-    rig = Rig(max_buffer_bytes=1)
+    harness = RunHarness(max_buffer_bytes=1)
     client = Client(services(None))
-    run = rig.run(sent_raw(b"one", b"two"))
-    reader = rig.attach(run, raw=raw)
+    run = harness.run(sent_raw(b"one", b"two"))
+    reader = harness.attach(run, raw=raw)
     terminal, body = await whole(client.request, reader)
     assert isinstance(terminal, Done)
     assert body == (b"onetwo" if raw else b"")
@@ -196,21 +196,21 @@ async def test_a_plain_answer_waits_for_the_end(raw: bool) -> None:
 
 async def test_a_plain_answer_that_is_there_already() -> None:
     """The log was closed before the wait began: nothing of it is lost."""
-    rig = Rig()
-    run = rig.run(sent_raw(b"whole"))
-    reader = rig.attach(run, raw=True)
+    harness = RunHarness()
+    run = harness.run(sent_raw(b"whole"))
+    reader = harness.attach(run, raw=True)
     await run.wait()
     assert (await whole(Client(services(None)).request, reader))[1] == b"whole"
 
 
 async def test_a_plain_answer_whose_client_leaves() -> None:
     """Nobody to answer."""
-    rig, says = Rig(), Says(Says.hold)
+    harness, script = RunHarness(), ScriptedAnswer(ScriptedAnswer.hold)
     client = Client(services(None))
-    run = rig.run(says)
-    reader = rig.attach(run)
+    run = harness.run(script)
+    reader = harness.attach(run)
     task = asyncio.ensure_future(whole(client.request, reader))
-    await says.reached.wait()
+    await script.reached.wait()
     client.gone.set()
     with pytest.raises(ClientGone):
         await task
@@ -220,8 +220,8 @@ async def test_a_plain_answer_whose_client_leaves() -> None:
 
 async def test_a_plain_answer_that_fails() -> None:
     """As the error that it is."""
-    rig = Rig()
-    run = rig.run(Says(StoreUnavailable("odd", retry_after=1)))
+    harness = RunHarness()
+    run = harness.run(ScriptedAnswer(StoreUnavailable("odd", retry_after=1)))
     with pytest.raises(GatewayError) as caught:
-        await whole(Client(services(None)).request, rig.attach(run))
+        await whole(Client(services(None)).request, harness.attach(run))
     assert (caught.value.code, caught.value.status) == ("store_unavailable", 503)

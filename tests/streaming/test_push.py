@@ -24,7 +24,7 @@ from gateway.wire.native import EventStream, event_json
 from gateway.wire.openai import ChunkStream
 from tests.support.asgi import Client, services
 from tests.support.clock import ticks
-from tests.support.runs import Rig
+from tests.support.runs import RunHarness
 
 TEXTS = st.sampled_from(["a", "word ", "Grüße", "🌍", '"', "\\", "\n", "", "e\u0301", "x" * 50])
 PLAIN = st.builds(lambda text, ascii: frame({"content": text}, ascii=ascii), TEXTS, st.booleans())
@@ -62,9 +62,9 @@ def cut(frames: list[bytes], at: list[int]) -> list[bytes]:
 class Pushed(Client):
     """A client of a server that can push; not while it is `paused`, nor before the head."""
 
-    def __init__(self, rig: Rig, path: str = "/chat/stream") -> None:
+    def __init__(self, harness: RunHarness, path: str = "/chat/stream") -> None:
         super().__init__(services(None), path=path)
-        self.rig = rig
+        self.harness = harness
         self.paused = False
         self.pushes = 0
         self.request.scope["extensions"] |= {"gateway.push": self.push, "gateway.gone": Gone()}
@@ -93,7 +93,7 @@ async def answer(run: Run, pieces: list[bytes], moves: list[str], client: Pushed
             case "resume":
                 client.paused = False
             case "heartbeat":
-                for reader in client.rig.runs.readers:
+                for reader in client.harness.runs.readers:
                     reader.wake_for_heartbeat()
         if not reply.done:
             reply.feed(piece)
@@ -128,10 +128,10 @@ def test_events_are_the_same_by_either_way(said: tuple[list[bytes], list[int]], 
     """Two clients of one answer, one of them pushed to; and any event's id can be resumed from."""
 
     async def talk() -> tuple[bytes, bytes, Run]:
-        rig = Rig()
-        pushed, plain = Pushed(rig), Client(services(None))
-        run = rig.run(lambda run: answer(run, cut(*said), moves, pushed, raw=False))
-        readers = [rig.attach(run), rig.attach(run)]
+        harness = RunHarness()
+        pushed, plain = Pushed(harness), Client(services(None))
+        run = harness.run(lambda run: answer(run, cut(*said), moves, pushed, raw=False))
+        readers = [harness.attach(run), harness.attach(run)]
         sending = [
             stream(client.request, reader, EventStream())
             for client, reader in zip((pushed, plain), readers, strict=True)
@@ -161,12 +161,12 @@ def test_raw_bytes_are_the_same_by_either_way(said: tuple[list[bytes], list[int]
     """Heartbeats apart, which a nudge brings; they are not counted."""
 
     async def talk(*, push: bool) -> bytes:
-        rig = Rig()
-        client = Pushed(rig, "/v1/chat/completions")
+        harness = RunHarness()
+        client = Pushed(harness, "/v1/chat/completions")
         if not push:
             del client.request.scope["extensions"]["gateway.push"]
-        run = rig.run(lambda run: answer(run, cut(*said), moves, client, raw=True))
-        await stream(client.request, rig.attach(run, raw=True), ChunkStream("m", 5))
+        run = harness.run(lambda run: answer(run, cut(*said), moves, client, raw=True))
+        await stream(client.request, harness.attach(run, raw=True), ChunkStream("m", 5))
         return client.data.replace(b": heartbeat\n\n", b"").replace(run.trace_id.encode(), b"ID")
 
     assert asyncio.run(talk(push=True)) == asyncio.run(talk(push=False))
@@ -174,11 +174,11 @@ def test_raw_bytes_are_the_same_by_either_way(said: tuple[list[bytes], list[int]
 
 async def test_most_frames_are_pushed() -> None:
     """So the tests above look at what they mean to; a pause leaves them to the task."""
-    rig = Rig()
-    client = Pushed(rig)
+    harness = RunHarness()
+    client = Pushed(harness)
     pieces = [frame({"content": f"word{number} "}) for number in range(20)]
-    run = rig.run(lambda run: answer(run, [*pieces, END], ["turn"], client, raw=False))
-    await stream(client.request, rig.attach(run), EventStream())
+    run = harness.run(lambda run: answer(run, [*pieces, END], ["turn"], client, raw=False))
+    await stream(client.request, harness.attach(run), EventStream())
     assert client.pushes >= 17
     assert run.end is not None
     assert run.end.usage is not None

@@ -13,7 +13,7 @@ from gateway.errors import GatewayError, NotFound, StoreUnavailable
 from gateway.web import chat as routes
 from tests.support.asgi import Client, events, services
 from tests.support.clock import ticks
-from tests.support.runs import Says
+from tests.support.runs import ScriptedAnswer
 from tests.test_chat import Spine, a_trace, keep
 
 
@@ -37,14 +37,14 @@ async def test_chat_stream_and_its_resume() -> None:
 async def test_resuming_a_running_stream() -> None:
     """What came before, then live; and an id beyond the end still gets the end."""
     spine = Spine()
-    rig, says = spine.rig, Says("Hel", Says.hold, "lo")
-    run = rig.run(says, grace_s=5)
-    rig.attach(run)
-    await says.reached.wait()
+    harness, script = spine.harness, ScriptedAnswer("Hel", ScriptedAnswer.hold, "lo")
+    run = harness.run(script, grace_s=5)
+    harness.attach(run)
+    await script.reached.wait()
     clients = [resumed(spine, run.trace_id, query=f"after={after}") for after in (0, 2, 99)]
     tasks = [asyncio.ensure_future(routes.resume(client.request)) for client in clients]
     await ticks()
-    says.go.set()
+    script.go.set()
     await asyncio.gather(*tasks)
     said = ["".join(event.get("content", "") for event in events(client.data)) for client in clients]
     assert said == ["Hello", "ello", "lo"]
@@ -103,7 +103,7 @@ async def test_a_row_that_fails_is_503_before_any_byte() -> None:
     with pytest.raises(StoreUnavailable):
         await routes.chat_stream(client.request)
     await ticks()
-    assert (client.sent, client.request.trace_id, spine.rig.runs.running) == ([], None, {})
+    assert (client.sent, client.request.trace_id, spine.harness.runs.running) == ([], None, {})
     with pytest.raises(NotFound):
         await routes.chat_stream(Client(services(spine.chat), body={"model": "none", "message": "Hi"}).request)
 

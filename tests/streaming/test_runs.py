@@ -15,7 +15,7 @@ from gateway.streaming import runs as runs_module
 from gateway.streaming.reader import Reader
 from gateway.streaming.run import Run
 from tests.support.clock import jumping, ticks
-from tests.support.runs import Rig, Says, text
+from tests.support.runs import RunHarness, ScriptedAnswer, text
 
 
 def now() -> float:
@@ -36,69 +36,69 @@ async def waiting(reader: Reader) -> asyncio.Future[bool]:
 
 async def test_an_idle_reader_is_nudged_for_a_heartbeat() -> None:
     """Before the first token too, and once per `heartbeat_s`, whether or not it then sends anything."""
-    rig = Rig(heartbeat_s=10)
-    run = rig.run(Says(Says.hold))
-    reader = rig.attach(run)
+    harness = RunHarness(heartbeat_s=10)
+    run = harness.run(ScriptedAnswer(ScriptedAnswer.hold))
+    reader = harness.attach(run)
     wait = await waiting(reader)
     start = now()
-    rig.runs.sweep(start + 9)
+    harness.runs.sweep(start + 9)
     assert not wait.done()
-    rig.runs.sweep(start + 11)
+    harness.runs.sweep(start + 11)
     assert await wait is False
     wait = await waiting(reader)
-    rig.runs.sweep(start + 20)
+    harness.runs.sweep(start + 20)
     assert not wait.done()
-    rig.runs.sweep(start + 22)
+    harness.runs.sweep(start + 22)
     assert await wait is False
-    assert rig.counts.count("heartbeats") == 2
-    assert rig.runs.following == 1
+    assert harness.counts.count("heartbeats") == 2
+    assert harness.runs.following == 1
     await stop(run)
 
 
 async def test_a_reader_that_takes_nothing_is_dropped() -> None:
     """After `send_timeout_s`, by its own means; one that sends nothing now is left alone."""
-    rig = Rig(send_timeout_s=30)
-    run = rig.run(Says("a", Says.hold))
-    stuck, idle, plain = rig.attach(run), rig.attach(run), rig.attach(run)
+    harness = RunHarness(send_timeout_s=30)
+    run = harness.run(ScriptedAnswer("a", ScriptedAnswer.hold))
+    stuck, idle, plain = harness.attach(run), harness.attach(run), harness.attach(run)
     dropped: list[str] = []
     stuck.connect(lambda: dropped.append("stuck"))
     idle.connect(lambda: dropped.append("idle"))
     with stuck.sending(), plain.sending():
-        rig.runs.sweep(now() + 29)
+        harness.runs.sweep(now() + 29)
         assert dropped == []
-        rig.runs.sweep(now() + 31)
-    assert (dropped, rig.counts.count("send_timeouts")) == (["stuck"], 1)
+        harness.runs.sweep(now() + 31)
+    assert (dropped, harness.counts.count("send_timeouts")) == (["stuck"], 1)
     await stop(run)
 
 
 @pytest.mark.parametrize("replayable", [True, False])
 async def test_a_reader_that_takes_nothing_is_dropped_after_the_end_too(replayable: bool) -> None:
     """The run is over, its last bytes are not with the client: nobody else would end that."""
-    rig = Rig(send_timeout_s=30, resume_window_s=5)
-    run = rig.run(Says("a"), replayable=replayable)
-    stuck = rig.attach(run)
+    harness = RunHarness(send_timeout_s=30, resume_window_s=5)
+    run = harness.run(ScriptedAnswer("a"), replayable=replayable)
+    stuck = harness.attach(run)
     dropped: list[str] = []
     stuck.connect(lambda: dropped.append("stuck"))
     with stuck.sending():
         await run.wait()
-        rig.runs.sweep(now() + 20)
-        rig.runs.sweep(now() + 31)
+        harness.runs.sweep(now() + 20)
+        harness.runs.sweep(now() + 31)
         assert dropped == ["stuck"]
-        rig.detach(stuck)
-        rig.runs.sweep(now() + 40)
+        harness.detach(stuck)
+        harness.runs.sweep(now() + 40)
     assert dropped == ["stuck"]
 
 
 async def test_a_replay_is_looked_after_too() -> None:
     """A reader of a log that no run owns, while it is there."""
-    rig = Rig(send_timeout_s=30)
-    run = rig.run(Says("a"))
+    harness = RunHarness(send_timeout_s=30)
+    run = harness.run(ScriptedAnswer("a"))
     await run.wait()
     dropped: list[str] = []
-    with rig.runs.reading(run.log, after=1) as reader, reader.sending():
+    with harness.runs.reading(run.log, after=1) as reader, reader.sending():
         reader.connect(lambda: dropped.append("it"))
-        rig.runs.sweep(now() + 31)
-    rig.runs.sweep(now() + 62)
+        harness.runs.sweep(now() + 31)
+    harness.runs.sweep(now() + 62)
     assert dropped == ["it"]
 
 
@@ -116,106 +116,110 @@ async def test_an_answer_is_stopped_by_its_trace() -> None:
 
 async def test_a_finished_run_is_kept_for_the_resume_window() -> None:
     """Its log, and whose it is."""
-    rig = Rig(resume_window_s=300)
-    run = rig.run(Says("a"))
-    assert rig.runs.get(run.trace_id) is run
+    harness = RunHarness(resume_window_s=300)
+    run = harness.run(ScriptedAnswer("a"))
+    assert harness.runs.get(run.trace_id) is run
     await run.wait()
-    kept = rig.runs.get(run.trace_id)
+    kept = harness.runs.get(run.trace_id)
     assert kept is not None
-    assert (kept.log, kept.owner, rig.runs.kept) == (run.log, run.owner, 1)
-    rig.runs.sweep(now() + 299)
-    assert rig.runs.get(run.trace_id) is not None
-    rig.runs.sweep(now() + 301)
-    assert rig.runs.get(run.trace_id) is None
+    assert (kept.log, kept.owner, harness.runs.kept) == (run.log, run.owner, 1)
+    harness.runs.sweep(now() + 299)
+    assert harness.runs.get(run.trace_id) is not None
+    harness.runs.sweep(now() + 301)
+    assert harness.runs.get(run.trace_id) is None
 
 
 async def test_what_cannot_be_resumed_is_not_kept() -> None:
     """/v1's runs, and any without a window."""
-    rig = Rig(resume_window_s=0)
-    unkept = rig.run(Says("a"))
+    harness = RunHarness(resume_window_s=0)
+    unkept = harness.run(ScriptedAnswer("a"))
     await unkept.wait()
-    other = Rig()
-    plain = other.run(Says("a"), replayable=False)
+    other = RunHarness()
+    plain = other.run(ScriptedAnswer("a"), replayable=False)
     await plain.wait()
-    assert (rig.runs.kept, other.runs.kept) == (0, 0)
+    assert (harness.runs.kept, other.runs.kept) == (0, 0)
 
 
 async def test_the_oldest_replays_go_first_where_memory_is_short() -> None:
     """`replay_max_bytes` for all of them together."""
-    rig = Rig(replay_max_bytes=3 * 2048 + 50)
+    harness = RunHarness(replay_max_bytes=3 * 2048 + 50)
     runs = []
     for _ in range(5):
-        run = rig.run(Says("x" * 10))
+        run = harness.run(ScriptedAnswer("x" * 10))
         await run.wait()
         runs.append(run)
-    assert [rig.runs.get(run.trace_id) is not None for run in runs] == [False, False, True, True, True]
-    huge = rig.run(Says("x" * 10_000))
+    assert [harness.runs.get(run.trace_id) is not None for run in runs] == [False, False, True, True, True]
+    huge = harness.run(ScriptedAnswer("x" * 10_000))
     await huge.wait()
-    assert rig.runs.kept == 0
+    assert harness.runs.kept == 0
 
 
-async def second(rig: Rig) -> None:
+async def second(harness: RunHarness) -> None:
     """A second's sweeps."""
     for _ in range(4):
-        rig.runs.sweep(now())
+        harness.runs.sweep(now())
         await ticks()
 
 
 async def test_checkpoints_bring_what_is_new() -> None:
     """Each run once in a second's sweeps; runs that said nothing are left out; together they are the text."""
-    rig = Rig()
-    talks, other, silent = Says("He", Says.hold), Says("x", Says.hold), Says(Says.hold)
-    runs = [rig.run(talks), rig.run(other), rig.run(silent)]
+    harness = RunHarness()
+    talks, other, silent = (
+        ScriptedAnswer("He", ScriptedAnswer.hold),
+        ScriptedAnswer("x", ScriptedAnswer.hold),
+        ScriptedAnswer(ScriptedAnswer.hold),
+    )
+    runs = [harness.run(talks), harness.run(other), harness.run(silent)]
     await ticks()
-    await second(rig)
-    first = sorted((c.seq, json.loads(c.parts)) for c in rig.store.checkpoints)
+    await second(harness)
+    first = sorted((c.seq, json.loads(c.parts)) for c in harness.store.checkpoints)
     assert first == [(0, [["text", "He"]]), (0, [["text", "x"]])]
     runs[0].emit([text("llo")])
-    await second(rig)
-    await second(rig)
-    assert [(c.seq, json.loads(c.parts)) for c in rig.store.checkpoints[2:]] == [(1, [["text", "llo"]])]
-    assert rig.counts.count("checkpoints") == 3
+    await second(harness)
+    await second(harness)
+    assert [(c.seq, json.loads(c.parts)) for c in harness.store.checkpoints[2:]] == [(1, [["text", "llo"]])]
+    assert harness.counts.count("checkpoints") == 3
     await stop(*runs)
 
 
 async def test_a_sweep_takes_a_quarter_of_the_runs() -> None:
     """So that a thousand streams don't stand still together while they are stored."""
-    rig = Rig()
-    runs = [rig.run(Says(str(i), Says.hold)) for i in range(8)]
+    harness = RunHarness()
+    runs = [harness.run(ScriptedAnswer(str(i), ScriptedAnswer.hold)) for i in range(8)]
     await ticks()
-    rig.runs.sweep(now())
+    harness.runs.sweep(now())
     await ticks()
-    assert len(rig.store.checkpoints) == 2
+    assert len(harness.store.checkpoints) == 2
     await stop(*runs)
 
 
 async def test_a_checkpoint_that_fails_keeps_the_marks(caplog: pytest.LogCaptureFixture) -> None:
     """The next one brings it all; none begins while one is under way."""
-    rig = Rig()
-    says = Says("a", Says.hold)
-    run = rig.run(says)
+    harness = RunHarness()
+    script = ScriptedAnswer("a", ScriptedAnswer.hold)
+    run = harness.run(script)
     await ticks()
-    rig.store.fail = [StoreUnavailable("Full.")]
+    harness.store.fail = [StoreUnavailable("Full.")]
     with caplog.at_level(logging.WARNING):
-        await second(rig)
+        await second(harness)
     assert "a checkpoint waits: Full." in caplog.text
-    rig.store.gate.clear()
-    await second(rig)
-    await second(rig)
-    rig.store.gate.set()
+    harness.store.gate.clear()
+    await second(harness)
+    await second(harness)
+    harness.store.gate.set()
     await ticks()
-    assert [(c.seq, c.parts) for c in rig.store.checkpoints] == [(0, '[["text","a"]]')]
+    assert [(c.seq, c.parts) for c in harness.store.checkpoints] == [(0, '[["text","a"]]')]
     await stop(run)
 
 
 async def test_nothing_is_kept_where_content_is_not_stored() -> None:
     """No checkpoint, however much is said."""
-    rig = Rig()
-    run = rig.run(Says("secret", Says.hold), content="none")
+    harness = RunHarness()
+    run = harness.run(ScriptedAnswer("secret", ScriptedAnswer.hold), content="none")
     await ticks()
-    rig.runs.sweep(now() + 10)
+    harness.runs.sweep(now() + 10)
     await ticks()
-    assert rig.store.checkpoints == []
+    assert harness.store.checkpoints == []
     await stop(run)
 
 
@@ -223,7 +227,7 @@ async def test_the_sweep_survives_an_exception(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is logged, and the next one comes."""
-    rig = Rig()
+    harness = RunHarness()
     times: list[float] = []
 
     def sweep(at: float) -> None:
@@ -231,9 +235,9 @@ async def test_the_sweep_survives_an_exception(
         if len(times) == 1:
             raise RuntimeError("odd")
 
-    monkeypatch.setattr(rig.runs, "sweep", sweep)
+    monkeypatch.setattr(harness.runs, "sweep", sweep)
     with jumping():
-        task = asyncio.create_task(rig.runs.sweep_forever())
+        task = asyncio.create_task(harness.runs.sweep_forever())
         await asyncio.sleep(3 * runs_module.SWEEP_S)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -244,17 +248,17 @@ async def test_the_sweep_survives_an_exception(
 
 async def test_the_sweeps_end_takes_its_checkpoint_along() -> None:
     """No task is left behind."""
-    rig = Rig()
-    run = rig.run(Says("a", Says.hold))
+    harness = RunHarness()
+    run = harness.run(ScriptedAnswer("a", ScriptedAnswer.hold))
     await run.begin_committed
-    rig.store.gate.clear()
+    harness.store.gate.clear()
     with jumping():
-        task = asyncio.create_task(rig.runs.sweep_forever())
+        task = asyncio.create_task(harness.runs.sweep_forever())
         await asyncio.sleep(2)
         assert len(asyncio.all_tasks()) == 4  # this one, the run, the sweep, the checkpoint
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
     assert len(asyncio.all_tasks()) == 2
-    rig.store.gate.set()
+    harness.store.gate.set()
     await stop(run)

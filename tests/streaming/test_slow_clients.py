@@ -9,20 +9,20 @@ import pytest
 from gateway.web.request import ClientGone
 from tests.support.asgi import Client, events, send, serve, services
 from tests.support.clock import jumping, ticks
-from tests.support.runs import Rig, Says, text
+from tests.support.runs import RunHarness, ScriptedAnswer, text
 
 
 async def test_the_end_waits_for_the_client() -> None:
     """A server waits before a write, not after: so the last one is empty, and the sweep watches it too."""
-    rig = Rig(send_timeout_s=30)
+    harness = RunHarness(send_timeout_s=30)
     client = Client(services(None))
-    run = rig.run(Says("a"))
+    run = harness.run(ScriptedAnswer("a"))
     client.stuck_at = b""
-    task = asyncio.ensure_future(serve(client, rig, run))
+    task = asyncio.ensure_future(serve(client, harness, run))
     await client.until(lambda data: b"done" in data)
     await ticks()
     assert not task.done()
-    rig.runs.sweep(asyncio.get_running_loop().time() + 31)
+    harness.runs.sweep(asyncio.get_running_loop().time() + 31)
     with pytest.raises(ClientGone):
         async with asyncio.timeout(3):
             await task
@@ -31,12 +31,12 @@ async def test_the_end_waits_for_the_client() -> None:
 
 async def test_a_slow_client_that_takes_something_stays() -> None:
     """A long answer goes out in pieces, and each has the whole send timeout."""
-    rig = Rig(send_timeout_s=30)
+    harness = RunHarness(send_timeout_s=30)
     client = Client(services(None))
-    run = rig.run(Says("x" * 300_000))
+    run = harness.run(ScriptedAnswer("x" * 300_000))
     await run.wait()
     client.step = asyncio.Semaphore(1)  # of the head
-    reader = rig.attach(run)
+    reader = harness.attach(run)
     task = asyncio.ensure_future(send(client, reader))
     starts = []
     while not task.done():
@@ -71,39 +71,39 @@ async def test_a_client_that_takes_nothing_of_a_large_reply_is_cut_off() -> None
 
 async def test_a_client_that_takes_nothing_is_cut_off() -> None:
     """After `send_timeout_s` the sweep drops it, and the connection is aborted."""
-    rig, says = Rig(send_timeout_s=30), Says("a", Says.hold)
+    harness, script = RunHarness(send_timeout_s=30), ScriptedAnswer("a", ScriptedAnswer.hold)
     client = Client(services(None))
-    run = rig.run(says)
-    task = asyncio.ensure_future(serve(client, rig, run))
+    run = harness.run(script)
+    task = asyncio.ensure_future(serve(client, harness, run))
     await client.until(lambda data: b"token" in data)
     client.stuck = asyncio.Event()
     run.emit([text("b")])
     await ticks()
-    rig.runs.sweep(asyncio.get_running_loop().time() + 31)
-    rig.runs.sweep(asyncio.get_running_loop().time() + 32)
+    harness.runs.sweep(asyncio.get_running_loop().time() + 31)
+    harness.runs.sweep(asyncio.get_running_loop().time() + 32)
     with pytest.raises(ClientGone):
         async with asyncio.timeout(3):
             await task
     assert client.aborted
-    assert "send_timeouts" in rig.counts
+    assert "send_timeouts" in harness.counts
     await run.wait()
-    assert rig.store.outcomes == ["disconnected"]
+    assert harness.store.outcomes == ["disconnected"]
 
 
 async def test_a_client_that_takes_nothing_at_the_end_is_cut_off_too() -> None:
     """The run is over by then, and kept for nobody."""
-    rig = Rig(send_timeout_s=30)
+    harness = RunHarness(send_timeout_s=30)
     client = Client(services(None))
-    says = Says("a", Says.hold, "b")
-    run = rig.run(says, replayable=False)
-    task = asyncio.ensure_future(serve(client, rig, run))
+    script = ScriptedAnswer("a", ScriptedAnswer.hold, "b")
+    run = harness.run(script, replayable=False)
+    task = asyncio.ensure_future(serve(client, harness, run))
     await client.until(lambda data: b"token" in data)
     client.stuck = asyncio.Event()
-    says.go.set()
+    script.go.set()
     await run.wait()
     await ticks()
     assert not task.done()
-    rig.runs.sweep(asyncio.get_running_loop().time() + 31)
+    harness.runs.sweep(asyncio.get_running_loop().time() + 31)
     with pytest.raises(ClientGone):
         async with asyncio.timeout(3):
             await task

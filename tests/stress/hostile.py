@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.stress.memory import resident_kb
-from tests.stress.streams import ChaosProcess
+from tests.support.chaos import ChaosProcess
 from tests.support.load_client import allow_many_files, answer_of, endings, fetch, metrics, send, text_of, until
 from tests.support.servers import GatewayProcess
 

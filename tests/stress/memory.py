@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.stress.streams import ChaosProcess
+from tests.support.chaos import ChaosProcess
 from tests.support.load_client import Exchange, Reply, allow_many_files, send, until
 from tests.support.servers import GatewayProcess
 

@@ -9,27 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.support.chaos import ChaosProcess
 from tests.support.load_client import Exchange, Frames, allow_many_files, answer_of, endings, metrics, send, text_of
-from tests.support.servers import GatewayProcess, ServerProcess
+from tests.support.servers import GatewayProcess
 
 LONG_MODEL = "lorem-80000-0ms"
 HUGE_MODEL = "huge-line-1"  # a megabyte in one token: more than the kernel ever holds for a client
 _LONG_EVERY = 200  # so many streams for each reader that is deaf, and for each of a long answer
-
-
-class ChaosProcess(ServerProcess):
-    """`gateway chaos` in a process of its own."""
-
-    name = "chaos"
-    ready_path = "/v1/models"
-
-    def command(self) -> list[str]:
-        return [sys.executable, "-m", "gateway", "chaos", "--port", str(self.port)]
 
 
 class Crowd:

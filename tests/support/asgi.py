@@ -6,16 +6,19 @@ import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
+from gateway.access.limits import Limits
 from gateway.access.principal import KEYLESS
+from gateway.config.current import Current
+from gateway.config.schema import Config, Server, Streaming
 from gateway.observability.metrics import Metrics
 from gateway.streaming.reader import Reader
 from gateway.streaming.run import Run
 from gateway.web.pump import stream
 from gateway.web.request import Request
+from gateway.web.types import Services
 from gateway.wire.native import EventStream
-from tests.support.runs import Rig
+from tests.support.runs import RunHarness
 
 
 class Client:
@@ -83,12 +86,15 @@ class Client:
             await self.came.wait()
 
 
-def services(chat: Any, *, send_timeout_s: float = 30) -> Any:
-    """What handlers need: the spine, and metrics that count."""
-    found = mock.Mock(metrics=Metrics(), chat=chat)
-    found.config.server.max_body_bytes = 100_000
-    found.config.streaming.send_timeout_s = send_timeout_s
-    return found
+def services(chat: Any, *, send_timeout_s: float = 30) -> Services:
+    """Return what the handlers of chats need. Whatever else they asked for would raise AttributeError."""
+    config = Config(server=Server(max_body_bytes=100_000), streaming=Streaming(send_timeout_s=send_timeout_s))
+    current = Current(config)
+    absent: Any = object()
+    return Services(
+        current=current, limits=Limits(current), chat=chat, feedback=absent, store=absent, authenticator=absent,
+        metrics=Metrics(), feed=absent, openapi=b"", erasure=absent, pages=absent,
+    )  # fmt: skip
 
 
 def events(data: bytes) -> list[Any]:
@@ -96,9 +102,9 @@ def events(data: bytes) -> list[Any]:
     return [json.loads(line[6:]) for line in data.split(b"\n") if line.startswith(b"data: ")]
 
 
-async def serve(client: Client, rig: Rig, run: Run, *, after: int = 0) -> None:
+async def serve(client: Client, harness: RunHarness, run: Run, *, after: int = 0) -> None:
     """As the handlers do it: read, send, leave."""
-    with rig.runs.reading(run.log, after=after) as reader:
+    with harness.runs.reading(run.log, after=after) as reader:
         await send(client, reader)
 
 

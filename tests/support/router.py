@@ -134,7 +134,7 @@ class Scripted:
     async def close(self) -> None: ...
 
 
-class Rig:
+class RouterHarness:
     """A router over scripted providers: the first scripts are `a`'s, `b`'s are given by name."""
 
     def __init__(self, *scripts: Sequence[Any], b: Sequence[Sequence[Any]] = (), max_answer_bytes: int = 1_000) -> None:

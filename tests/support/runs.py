@@ -78,7 +78,7 @@ def finished(reason: str = "stop") -> Finished:
     return Finished(0, reason)
 
 
-class Rig:
+class RunHarness:
     """Runs over a fake store, and how often the sweep did what."""
 
     def __init__(self, **limits: Any) -> None:
@@ -131,7 +131,7 @@ class Rig:
         self._open.pop(reader).__exit__(None, None, None)
 
 
-class Says:
+class ScriptedAnswer:
     """An answer in steps: texts are emitted, errors raised; `hold` waits for `go`."""
 
     hold = object()

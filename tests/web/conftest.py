@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from tests.support.chaos import ChaosProcess
 from tests.support.http_client import call
-from tests.support.servers import GatewayProcess, ServerProcess
+from tests.support.servers import GatewayProcess
 
 ORIGIN = "https://app.example"
 MAX_BODY = 200_000
@@ -31,21 +29,6 @@ CONFIG: dict[str, Any] = {
         }
     },
 }
-
-
-class ChaosProcess(ServerProcess):
-    """`gateway chaos`."""
-
-    name = "chaos"
-    ready_path = "/stats"
-
-    def command(self) -> list[str]:
-        return [sys.executable, "-m", "gateway", "chaos", "--port", str(self.port)]
-
-    def last_body(self) -> Any:
-        """What the newest request had in it."""
-        with urllib.request.urlopen(self.url + "/stats", timeout=10) as reply:  # noqa: S310 - our own URL
-            return json.loads(json.load(reply)["last"][-1]["body"])
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support.chaos import ChaosProcess
 from tests.support.http_client import ask, assert_native, assert_openai, call, dialled
 from tests.support.servers import GatewayProcess
-from tests.web.conftest import ChaosProcess
 
 TEXT = "Grüße, Welt 🌍! It still works."
 SECRET = "sk-secret-of-the-provider"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.support.chaos import ChaosProcess
 from tests.support.http_client import (
     assert_native,
     assert_openai,
@@ -27,7 +28,7 @@ from tests.support.http_client import (
 )
 from tests.support.servers import GatewayProcess
 from tests.support.wires import fold
-from tests.web.conftest import CONFIG, ChaosProcess, works
+from tests.web.conftest import CONFIG, works
 
 HI = [{"role": "user", "content": "hi"}]
 STREAM = {"messages": HI, "stream": True}

@@ -23,17 +23,20 @@ async def create(request: Request) -> Any:
 
 
 async def get(request: Request) -> Any:
+    """Read one assessment."""
     found = await request.store.read(scripts.get_assessment, *_key(request))
     return {"assessment": wire.write_assessment(found)}
 
 
 async def update(request: Request) -> Any:
+    """Change the fields that the mask names; the rest stays."""
     change = wire.read_change(request.decode(wire.UpdateAssessment))
     changed = await request.store.write(scripts.update_assessment, *_key(request), change, request.now)
     return {"assessment": wire.write_assessment(changed)}
 
 
 async def delete(request: Request) -> Any:
+    """Delete an assessment. What it overrode becomes valid again."""
     await request.store.write(scripts.delete_assessment, *_key(request))
     return {}
 

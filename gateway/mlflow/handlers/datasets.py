@@ -36,15 +36,17 @@ async def create(request: Request) -> Any:
 
 
 async def get(request: Request) -> Any:
+    """Read one dataset, without its records."""
     return {"dataset": wire.write_dataset(await _dataset(request))}
 
 
 async def search(request: Request) -> Any:
+    """Find datasets of the project, of some experiments or of all."""
     body = request.decode(wire.SearchDatasets)
     clauses, orders = parse_dataset_filter(body.filter_string), parse_dataset_order(body.order_by)
     wanted = set(body.experiment_ids)
-    all_of_them = await request.store.search(scripts.list_datasets, request.project)
-    within = [each for each in all_of_them if not wanted or wanted & set(each.experiment_ids)]
+    datasets = await request.store.search(scripts.list_datasets, request.project)
+    within = [each for each in datasets if not wanted or wanted & set(each.experiment_ids)]
     found = select(within, clauses, orders)
     at = read_offset(body.page_token)
     page = found[at : at + max(0, min(body.max_results, wire.MAX_PAGE))]
@@ -52,30 +54,36 @@ async def search(request: Request) -> Any:
 
 
 async def delete(request: Request) -> Any:
+    """Delete a dataset with its records, if it is there."""
     await request.store.write(scripts.delete_dataset, request.project, request.params["dataset_id"])
     return {}
 
 
 async def set_tags(request: Request) -> Any:
+    """Set tags, and delete those that are null."""
     tags = wire.read_tags(request.decode(wire.SetDatasetTags).tags)
     await request.store.write(scripts.set_tags, request.project, request.params["dataset_id"], tags)
     return {}
 
 
 async def delete_tag(request: Request) -> Any:
+    """Delete a tag, if it is there."""
     await request.store.write(scripts.delete_tag, request.project, request.params["dataset_id"], request.params["key"])
     return {}
 
 
 async def add_experiments(request: Request) -> Any:
+    """Put a dataset into experiments."""
     return await _change_experiments(request, add=True)
 
 
 async def remove_experiments(request: Request) -> Any:
+    """Take a dataset out of experiments."""
     return await _change_experiments(request, add=False)
 
 
 async def get_experiment_ids(request: Request) -> Any:
+    """List the experiments that a dataset is in."""
     return {"experiment_ids": (await _dataset(request)).experiment_ids}
 
 
@@ -90,13 +98,15 @@ async def upsert_records(request: Request) -> Any:
 
 
 async def get_records(request: Request) -> Any:
-    limit = wire.read_limit(request.one("max_results", str(wire.MAX_PAGE)))
-    after = wire.read_cursor(request.one("page_token", ""))
+    """Read a page of a dataset's records, in the order they came."""
+    limit = wire.read_limit(request.query_value("max_results", str(wire.MAX_PAGE)))
+    after = wire.read_cursor(request.query_value("page_token", ""))
     found = await request.store.read(scripts.get_records, request.project, request.params["dataset_id"], limit, after)
     return wire.write_records(found, limit)
 
 
 async def delete_records(request: Request) -> Any:
+    """Delete records by ID; those that aren't there don't count."""
     ids = wire.read_record_ids(request.decode(wire.DeleteRecords))
     deleted = await request.store.write(
         scripts.delete_records, request.project, request.params["dataset_id"], ids, request.now

@@ -12,16 +12,21 @@ from gateway.mlflow.wire.checks import invalid
 
 
 async def get_by_name(request: Request) -> Any:
-    found = await request.store.read(scripts.get_experiment_by_name, request.project, request.one("experiment_name"))
+    """Read the experiment of a name."""
+    found = await request.store.read(
+        scripts.get_experiment_by_name, request.project, request.query_value("experiment_name")
+    )
     return {"experiment": wire.write_experiment(found)}
 
 
 async def get(request: Request) -> Any:
-    found = await request.store.read(scripts.get_experiment, request.project, request.one("experiment_id"))
+    """Read the experiment of an ID."""
+    found = await request.store.read(scripts.get_experiment, request.project, request.query_value("experiment_id"))
     return {"experiment": wire.write_experiment(found)}
 
 
 async def create(request: Request) -> Any:
+    """Create an experiment under the project's next number."""
     body = request.decode(wire.CreateExperiment)
     name, tags = wire.read_name(body.name), wire.read_tags(body.tags)
     made = await request.store.write(scripts.create_experiment, request.project, name, tags, request.now)
@@ -43,6 +48,7 @@ async def search(request: Request) -> Any:
 
 
 async def set_tag(request: Request) -> Any:
+    """Set a tag of an experiment."""
     body = request.decode(wire.SetExperimentTag)
     ((key, value),) = wire.read_tags([KeyValue(body.key, body.value)]).items()
     await request.store.write(scripts.set_experiment_tag, request.project, body.experiment_id, key, value, request.now)

@@ -16,6 +16,7 @@ from gateway.mlflow.wire.experiments import read_stages
 
 
 async def create(request: Request) -> Any:
+    """Start a run."""
     body = request.decode(wire.CreateRun)
     tags = {tag.key: tag.value for tag in body.tags}
     name = body.run_name or tags.get(RUN_NAME) or f"run-{secrets.token_hex(4)}"
@@ -32,11 +33,13 @@ async def create(request: Request) -> Any:
 
 
 async def get(request: Request) -> Any:
-    run_id = request.one("run_id", "") or request.one("run_uuid")
+    """Read a run with its values."""
+    run_id = request.query_value("run_id", "") or request.query_value("run_uuid")
     return {"run": wire.write_run(await request.store.read(scripts.get_run, request.project, run_id))}
 
 
 async def update(request: Request) -> Any:
+    """Change a run's name, status or end; what isn't given stays."""
     body = request.decode(wire.UpdateRun)
     run_id, name, status = body.run_id or body.run_uuid, body.run_name or None, wire.read_status(body)
     whole = await request.store.write(
@@ -46,11 +49,13 @@ async def update(request: Request) -> Any:
 
 
 async def delete(request: Request) -> Any:
+    """Hide a run from searches."""
     await request.store.write(scripts.set_stage, request.project, request.decode(wire.UpdateRun).run_id, "deleted")
     return {}
 
 
 async def restore(request: Request) -> Any:
+    """Show a hidden run again."""
     await request.store.write(scripts.set_stage, request.project, request.decode(wire.UpdateRun).run_id, "active")
     return {}
 
@@ -66,6 +71,7 @@ async def search(request: Request) -> Any:
 
 
 async def log_batch(request: Request) -> Any:
+    """Log metrics, parameters and tags together."""
     body = request.decode(wire.LogBatch)
     tags = wire.read_pairs("tag", [(tag.key, tag.value) for tag in body.tags])
     params = wire.read_pairs("param", [(param.key, param.value) for param in body.params])
@@ -74,21 +80,25 @@ async def log_batch(request: Request) -> Any:
 
 
 async def log_metric(request: Request) -> Any:
+    """Log one metric."""
     body = request.decode(wire.LogMetric)
     return await _log(request, body.run_id, [wire.read_metric(body)])
 
 
 async def log_param(request: Request) -> Any:
+    """Log one parameter, which can't be changed later."""
     body = request.decode(wire.LogPair)
     return await _log(request, body.run_id or body.run_uuid, wire.read_pairs("param", [(body.key, body.value)]))
 
 
 async def set_tag(request: Request) -> Any:
+    """Set a tag of a run."""
     body = request.decode(wire.LogPair)
     return await _log(request, body.run_id or body.run_uuid, wire.read_pairs("tag", [(body.key, body.value)]))
 
 
 async def delete_tag(request: Request) -> Any:
+    """Delete a tag of a run."""
     body = request.decode(wire.LogPair)
     await request.store.write(scripts.delete_tag, request.project, body.run_id or body.run_uuid, body.key)
     return {}
@@ -101,6 +111,7 @@ async def log_inputs(request: Request) -> Any:
 
 
 async def link_traces(request: Request) -> Any:
+    """Link the traces that are there to a run."""
     body = request.decode(wire.LinkTraces)
     await request.store.write(scripts.link_traces, request.project, body.run_id, wire.read_links(body))
     return {}

@@ -41,12 +41,13 @@ def _rating_id(trace_id: str, at: int, message: assessments.Message) -> str:
 
 
 async def get_info(request: Request) -> Any:
+    """Read a trace without its spans."""
     return {"trace": {"trace_info": wire.write_info(await _stored(request, request.params["trace_id"]))}}
 
 
 async def get(request: Request) -> Any:
     """Read a trace with its spans; a chat that still runs has none yet."""
-    (whole,) = await _with_spans(request, [await _stored(request, request.one("trace_id"))])
+    (whole,) = await _with_spans(request, [await _stored(request, request.query_value("trace_id"))])
     return {"trace": whole}
 
 
@@ -57,17 +58,20 @@ async def batch_get(request: Request) -> Any:
 
 
 async def batch_get_infos(request: Request) -> Any:
+    """Read traces without their spans; those that aren't there are left out."""
     stored = await request.store.read(scripts.get_infos, request.project, _trace_ids(request))
     return {"trace_infos": [wire.write_info(each) for each in stored]}
 
 
 async def search(request: Request) -> Any:
+    """Find traces, a page at a time."""
     query = wire.read_query(request.decode(wire.SearchTraces), request.project)
     found, token = await request.store.search(search_scripts.search_traces, query)
     return without_none([("traces", [wire.write_info(each) for each in found]), ("next_page_token", token)])
 
 
 async def set_tag(request: Request) -> Any:
+    """Set a tag of a trace; `mlflow.traceName` is its name."""
     body = request.decode(wire.TraceTag)
     ((key, value),) = wire.read_tags({body.key: body.value or ""}).items()
     await request.store.write(scripts.set_tag, request.project, request.params["trace_id"], key, value)
@@ -75,6 +79,7 @@ async def set_tag(request: Request) -> Any:
 
 
 async def delete_tag(request: Request) -> Any:
+    """Delete a tag of a trace."""
     key = request.decode(wire.TraceTag).key
     await request.store.write(scripts.set_tag, request.project, request.params["trace_id"], key, None)
     return {}

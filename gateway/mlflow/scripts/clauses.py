@@ -7,7 +7,15 @@ from typing import Any
 
 import msgspec
 
-from gateway.mlflow.names import ATTEMPT_TYPE, LINKED_PROMPTS, NAME, ROOT_TYPE, SESSION, SOURCE_RUN, USER
+from gateway.mlflow.names import (
+    ATTEMPT_TYPE,
+    LINKED_PROMPTS,
+    ROOT_TYPE,
+    SOURCE_RUN,
+    TRACE_NAME,
+    TRACE_SESSION,
+    TRACE_USER,
+)
 from gateway.mlflow.values import Clause, Order
 from gateway.storage.scripts.traces import CLIENT_ROUTE
 
@@ -25,9 +33,9 @@ _COLUMNS = {
     ("attribute", "request_id"): "t.trace_id",
     ("attribute", "client_request_id"): "t.client_request_id",
     ("attribute", "experiment_id"): "t.experiment_id",
-    ("tag", NAME): _NAME,
-    ("metadata", SESSION): "NULLIF(t.session_id, '')",
-    ("metadata", USER): "t.user_id",
+    ("tag", TRACE_NAME): _NAME,
+    ("metadata", TRACE_SESSION): "NULLIF(t.session_id, '')",
+    ("metadata", TRACE_USER): "t.user_id",
     ("metadata", "gateway.outcome"): "t.outcome",
     ("metadata", "gateway.route"): f"NULLIF(t.route, '{CLIENT_ROUTE}')",
     ("metadata", "gateway.model"): "NULLIF(t.model, '')",

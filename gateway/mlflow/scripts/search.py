@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from gateway.errors import InvalidValue
-from gateway.mlflow.names import SESSION
+from gateway.mlflow.names import TRACE_SESSION
 from gateway.mlflow.scripts.clauses import RUN, Add, adder, clause_sql, indexed_sql, order_sql, spans_sql
 from gateway.mlflow.scripts.traces import SELECT_INFO, with_assessments
 from gateway.mlflow.values import Clause, StoredTrace, TraceQuery
@@ -24,7 +24,7 @@ from gateway.storage.scripts.traces import numbers
 FEW = 5_000  # matches that are sorted rather than walked to
 WALK = 10_000  # traces that are tested before many matches are sorted, too
 _TIME = ("attribute", "timestamp_ms")
-_COLUMN_INDEX = {("metadata", SESSION, "="), ("attribute", "client_request_id", "=")}
+_COLUMN_INDEX = {("metadata", TRACE_SESSION, "="), ("attribute", "client_request_id", "=")}
 _IDS = {("attribute", "request_id", "="), ("attribute", "request_id", "IN"), (*RUN, "=")}
 
 
@@ -92,7 +92,7 @@ def _page(query: TraceQuery, cursor: _Cursor, driver: _Driver, begin: int | None
     ]
     where += [f"t.trace_id IN (SELECT trace_id FROM {indexed_sql(query.project, c, add)})" for c in driver.few]  # noqa: S608
     for clause in query.clauses:
-        if (clause.kind, clause.key, clause.op) == ("metadata", SESSION, "="):
+        if (clause.kind, clause.key, clause.op) == ("metadata", TRACE_SESSION, "="):
             where.append(f"t.session_id = {add(clause.value)}")
         if clause.kind != "span":
             where.append(clause_sql(query.project, clause, add))

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.domain.trace import Assessment, Trace
 from gateway.errors import InvalidValue, NotFound
-from gateway.mlflow.names import FINALIZED, NAME, SPAN_USAGE, USAGE
+from gateway.mlflow.names import INFO_FINALIZED, SPAN_USAGE, TRACE_NAME, TRACE_USAGE
 from gateway.mlflow.scripts.clauses import INDEXED
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.usage import total_usage
@@ -86,7 +86,7 @@ def save_spans(project: str, traces: Sequence[tuple[ClientTrace, list[ClientSpan
         yield from _update(project, _fill_gaps(trace, row), row, now)
         for span in spans:
             yield _SPAN, (trace.trace_id, *[getattr(span, name) for name in _SPAN_FIELDS])
-        if known is not None and FINALIZED not in strings(known["metadata"]):
+        if known is not None and INFO_FINALIZED not in strings(known["metadata"]):
             yield from _count_tokens(project, trace.trace_id)
 
 
@@ -95,7 +95,7 @@ def _count_tokens(project: str, trace_id: str) -> Script[None]:
     spans = yield "SELECT span_id, parent_id, attributes FROM spans WHERE trace_id = $1", (trace_id,)
     usage = total_usage((row["span_id"], row["parent_id"], strings(row["attributes"]).get(SPAN_USAGE)) for row in spans)
     if usage is not None:
-        pair = {USAGE: to_json(usage)}
+        pair = {TRACE_USAGE: to_json(usage)}
         rows = yield "SELECT metadata FROM traces WHERE trace_id = $1", (trace_id,)
         metadata = to_json(strings(rows[0]["metadata"]) | pair)
         yield "UPDATE traces SET metadata = $2 WHERE trace_id = $1", (trace_id, metadata)
@@ -122,7 +122,7 @@ def _row_or_new(project: str, trace: ClientTrace) -> Script[Row]:
 
 def _fill_gaps(trace: ClientTrace, row: Row) -> ClientTrace:
     """Return what spans tell of a trace, merged with its row. Once the client's info is there, they only fill gaps."""
-    if FINALIZED in strings(row["metadata"]):
+    if INFO_FINALIZED in strings(row["metadata"]):
         there = {name: row[name] for name in _COLUMNS if row[name] not in (None, "")}
         return msgspec.structs.replace(trace, **there, metadata=trace.metadata | strings(row["metadata"]))
     if row["end_time"] is None:  # inserted a moment ago
@@ -213,7 +213,7 @@ def set_tag(project: str, trace_id: str, key: str, value: str | None) -> Script[
     if not rows:
         raise NotFound(f"Trace with ID '{trace_id}' not found.")
     tags = strings(rows[0]["tags"])
-    if key == NAME:
+    if key == TRACE_NAME:
         if value is None and rows[0]["name"] is None:
             raise _no_tag(trace_id, key)
         yield "UPDATE traces SET name = $2 WHERE trace_id = $1", (trace_id, value)

@@ -30,27 +30,37 @@ _MASK = {
 
 
 class Source(msgspec.Struct):
+    """Who gave an assessment."""
+
     source_type: str = ""
     source_id: str = ""
 
 
 class Error(msgspec.Struct):
+    """Why a judge gave no value."""
+
     error_code: str = ""
     error_message: str | None = None
     stack_trace: str | None = None
 
 
 class FeedbackValue(msgspec.Struct):
+    """A rating's value, or the error in its place."""
+
     value: Any = None
     error: Error | None = None
 
 
 class Serialized(msgspec.Struct):
+    """A value as JSON in a string."""
+
     value: str
     serialization_format: str = "JSON_FORMAT"
 
 
 class ExpectationValue(msgspec.Struct):
+    """What the answer should be; a list or a dict is serialized."""
+
     value: Any = None
     serialized_value: Serialized | None = None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.mlflow.names import INPUTS, MODEL, OUTPUTS, SPAN_TYPE, SPAN_USAGE
+from gateway.mlflow.names import SPAN_INPUTS, SPAN_MODEL, SPAN_OUTPUTS, SPAN_TYPE, SPAN_USAGE
 from gateway.mlflow.usage import COUNTS, unwrap_json
 
 
@@ -67,7 +67,7 @@ def translate(values: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if unwrap_json(values.get(SPAN_TYPE)) in (None, "UNKNOWN"):
         found[SPAN_TYPE] = next((name for c in _CONVENTIONS if (name := _type(c, values))), None)
-    for key, field in ((INPUTS, "inputs"), (OUTPUTS, "outputs"), (MODEL, "models")):
+    for key, field in ((SPAN_INPUTS, "inputs"), (SPAN_OUTPUTS, "outputs"), (SPAN_MODEL, "models")):
         if key not in values:
             names = [name for convention in _CONVENTIONS for name in getattr(convention, field)]
             found[key] = next((value for name in names if (value := unwrap_json(values.get(name)))), None)

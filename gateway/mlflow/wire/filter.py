@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import msgspec
 import re2
 
-from gateway.mlflow.names import LINKED_PROMPTS, NAME, SOURCE_RUN
+from gateway.mlflow.names import LINKED_PROMPTS, SOURCE_RUN, TRACE_NAME
 from gateway.mlflow.values import Clause, Kind, Order, Value
 from gateway.mlflow.wire.checks import check_length, invalid
 
@@ -34,13 +35,13 @@ _ALIASES = {"timestamp": "timestamp_ms", "execution_time": "execution_time_ms", 
 _STRINGS = frozenset({"request_id", "status", "client_request_id"})
 # attributes of a filter that MLflow keeps among tags, metadata and spans
 _ELSEWHERE: dict[str, tuple[Kind, str]] = {
-    "name": ("tag", NAME),
+    "name": ("tag", TRACE_NAME),
     "prompt": ("tag", LINKED_PROMPTS),
     "run_id": ("metadata", SOURCE_RUN),
     "text": ("span", "content"),
 }
 _KEYS = NUMERIC | frozenset(_ALIASES) | _STRINGS | frozenset(_ELSEWHERE)
-_ORDER_KEYS = (NUMERIC | frozenset(_ALIASES) | {"status", "request_id", "name", "run_id", "experiment_id"}) - {"prompt"}
+_ORDER_KEYS = NUMERIC | frozenset(_ALIASES) | {"status", "request_id", "name", "run_id", "experiment_id"}
 
 _NULLS = {"IS NULL", "IS NOT NULL"}
 _LIKES = {"=", "!=", "LIKE", "ILIKE", "RLIKE"}
@@ -78,8 +79,8 @@ class _Token(msgspec.Struct, frozen=True):
     text: str
 
 
-Identify = Callable[[str], tuple[Kind, str]]
-Check = Callable[[Kind, str, str], bool]
+Identify = Callable[[str], tuple[Kind, str]]  # (name)
+Check = Callable[[Kind, str, str], bool]  # (kind, key, operator)
 
 
 def parse_filter(text: str) -> tuple[Clause, ...]:
@@ -97,10 +98,10 @@ def parse_clauses(text: str, identify: Identify, check: Check) -> tuple[Clause, 
     clauses: list[Clause] = []
     while tokens.more():
         if clauses:
-            tokens.expect("AND", text)
+            tokens.expect("AND")
             if not tokens.more():  # a trailing AND passes in MLflow
                 break
-        clauses.append(_clause(tokens, text, identify, check))
+        clauses.append(_clause(tokens, identify, check))
         if len(clauses) > _MAX_CLAUSES:
             invalid(f"A filter has at most {_MAX_CLAUSES} clauses.")
     return tuple(clauses)
@@ -132,6 +133,7 @@ class _Tokens:
     """Gives the tokens of one filter, one after another."""
 
     def __init__(self, text: str) -> None:
+        self.text = text
         self._tokens = list(_split(text))
         self._at = 0
 
@@ -146,10 +148,13 @@ class _Tokens:
         self._at += 1
         return token
 
-    def expect(self, word: str, text: str) -> None:
+    def expect(self, word: str) -> None:
         token = self.next()
         if token.text.upper() != word or token.kind not in ("word", "mark"):
-            invalid(f"Invalid clause(s) in filter string: '{token.text or text}'")
+            self.refuse(token)
+
+    def refuse(self, token: _Token) -> NoReturn:
+        invalid(f"Invalid clause(s) in filter string: '{token.text or self.text}'")
 
 
 def _split(text: str) -> Iterator[_Token]:
@@ -164,12 +169,12 @@ def _split(text: str) -> Iterator[_Token]:
         at = match.end()
 
 
-def _clause(tokens: _Tokens, text: str, identify: Identify, check: Check) -> Clause:
+def _clause(tokens: _Tokens, identify: Identify, check: Check) -> Clause:
     name = tokens.next()
     if name.kind != "name":
-        invalid(f"Invalid comparison clause. Expected 'Identifier' found '{name.text or text}'")
+        invalid(f"Invalid comparison clause. Expected 'Identifier' found '{name.text or tokens.text}'")
     kind, key = identify(name.text)
-    op = _operator(tokens, text)
+    op = _operator(tokens)
     number = check(kind, key, op)
     return Clause(kind, key, op, None if op in _NULLS else _value(tokens, f"{kind}.{key}", op, number))
 
@@ -195,7 +200,7 @@ def _span_family(key: str) -> str:
     return "span"
 
 
-def _operator(tokens: _Tokens, text: str) -> str:
+def _operator(tokens: _Tokens) -> str:
     token = tokens.next()
     word = token.text.upper()
     if token.kind == "op":
@@ -203,15 +208,15 @@ def _operator(tokens: _Tokens, text: str) -> str:
     if token.kind == "word" and word in ("LIKE", "ILIKE", "RLIKE", "IN"):
         return word
     if token.kind == "word" and word == "NOT":
-        tokens.expect("IN", text)
+        tokens.expect("IN")
         return "NOT IN"
     if token.kind == "word" and word == "IS":
         negated = tokens.peek().text.upper() == "NOT"
         if negated:
             tokens.next()
-        tokens.expect("NULL", text)
+        tokens.expect("NULL")
         return "IS NOT NULL" if negated else "IS NULL"
-    return invalid(f"Invalid clause(s) in filter string: '{token.text or text}'")
+    return tokens.refuse(token)
 
 
 def _value(tokens: _Tokens, name: str, op: str, number: bool) -> Value:
@@ -235,7 +240,7 @@ def _value(tokens: _Tokens, name: str, op: str, number: bool) -> Value:
 
 
 def _listed(tokens: _Tokens) -> tuple[str, ...]:
-    tokens.expect("(", "IN")
+    tokens.expect("(")
     found: list[str] = []
     while True:
         token = tokens.next()
@@ -245,7 +250,7 @@ def _listed(tokens: _Tokens) -> tuple[str, ...]:
         if tokens.peek().text != ",":
             break
         tokens.next()
-    tokens.expect(")", "IN")
+    tokens.expect(")")
     if len(found) > _MAX_LISTED:
         invalid(f"A list has at most {_MAX_LISTED} values.")
     return tuple(found)

@@ -21,17 +21,17 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
 from gateway.errors import BadRequest, ContentTooLarge, InvalidValue, UnsupportedMediaType
 from gateway.mlflow.names import (
-    INPUTS,
-    NAME,
-    OUTPUTS,
     SCHEMA_VERSION,
-    SESSION,
+    SPAN_INPUTS,
+    SPAN_OUTPUTS,
     SPAN_TYPE,
     SPAN_USAGE,
     SPANS_LOCATION,
+    TRACE_NAME,
+    TRACE_SESSION,
     TRACE_TAG,
-    USAGE,
-    USER,
+    TRACE_USAGE,
+    TRACE_USER,
 )
 from gateway.mlflow.usage import total_usage, unwrap_json
 from gateway.mlflow.values import ClientSpan, ClientTrace
@@ -39,15 +39,13 @@ from gateway.mlflow.wire.body import dumps
 from gateway.mlflow.wire.conventions import translate
 
 MAX_SPANS = 10_000
-_MAX_LEVEL = 25
+_MAX_LEVEL = 25  # of nesting that clients can read
 _MAX_FLAT = 1_000  # characters of an attribute that the search sees
+_PREVIEW, _SHORT = 1_000, 250  # characters of previews, and of names, sessions and users
 _STATUS = {0: "UNSET", 1: "OK", 2: "ERROR"}
 _WINDOW = {"gzip": 31, "deflate": 47}  # zlib's wbits; 47 detects zlib's and gzip's header
-
-
-Batches = dict[str, list[ClientSpan]]  # by trace ID
-_PREVIEW, _SHORT = 1_000, 250  # characters
 _SESSIONS, _USERS = ("session.id", "gen_ai.conversation.id"), ("user.id",)
+Batches = dict[str, list[ClientSpan]]  # by trace ID
 
 
 def inflate(body: bytes, encoding: str | None, limit: int) -> bytes:
@@ -107,11 +105,11 @@ def trace_of(trace_id: str, experiment_id: str, spans: list[ClientSpan]) -> Clie
     root = next((span for span in spans if span.parent_id is None), None)
     begin, end = min(span.start_ms for span in spans), max(span.end_ms for span in spans)
     values = root.values if root else {}
-    inputs, outputs = values.get(INPUTS), values.get(OUTPUTS)
+    inputs, outputs = values.get(SPAN_INPUTS), values.get(SPAN_OUTPUTS)
     session, user = (_first(spans, names) for names in (_SESSIONS, _USERS))
     usage = total_usage((span.span_id, span.parent_id, span.values.get(SPAN_USAGE)) for span in spans)
     metadata = {SCHEMA_VERSION: "3"}
-    for key, value in ((SESSION, session), (USER, user), (USAGE, usage and dumps(usage))):
+    for key, value in ((TRACE_SESSION, session), (TRACE_USER, user), (TRACE_USAGE, usage and dumps(usage))):
         if value:
             metadata[key] = value
     tags = {SPANS_LOCATION: "TRACKING_STORE"}
@@ -124,7 +122,7 @@ def trace_of(trace_id: str, experiment_id: str, spans: list[ClientSpan]) -> Clie
         request_time=begin,
         duration_ms=end - begin,
         state="IN_PROGRESS" if root is None else "ERROR" if root.status == "ERROR" else "OK",
-        name=tags.pop(NAME, None) or (root.name[:_SHORT] if root else None),
+        name=tags.pop(TRACE_NAME, None) or (root.name[:_SHORT] if root else None),
         session_id=session or "",
         user_id=user,
         request_preview=None if inputs is None else dumps(unwrap_json(inputs))[:_PREVIEW],

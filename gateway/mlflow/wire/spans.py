@@ -11,7 +11,18 @@ from typing import Any
 import msgspec
 
 from gateway.domain.trace import Span, Trace
-from gateway.mlflow.names import ATTEMPT_TYPE, INPUTS, MODEL, OUTPUTS, ROOT_TYPE, SPAN_TYPE, SPAN_USAGE
+from gateway.mlflow.names import (
+    ATTEMPT_TYPE,
+    MESSAGE_FORMAT,
+    REQUEST_ID,
+    ROOT_TYPE,
+    SPAN_INPUTS,
+    SPAN_MODEL,
+    SPAN_OUTPUTS,
+    SPAN_TYPE,
+    SPAN_USAGE,
+)
+from gateway.mlflow.usage import counts_of
 from gateway.mlflow.values import ChatSpans, StoredSpans
 from gateway.mlflow.wire.body import dumps
 from gateway.mlflow.wire.otlp import write_any_value
@@ -45,23 +56,19 @@ def _outputs(trace: Trace) -> Any:
 
 def _write_span(trace: Trace, span: Span) -> dict[str, Any]:
     attributes: dict[str, Any] = {
-        "mlflow.traceRequestId": trace.trace_id,
+        REQUEST_ID: trace.trace_id,
         SPAN_TYPE: ROOT_TYPE if span.parent_id is None else ATTEMPT_TYPE,
     }
     if span.parent_id is None:
-        asked, answered, usage = _inputs(trace), _outputs(trace), trace.usage
-        attributes[MODEL] = trace.answered_model or trace.model
+        asked, answered = _inputs(trace), _outputs(trace)
+        attributes[SPAN_MODEL] = trace.answered_model or trace.model
         if asked is not None:
-            attributes[INPUTS] = asked
+            attributes[SPAN_INPUTS] = asked
         if answered is not None:
-            attributes[OUTPUTS] = answered
-            attributes["mlflow.message.format"] = "openai"
-        if usage is not None:
-            attributes[SPAN_USAGE] = {
-                "input_tokens": usage.prompt_tokens,
-                "output_tokens": usage.completion_tokens,
-                "total_tokens": usage.total_tokens,
-            }
+            attributes[SPAN_OUTPUTS] = answered
+            attributes[MESSAGE_FORMAT] = "openai"
+        if trace.usage is not None:
+            attributes[SPAN_USAGE] = counts_of(trace.usage)
     attributes |= span.attributes
     status: dict[str, Any] = {"code": f"STATUS_CODE_{span.status}"}
     if span.message:

@@ -14,14 +14,17 @@ from gateway.domain.ids import TRACE_ID, parent_trace_id
 from gateway.domain.trace import State, Trace
 from gateway.mlflow.names import (
     ARTIFACT_LOCATION,
-    FINALIZED,
-    NAME,
+    INFO_FINALIZED,
     SCHEMA_VERSION,
-    SESSION,
     SPANS_LOCATION,
-    USAGE,
-    USER,
+    TRACE_INPUTS,
+    TRACE_NAME,
+    TRACE_OUTPUTS,
+    TRACE_SESSION,
+    TRACE_USAGE,
+    TRACE_USER,
 )
+from gateway.mlflow.usage import counts_of
 from gateway.mlflow.values import ClientTrace, StoredTrace, TraceQuery
 from gateway.mlflow.wire import assessments
 from gateway.mlflow.wire.body import (
@@ -41,6 +44,8 @@ _MAX_PAIRS, _MAX_PREVIEW, _MAX_METADATA, _MAX_ASSESSMENTS = 200, 1_000, 100_000,
 
 
 class ExperimentLocation(msgspec.Struct):
+    """An experiment, by its ID."""
+
     experiment_id: str = "0"
 
 
@@ -119,8 +124,8 @@ def read_info(info: TraceInfo, now: int) -> ClientTrace:
     for key, value in metadata.items():
         check_length(f"The metadata key '{key[:50]}'", key, MAX_KEY, 1)
         check_length(f"The metadata '{key}'", value, _MAX_METADATA)
-    session = metadata.get(SESSION, "")
-    check_length(SESSION, session, 250)
+    session = metadata.get(TRACE_SESSION, "")
+    check_length(TRACE_SESSION, session, 250)
     time = read_time(info.request_time, "request_time")
     return ClientTrace(
         trace_id=info.trace_id,
@@ -128,14 +133,14 @@ def read_info(info: TraceInfo, now: int) -> ClientTrace:
         request_time=min(now if time is None else time, MAX_TIME),
         duration_ms=read_duration(info.execution_duration),
         state="IN_PROGRESS" if info.state == "STATE_UNSPECIFIED" else info.state,
-        name=tags.pop(NAME, None),
+        name=tags.pop(TRACE_NAME, None),
         session_id=session,
-        user_id=metadata.get(USER),
+        user_id=metadata.get(TRACE_USER),
         client_request_id=info.client_request_id or None,
         request_preview=info.request_preview and info.request_preview[:_MAX_PREVIEW],
         response_preview=info.response_preview and info.response_preview[:_MAX_PREVIEW],
         tags=tags,
-        metadata=metadata | {FINALIZED: "true"},
+        metadata=metadata | {INFO_FINALIZED: "true"},
     )
 
 
@@ -193,7 +198,7 @@ def write_info(stored: StoredTrace) -> dict[str, Any]:
         tags.setdefault(SPANS_LOCATION, "TRACKING_STORE")
         metadata |= chat_metadata(trace)
     if name is not None:
-        tags[NAME] = name
+        tags[TRACE_NAME] = name
     return without_none(
         [
             ("trace_id", trace.trace_id),
@@ -223,20 +228,14 @@ def chat_name(trace: Trace) -> str:
 
 def chat_metadata(trace: Trace) -> dict[str, str]:
     """Return the metadata of a chat that MLflow's clients look for, and the gateway's own."""
-    usage = trace.usage
-    counted = usage and {
-        "input_tokens": usage.prompt_tokens,
-        "output_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-    }
     first = trace.first_token_ms
     pairs: dict[str, str | None] = {
         SCHEMA_VERSION: "3",
-        SESSION: trace.session_id,
-        USER: trace.user_id,
-        USAGE: None if usage is None else dumps(counted),
-        "mlflow.traceInputs": trace.request_preview,
-        "mlflow.traceOutputs": trace.response_preview,
+        TRACE_SESSION: trace.session_id,
+        TRACE_USER: trace.user_id,
+        TRACE_USAGE: None if trace.usage is None else dumps(counts_of(trace.usage)),
+        TRACE_INPUTS: trace.request_preview,
+        TRACE_OUTPUTS: trace.response_preview,
         "gateway.outcome": trace.outcome and trace.outcome.value,
         "gateway.route": trace.route,
         "gateway.model": trace.model,

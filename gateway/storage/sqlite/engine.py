@@ -17,7 +17,7 @@ import aiosqlite
 from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Script, Stats
 from gateway.storage.sqlite import file
-from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, still_in_place
+from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, problem, still_in_place
 from gateway.storage.sqlite.readers import open_reader, run_on
 from gateway.storage.sqlite.writer import Writer
 
@@ -54,6 +54,8 @@ class SQLiteStore:
         StoreUnavailable, in one line, for a file that can't be used.
         """
         path = locate(path)
+        if not create and not path.exists():
+            raise problem(path, "there is no such file.")
         lock = OwnerLock.take(path) if own else None
         connection: sqlite3.Connection | None = None
         readers: list[aiosqlite.Connection] = []

@@ -57,8 +57,6 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     """A connection for writing, durable and of the newest schema. It may be used in another thread."""
     if path.is_dir():
         raise problem(path, "it is a directory.")
-    if not create and not path.exists():
-        raise problem(path, "there is no such file.")
     if create:
         # It has the signing key in it, so it is nobody's but its owner's and group's; SQLite makes its other files the
         # same. A file that is there is left alone: to close it would drop the locks of this process's connections.

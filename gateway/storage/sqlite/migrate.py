@@ -1,7 +1,8 @@
 """Brings a SQLite file to the newest schema. Numbered .sql files, each in a transaction of its own.
 
-Called once by whoever opens the file, before anything else reads it. The number of the last one that ran is in
-`PRAGMA user_version`.
+A file's number is the version that it makes, and `PRAGMA user_version` holds the number of the last one that ran. A
+file that was released is never changed, renamed or renumbered: add the next one. Called once by whoever opens the
+file, before anything else reads it.
 """
 
 from __future__ import annotations
@@ -11,18 +12,23 @@ from importlib.resources import files
 
 from gateway.errors import StoreUnavailable
 
+_FOLDER = files(__package__).joinpath("migrations")
+
 
 def migrations() -> list[str]:
-    """The scripts in order: the first one makes version 1."""
-    folder = files(__package__).joinpath("migrations")
-    found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
-    return [entry.read_text(encoding="utf-8") for entry in found]
+    """Return the scripts in order: the first one makes version 1."""
+    names = sorted(entry.name for entry in _FOLDER.iterdir() if entry.name.endswith(".sql"))
+    return [_FOLDER.joinpath(name).read_text(encoding="utf-8") for name in names]
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Raises StoreUnavailable for a file from a newer version, or of another program; sqlite3.Error if it fails."""
+    """Run what is missing.
+
+    Raise StoreUnavailable for a file from a newer version or of another program, and sqlite3.Error if it fails.
+    """
     scripts = migrations()
-    while True:
+    version = -1
+    while version < len(scripts):
         # takes the write lock before it looks, as another process may be migrating
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -33,20 +39,28 @@ def migrate(connection: sqlite3.Connection) -> None:
                 )
             if version == 0 and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
                 raise StoreUnavailable("it is another program's database.")
-            following = min(version + 1, len(scripts))
-            for script in scripts[version:following]:
+            if version < len(scripts):
+                script = _early() if version == 2 and _has_datasets(connection) else scripts[version]
                 for statement in script.split(";\n"):
                     connection.execute(statement)
+                version += 1
             # also where it stays the same: BEGIN IMMEDIATE succeeds on a read-only file, this doesn't
-            connection.execute(f"PRAGMA user_version = {following}")
+            connection.execute(f"PRAGMA user_version = {version}")
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        if version == len(scripts):
-            return
 
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _early() -> str:
+    """Return the third script for a store of the one commit that counted the tables of datasets as version 2."""
+    return _FOLDER.joinpath("early", "0003_keys.sql").read_text(encoding="utf-8")
+
+
+def _has_datasets(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'datasets'").fetchone() is not None

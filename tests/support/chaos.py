@@ -39,6 +39,10 @@ class ChaosProcess(ServerProcess):
         """The connections that clients closed during a reply of that model."""
         return [left for left in self.stats()["closed_by_client"] if left["model"] == model]
 
+    def last_body(self) -> Any:
+        """Return the newest request's body, decoded."""
+        return json.loads(self.stats()["last"][-1]["body"])
+
     def asked(self, model: str) -> int:
         """How many requests for that model came."""
         return int(self.stats()["by_model"].get(model, 0))
@@ -54,8 +58,8 @@ class Levels(NamedTuple):
     replies: int  # under way at the upstream
 
 
-class Rig:
-    """Both processes. `client` makes requests with the names of the chaos models."""
+class ChaosGateway:
+    """A gateway whose providers are one `gateway chaos`: both processes, started."""
 
     def __init__(self, gateway: GatewayProcess, upstream: ChaosProcess) -> None:
         self.gateway, self.upstream = gateway, upstream
@@ -113,7 +117,7 @@ async def until(look: Callable[[], Any], timeout: float = 15) -> Any:
 
 
 @contextmanager
-def rig(directory: Path, models: Mapping[str, Any], **sections: Any) -> Iterator[Rig]:
+def chaos_gateway(directory: Path, models: Mapping[str, Any], **sections: Any) -> Iterator[ChaosGateway]:
     """Both, started. Targets are `chaos/…`; `closing/…` is the same with connections of its own, `nobody/…` refuses."""
     with ChaosProcess(directory / "chaos") as upstream:
         provider = {"base_url": f"{upstream.url}/v1", "api_key": KEY}
@@ -121,7 +125,7 @@ def rig(directory: Path, models: Mapping[str, Any], **sections: Any) -> Iterator
         providers = {"chaos": provider, "closing": provider, "nobody": nobody}
         config = {"providers": providers, "models": dict(models), **sections}
         with GatewayProcess(directory / "gateway", config) as gateway:
-            yield Rig(gateway, upstream)
+            yield ChaosGateway(gateway, upstream)
 
 
 def model(*targets: Any, **options: Any) -> dict[str, Any]:
