@@ -16,7 +16,7 @@ from gateway.wire.encoder import Encoder
 from gateway.wire.native import SocketFrames
 from tests.support.asgi import Client, services
 from tests.support.clock import ticks
-from tests.support.runs import Rig, Says, text
+from tests.support.runs import RunHarness, ScriptedAnswer, text
 
 
 class Names(Encoder):
@@ -63,11 +63,11 @@ class Socket:
 
 async def test_a_wire_that_does_not_push_gets_everything() -> None:
     """Text alone is None by default, so that each event is encoded; without a greeting the head waits for the first."""
-    rig, says = Rig(), Says(Says.hold, "a", Says.hold)
+    harness, says = RunHarness(), ScriptedAnswer(ScriptedAnswer.hold, "a", ScriptedAnswer.hold)
     client = Client(services(None))
     client.request.scope["extensions"]["gateway.push"] = lambda data: False
-    run = rig.run(says)
-    task = asyncio.ensure_future(stream(client.request, rig.attach(run), Names()))
+    run = harness.run(says)
+    task = asyncio.ensure_future(stream(client.request, harness.attach(run), Names()))
     await client.until(lambda data: b"Started" in data)
     says.go.set()
     await task
@@ -77,9 +77,9 @@ async def test_a_wire_that_does_not_push_gets_everything() -> None:
 
 async def test_frames_are_pushed_and_sent_alike() -> None:
     """One event a frame, with the chat's id and the event's position."""
-    rig, says = Rig(), Says("a", Says.hold)
-    run, socket = rig.run(says), Socket()
-    task = asyncio.ensure_future(socket.take(rig.attach(run)))
+    harness, says = RunHarness(), ScriptedAnswer("a", ScriptedAnswer.hold)
+    run, socket = harness.run(says), Socket()
+    task = asyncio.ensure_future(socket.take(harness.attach(run)))
     await ticks()
     run.emit([text("b")])
     run.emit([text("c"), TextDelta(b"d", 1)])
@@ -94,11 +94,11 @@ async def test_frames_are_pushed_and_sent_alike() -> None:
 
 async def test_nothing_is_missed_while_a_send_waits() -> None:
     """What came meanwhile, the end too, is read before the next wait."""
-    rig, says = Rig(), Says("a", Says.hold, "b")
-    run, socket = rig.run(says), Socket()
+    harness, says = RunHarness(), ScriptedAnswer("a", ScriptedAnswer.hold, "b")
+    run, socket = harness.run(says), Socket()
     await says.reached.wait()
     socket.free.clear()
-    task = asyncio.ensure_future(socket.take(rig.attach(run, after=1)))
+    task = asyncio.ensure_future(socket.take(harness.attach(run, after=1)))
     await socket.sending.wait()
     says.go.set()
     await run.wait()
@@ -110,7 +110,7 @@ async def test_nothing_is_missed_while_a_send_waits() -> None:
 
 async def test_chunks_are_pushed_while_a_text_is_open() -> None:
     """The AI SDK's text must have its start; after that it is pushed as it would be sent."""
-    rig, says = Rig(), Says(Says.hold, "a", "b")
+    harness, says = RunHarness(), ScriptedAnswer(ScriptedAnswer.hold, "a", "b")
     client, pushed = Client(services(None)), []
 
     def push(data: bytes) -> bool:
@@ -119,8 +119,8 @@ async def test_chunks_are_pushed_while_a_text_is_open() -> None:
         return True
 
     client.request.scope["extensions"]["gateway.push"] = push
-    run = rig.run(says)
-    task = asyncio.ensure_future(stream(client.request, rig.attach(run), UIMessageStream()))
+    run = harness.run(says)
+    task = asyncio.ensure_future(stream(client.request, harness.attach(run), UIMessageStream()))
     await ticks()
     run.emit([text("x")])
     await ticks()
@@ -135,10 +135,10 @@ async def test_chunks_are_pushed_while_a_text_is_open() -> None:
 
 async def test_a_resumed_stream_bears_its_own_token() -> None:
     """In its first and its last event; others keep the one that they have."""
-    rig = Rig()
-    run = rig.run(Says("a"))
+    harness = RunHarness()
+    run = harness.run(ScriptedAnswer("a"))
     await run.wait()
-    with rig.runs.reading(run.log, token="mine") as reader:
+    with harness.runs.reading(run.log, token="mine") as reader:
         [(_, started), (_, delta), (_, done)] = reader.read()
     assert (started.feedback_token, delta, done.feedback_token) == ("mine", TextDelta(b"a", 1), "mine")
     assert isinstance(run.log.closed, Done)

@@ -104,14 +104,14 @@ async def test_a_replay_is_looked_after_too() -> None:
 
 async def test_an_answer_is_stopped_by_its_trace() -> None:
     """One that is over, or was never here, is left alone."""
-    rig = Rig()
-    run = rig.run(Says("a", Says.hold))
+    harness = RunHarness()
+    run = harness.run(ScriptedAnswer("a", ScriptedAnswer.hold))
     await ticks()
-    rig.runs.stop("tr-unknown")
-    rig.runs.stop(run.trace_id)
+    harness.runs.stop("tr-unknown")
+    harness.runs.stop(run.trace_id)
     await run.wait()
-    assert rig.store.outcomes == ["stopped"]
-    rig.runs.stop(run.trace_id)
+    assert harness.store.outcomes == ["stopped"]
+    harness.runs.stop(run.trace_id)
 
 
 async def test_a_finished_run_is_kept_for_the_resume_window() -> None:
