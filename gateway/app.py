@@ -243,7 +243,9 @@ async def run(path: Path | None, load: Callable[[], Config], config: Config, log
         raise
     with contextlib.closing(listener):
         async with opened(config, logs, stores) as gateway:
-            http = server(gateway.app, config, gateway.limits, gateway.metrics.refused, gateway.app.wire_of)
+            http = server(
+                gateway.app, gateway.current, gateway.limits.memory, gateway.metrics.refused, gateway.app.wire_of
+            )
             loop = asyncio.get_running_loop()
             tasks = [asyncio.create_task(work) for work in gateway.background(path, load)]
             drains: list[asyncio.Task[None]] = []
