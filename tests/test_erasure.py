@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway import erasure
 from gateway.config.current import Current
 from gateway.config.schema import Config, Dimension, Feedback
 from gateway.domain.trace import Outcome
-from gateway.erasure import ANSWERED, ASKED, Erased, Erasure, Wanted
+from gateway.erasure import Erased, EraseRequest, Erasure, Mailbox
 from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.scripts.erase import erase_traces, notes, put_note, ratings_by, traces_of
 from gateway.storage.scripts.feedback import record_feedback
@@ -24,7 +24,7 @@ from gateway.storage.scripts.traces import begin_trace, finish_trace, get_sessio
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 
-ANN = Wanted("ann")
+ANN = EraseRequest("ann")
 
 
 async def chat(store: SQLiteStore, user_id: str | None = "ann", **over: Any) -> str:
@@ -45,7 +45,7 @@ async def test_what_stays_of_a_rating(store: SQLiteStore) -> None:
         await store.write(record_feedback, a_write(trace_id, given))
     config = Config(feedback=Feedback(dimensions={"tone": Dimension(options=("right", "wrong"))}))
     assert await Erasure(store, None, Current(config)).erase(ANN) == Erased(1, 6, True)
-    rows = await store._writer.submit(
+    rows = await store.write(
         ask,
         "SELECT name, value, source_id, rationale, metadata, span_id, create_time, valid FROM assessments"
         " ORDER BY rowid",
@@ -89,8 +89,8 @@ async def test_many_go_in_batches(store: SQLiteStore, monkeypatch: pytest.Monkey
     await chat(store, "ben", session_id="other")
     assert await Erasure(store, None, Current(Config())).erase(ANN) == Erased(7, 7, True)
     assert await store.read(traces_of, "ann", None) == []
-    assert await store._writer.submit(ask, "SELECT COUNT(*) FROM idempotency") == [(0,)]
-    assert await store._writer.submit(ask, "SELECT session_id FROM sessions") == [("other",)]
+    assert await store.write(ask, "SELECT COUNT(*) FROM idempotency") == [(0,)]
+    assert await store.write(ask, "SELECT session_id FROM sessions") == [("other",)]
 
 
 async def test_a_session_that_goes_on_meanwhile_keeps_its_owner(store: SQLiteStore) -> None:
@@ -110,7 +110,7 @@ async def test_a_session_that_goes_on_meanwhile_keeps_its_owner(store: SQLiteSto
 async def test_an_id_that_none_can_have(store: SQLiteStore, user_id: str) -> None:
     """As everywhere: 1 to 250 characters."""
     with pytest.raises(InvalidValue):
-        await Erasure(store, None, Current(Config())).erase(Wanted(user_id))
+        await Erasure(store, None, Current(Config())).erase(EraseRequest(user_id))
 
 
 async def test_a_long_read_is_waited_for(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,21 +167,21 @@ async def test_a_stream_whose_record_is_not_stored_yet(store: SQLiteStore) -> No
     assert (await store.read(traces_of, "ann", None))[0].trace_id == trace_id
 
 
-# --- notes of a command -----------------------------------------------------------------------------------------------
+# --- requests of a command --------------------------------------------------------------------------------------------
 
 
 async def following(store: SQLiteStore, subject: Erasure, name: str) -> Any:
-    """The answer to a note."""
-    task = asyncio.create_task(subject.follow_notes())
+    """The result of a request."""
+    task = asyncio.create_task(subject.serve_mailbox())
     try:
         async with asyncio.timeout(10):
-            while not (found := await store.read(notes, ANSWERED + name)):  # noqa: ASYNC110 - a row sets no event
+            while not (found := await Mailbox(store).collect(name)):  # noqa: ASYNC110 - a row sets no event
                 await asyncio.sleep(0.01)
     finally:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    return json.loads(found[ANSWERED + name])
+    return msgspec.to_builtins(found)
 
 
 @pytest.mark.parametrize(
@@ -196,27 +196,27 @@ async def following(store: SQLiteStore, subject: Erasure, name: str) -> Any:
             {"erased": {"traces": 0, "ratings": 0, "rewritten": True, "status": "success"}, "error": None},
         ),
         ('{"user_id":""}', {"erased": None, "error": "user_id: must be 1 to 250 characters"}),
-        ('{"who":"ann"}', {"erased": None, "error": "The server doesn't understand the note."}),
+        ('{"who":"ann"}', {"erased": None, "error": "The server doesn't understand the request."}),
     ],
 )
-async def test_a_note_is_followed(store: SQLiteStore, note: str, answer: Any) -> None:
+async def test_a_request_is_served(store: SQLiteStore, note: str, answer: Any) -> None:
     """And answered once, also where it is nonsense; it names somebody, so that it goes before the file is scrubbed."""
     await chat(store)
-    await store.write(put_note, f"{ANSWERED}old", "{}")
-    await store.write(put_note, f"{ASKED}1", note)
+    await store.write(put_note, "erased:old", "{}")
+    await store.write(put_note, "erase:1", note)
     assert await following(store, Erasure(store, None, Current(Config())), "1") == answer
-    assert await store.read(notes, ASKED) == {}
-    assert list(await store.read(notes, ANSWERED)) == [f"{ANSWERED}1"]
+    assert await Mailbox(store).requests() == {}
+    assert await store.read(notes, "erased:") == {}
 
 
-async def test_a_note_waits_for_the_store(
+async def test_a_request_waits_for_the_store(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A failure is logged without a name, and tried again; so is a bug."""
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(erasure, "POLL_S", 0.01)
     await chat(store)
-    await store.write(put_note, f"{ASKED}1", '{"user_id":"ann"}')
+    await store.write(put_note, "erase:1", '{"user_id":"ann"}')
     errors: list[Exception] = [StoreUnavailable("no"), RuntimeError("bug")]
     read = store.read
 
@@ -228,6 +228,6 @@ async def test_a_note_waits_for_the_store(
     monkeypatch.setattr(store, "read", fail)
     answer = await following(store, Erasure(store, None, Current(Config())), "1")
     assert answer["erased"]["status"] == "success"
-    assert "erasures wait: no" in caplog.text
+    assert "Requests to erase have to wait: no" in caplog.text
     assert "bug" in caplog.text
     assert "ann" not in caplog.text.replace("scanned", "")

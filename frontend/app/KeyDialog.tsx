@@ -2,6 +2,7 @@
 
 import { Dialog } from "@base-ui/react/dialog";
 import { useState } from "react";
+import ui from "./ui/ui.module.css";
 
 interface Props {
   open: boolean;
@@ -15,8 +16,8 @@ export function KeyDialog({ open, required, current, onClose, onKey }: Props) {
   return (
     <Dialog.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Dialog.Portal>
-        <Dialog.Backdrop className="backdrop" />
-        <Dialog.Popup className="popup">
+        <Dialog.Backdrop className={ui.backdrop} />
+        <Dialog.Popup className={ui.popup}>
           <Dialog.Title>API key</Dialog.Title>
           <Dialog.Description>
             {required
@@ -40,15 +41,15 @@ function KeyForm({ current = "", onClose, onKey }: Pick<Props, "current" | "onCl
         onKey(key.trim());
       }}
     >
-      <label className="field">
+      <label className={ui.field}>
         <span>Key</span>
         <input type="password" value={key} autoComplete="off" spellCheck={false} placeholder="gw-…" onChange={(event) => setKey(event.target.value)} />
       </label>
-      <div className="buttons">
+      <div className={ui.buttons}>
         <button type="button" onClick={onClose}>
           Cancel
         </button>
-        <button type="submit" className="primary">
+        <button type="submit" className={ui.primary}>
           Use this key
         </button>
       </div>

@@ -7,22 +7,18 @@ import asyncio
 import secrets
 import sys
 
-import msgspec
-
 from gateway.cli.common import UsageError, add_store_option, describe, encodable, note, printable, read_config
 from gateway.cli.store import opener
 from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.domain import ids
-from gateway.erasure import ANSWERED, ASKED, Answer, Erased, Erasure, Wanted
+from gateway.erasure import Erased, EraseRequest, Erasure, Mailbox
 from gateway.errors import Conflict, GatewayError
 from gateway.storage.engine import Opener, Store
 from gateway.storage.recovery import recover
-from gateway.storage.scripts.erase import drop_note, notes, put_note
 
 _LOOK_S = 0.1
 _ROUND_S = 5.0  # then somebody else may own the store, or nobody
-_answer = msgspec.json.Decoder(Answer)
 
 
 def add_options(parser: argparse.ArgumentParser, summary: str) -> None:
@@ -41,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.yes and sys.stdin.isatty() and not _confirmed(args.user, args.project):
         note("Nothing was erased.")
         return 1
-    erased = asyncio.run(erase(opener(), read_config(args), Wanted(args.user, args.project)))
+    erased = asyncio.run(erase(opener(), read_config(args), EraseRequest(args.user, args.project)))
     sys.stdout.write(f"erased: {erased.traces} traces, {erased.ratings} ratings; their numbers are kept\n")
     if not erased.rewritten:
         note("The store is large, so that its file was not written anew beside the running server. Pieces of old pages")
@@ -56,50 +52,50 @@ def _confirmed(user_id: str, project: str | None) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-async def erase(stores: Opener, config: Config, wanted: Wanted, *, patience_s: float = 600) -> Erased:
-    """Erase what `wanted` names, and return how much that was. Raise GatewayError.
+async def erase(stores: Opener, config: Config, request: EraseRequest, *, patience_s: float = 600) -> Erased:
+    """Erase a person from the configured store, and return how much that was. Raise GatewayError.
 
-    After `patience_s` it is raised too where a server hasn't got it done, which goes on all the same.
+    It is raised after `patience_s` too, where a server hasn't got it done; that goes on all the same.
     """
-    name, url = secrets.token_hex(8), config.store.url
+    request_id, url = secrets.token_hex(8), config.store.url
     try:
         async with asyncio.timeout(patience_s):
             while True:
                 try:
                     store = await stores.open_store(url, own=True, create=False)
                 except Conflict:
-                    erased = await _by_the_server(stores, url, name, wanted)
+                    erased = await _by_the_server(stores, url, request_id, request)
                 else:
-                    erased = await _here(store, config, name, wanted)
+                    erased = await _here(store, config, request_id, request)
                 if erased is not None:
                     return erased
     except TimeoutError:
         raise GatewayError("The server has not done it yet. It will, once its store and its streams let it.") from None
 
 
-async def _here(store: Store, config: Config, name: str, wanted: Wanted) -> Erased:
+async def _here(store: Store, config: Config, request_id: str, request: EraseRequest) -> Erased:
     """Erase as the store's owner. What a server left open is closed first, so that it is erased too."""
     try:
         await recover(store, ids.now_ms())
-        await store.write(drop_note, ANSWERED + name)
-        return await Erasure(store, None, Current(config)).erase(wanted, note=ASKED + name, rewrite=True)
+        await Mailbox(store).collect(request_id)
+        erasure = Erasure(store, None, Current(config))
+        return await erasure.erase(request, request_id=request_id, rewrite=True)
     finally:
         await store.close()
 
 
-async def _by_the_server(stores: Opener, url: str, name: str, wanted: Wanted) -> Erased | None:
-    """Leave a note in the mailbox, and wait a round for the answer. Left again, it does no harm."""
+async def _by_the_server(stores: Opener, url: str, request_id: str, request: EraseRequest) -> Erased | None:
+    """Ask the server, and wait a round for its result; None where there is none yet."""
     store = await stores.open_store(url, own=False, create=False)
     try:
-        await store.write(put_note, ASKED + name, msgspec.json.encode(wanted).decode())
+        mailbox = Mailbox(store)
+        await mailbox.send(request_id, request)
         for _ in range(round(_ROUND_S / _LOOK_S)):
             await asyncio.sleep(_LOOK_S)
-            if found := await store.read(notes, ANSWERED + name):
-                await store.write(drop_note, ANSWERED + name)
-                answer = _answer.decode(found[ANSWERED + name])
-                if answer.erased is None:
-                    raise GatewayError(answer.error or "The server could not do it.")
-                return answer.erased
+            if result := await mailbox.collect(request_id):
+                if result.erased is None:
+                    raise GatewayError(result.error or "The server could not do it.")
+                return result.erased
         return None
     finally:
         await store.close()

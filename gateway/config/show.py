@@ -14,12 +14,12 @@ from gateway.config.schema import Config, Secret, Target
 
 
 def config_hash(config: Config) -> str:
-    """12 hex that change when the configuration does; secrets are left out."""
+    """Return 12 hex digits that change when the configuration does; secrets are left out."""
     return hashlib.sha256(masked(config).encode()).hexdigest()[:12]
 
 
 def masked(config: Config) -> str:
-    """The resolved configuration as TOML; of a secret only where it comes from (`env:NAME`), else `***`."""
+    """Return the configuration as TOML; of a secret only where it comes from (`env:NAME`), else `***`."""
     return "\n".join(_tables(config, "")).strip() + "\n"
 
 
@@ -31,14 +31,16 @@ def _tables(table: Any, name: str) -> Iterator[str]:
         yield f"\n[{name}]"
         yield from (f"{key} = {_toml(value)}" for key, value in plain.items())
     for key, value in tables.items():
-        bare = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+        bare = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _quoted(key)
         yield from _tables(value, f"{name}.{bare}" if name else bare)
 
 
 def _toml(value: Any) -> str:
     match value:
         case Secret():
-            return json.dumps(value.origin if value else "")
+            return _quoted(value.origin if value else "")
+        case str():
+            return _quoted(value)
         case tuple():
             return f"[{', '.join(map(_toml, value))}]"
         case Target():
@@ -46,3 +48,9 @@ def _toml(value: Any) -> str:
         case float() if value.is_integer():
             return str(int(value))
     return json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    """Return a basic string of TOML. What isn't printable is an escape: \\U and eight hexadecimal digits."""
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in quoted) + '"'

@@ -163,6 +163,16 @@ class Trace(TraceStart, frozen=True, kw_only=True):
 Value = bool | float | int | str | list[str]  # of a rating by an end user
 
 
+class Rating(msgspec.Struct, frozen=True):
+    """What a rater gives: the value of one name, which becomes an Assessment once it is stored."""
+
+    name: str
+    value: Value
+    rationale: str | None
+    metadata: dict[str, str]
+    span_id: str | None = None
+
+
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     """A rating, or an expectation of what the answer should be. `valid` is false once it is overridden or retracted."""
 

@@ -1,59 +1,55 @@
-"""The rating routes. Thin: the service decodes, checks and stores."""
+"""The rating routes. Thin: decode, let the service store, encode. What it returns has been committed."""
 
 from __future__ import annotations
 
-from gateway.access.tokens import MAX_CHARS
-from gateway.errors import InvalidValue, NotFound
-from gateway.storage.scripts.traces import get_trace, resolve_trace
 from gateway.web.request import Request
 from gateway.web.responses import JSONResponse, Response
-from gateway.wire import feedback as feedback_wire
+from gateway.wire import feedback as wire
+from gateway.wire.feedback import FeedbackList, Rated, RatedDetailed, Retracted, TokenReply
 
 
 async def rate(request: Request) -> None:
-    """POST /feedback, both forms."""
-    body = await request.json_body()
-    await request.reply(
-        await request.services.feedback.rate(
-            request.principal, request.query(), body, request.header(b"idempotency-key")
-        )
-    )
+    """Store one rating, in the short or the general form."""
+    body, principal = await request.json_body(), request.principal
+    key = wire.check_idempotency_key(request.header(b"idempotency-key"))
+    subject, ratings = wire.decode_rating(request.query(), body, known=principal.trace_id)
+    receipt = await request.services.feedback.rate(principal, subject, ratings, key)
+    await request.reply(Rated(trace_id=receipt.trace_id, assessment_id=receipt.assessments[0].assessment_id))
 
 
 async def rate_detailed(request: Request) -> None:
-    """POST /detailed-feedback, by query parameters or the same as JSON."""
-    if body := await request.body():
-        request.require_json()
-    reply = await request.services.feedback.rate_detailed(
-        request.principal, request.query(), body or None, request.header(b"idempotency-key")
-    )
-    await request.reply(reply)
+    """Store ratings by dimension, given by query parameters or the same as JSON: all of them or none."""
+    body, principal = await _optional_body(request), request.principal
+    key = wire.check_idempotency_key(request.header(b"idempotency-key"))
+    dimensions = request.services.config.feedback.dimensions
+    subject, ratings, recorded = wire.decode_detailed(request.query(), body, dimensions, known=principal.trace_id)
+    receipt = await request.services.feedback.rate(principal, subject, ratings, key)
+    await request.reply(RatedDetailed(trace_id=receipt.trace_id, feedback_recorded=recorded))
 
 
 async def make_token(request: Request) -> Response:
-    """POST /feedback/token, by query parameters or the same as JSON: with a secret key, for a tab opened again."""
-    if body := await request.body():
-        request.require_json()
-    wanted = feedback_wire.decode_token_request(request.query(), body or None)
-    store, project = request.services.store, request.principal.project
-    trace_id = await store.read(resolve_trace, project, wanted.trace_id, wanted.client_request_id)
-    trace = await store.read(get_trace, project, trace_id) if trace_id else None
-    if trace is None:
-        raise NotFound("No such trace.")
-    rater = request.principal.user_id or wanted.user_id or trace.user_id
-    token = request.services.authenticator.tokens.issue(request.principal, trace.trace_id, rater, tuple(wanted.names))
-    if len(token.text) > MAX_CHARS:
-        raise InvalidValue("names: too many to fit into a token", details=[("names", "too many to fit into a token")])
-    return JSONResponse(
-        feedback_wire.TokenReply(feedback_token=token.text, trace_id=trace.trace_id, expires_at=token.expires or None)
-    )
+    """Return a feedback token, for a tab that was opened again: only a secret key gets one."""
+    wanted = wire.decode_token_request(request.query(), await _optional_body(request))
+    trace_id, token = await request.services.feedback.issue_token(request.principal, wanted, tuple(wanted.names))
+    return JSONResponse(TokenReply(feedback_token=token.text, trace_id=trace_id, expires_at=token.expires or None))
 
 
 async def retract(request: Request) -> Response:
-    """DELETE /feedback."""
-    return JSONResponse(await request.services.feedback.retract(request.principal, request.query()))
+    """Invalidate this rater's ratings of one name; that there are none is no error."""
+    subject = wire.decode_retraction(request.query(), known=request.principal.trace_id)
+    trace_id, count = await request.services.feedback.retract(request.principal, subject)
+    return JSONResponse(Retracted(trace_id=trace_id, name=subject.name, retracted=count))
 
 
 async def read(request: Request) -> Response:
-    """GET /feedback."""
-    return JSONResponse(await request.services.feedback.read(request.principal, request.query()))
+    """Return this rater's valid ratings of a trace, oldest first."""
+    subject = wire.decode_subject(request.query(), known=request.principal.trace_id)
+    trace_id, ratings = await request.services.feedback.read(request.principal, subject)
+    return JSONResponse(FeedbackList(trace_id, [wire.item_of(rating) for rating in ratings]))
+
+
+async def _optional_body(request: Request) -> bytes | None:
+    """Return the body, which may be left out. Raise UnsupportedType where one is there and isn't JSON."""
+    if body := await request.body():
+        request.require_json()
+    return body or None

@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from gateway import __version__
 from gateway.domain.ids import now_ms
-from gateway.erasure import Wanted
+from gateway.erasure import EraseRequest
 from gateway.errors import Forbidden, StoreUnavailable, Unauthorized, Unavailable
 from gateway.observability.feed import Lost
 from gateway.observability.metrics import CONTENT_TYPE
@@ -76,7 +76,7 @@ async def events(request: Request) -> EventSourceResponse:
 
 async def erase_user(request: Request) -> Response:
     """Erase a user in the key's project. The reply follows the purge of the file."""
-    wanted = Wanted(request.path_params["user_id"], request.principal.project)
+    wanted = EraseRequest(request.path_params["user_id"], request.principal.project)
     return JSONResponse(await request.services.erasure.erase(wanted))
 
 

@@ -23,7 +23,7 @@ from gateway.web.chat import trace_id_of
 from gateway.web.pump import ClientConnected, pump
 from gateway.web.request import ClientGone
 from gateway.web.types import Services
-from gateway.wire import native
+from gateway.wire import feedback, native
 from gateway.wire.chat_body import Id, convert, decode_fields
 from gateway.wire.encoder import Encoder
 
@@ -60,7 +60,7 @@ class Socket:
             await self.close(TOO_FAST if isinstance(error, TooManyRequests) else POLICY, error.message)
             return
         limits = self._services.limits
-        if limits.full or 0 < limits.config.max_streams <= len(open_sockets):
+        if limits.full or 0 < self._services.config.limits.max_streams <= len(open_sockets):
             await self.close(BUSY, "The server is busy. Please try again.")
             return
         if self._services.chat.runs.draining:
@@ -151,7 +151,7 @@ class Socket:
                 case "stop":
                     self._stop(_required_id(answers))
                 case "feedback":
-                    await self._feedback(self._caller(fields), raw, answers)
+                    await self._feedback(self._caller(fields), fields, answers)
                 case _:
                     problem = "must be chat, stop, resume, feedback or ping"
                     raise InvalidValue(f"type: {problem}", details=[("type", problem)])
@@ -188,8 +188,10 @@ class Socket:
             raise NotFound("There is no such chat on this socket.", code="unknown_chat")
         self._services.chat.runs.stop(self._readers[chat_id].trace_id)
 
-    async def _feedback(self, caller: Principal, raw: bytes, answers: dict[str, Any]) -> None:
-        rated = await self._services.feedback.rate_frame(caller, raw)
+    async def _feedback(self, caller: Principal, fields: dict[str, msgspec.Raw], answers: dict[str, Any]) -> None:
+        subject, ratings = feedback.decode_frame(fields, known=caller.trace_id)
+        receipt = await self._services.feedback.rate(caller, subject, ratings, None)
+        rated = feedback.Rated(trace_id=receipt.trace_id, assessment_id=receipt.assessments[0].assessment_id)
         await self._say({"type": "feedback_recorded", **msgspec.to_builtins(rated), **answers})
 
     def _check_free(self, chat_id: str) -> None:

@@ -1,7 +1,7 @@
 """Ratings on the native wire: queries and bodies in, checked values out; and the replies.
 
 Every bad field of a request is named at once, and nothing unknown is skipped: a typo in a name must not lose a rating.
-Sans-I/O; called by feedback/capture.py. What is rated, and by whom, is the store's and the service's to know.
+Sans-I/O; called by web/. What is rated, and by whom, is the store's and the service's to know.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 import msgspec
 from msgspec import Meta
 
-from gateway.domain.trace import Assessment, Value
+from gateway.domain.trace import Assessment, Rating, Value
 from gateway.wire.chat_body import Id
-from gateway.wire.rating_body import MAX_PAIR, Problems, encode, once, read_object, refuse, take
+from gateway.wire.rating_body import MAX_PAIR, Problems, encode, once, read_object, read_values, refuse, take
 
+_ENVELOPE = ("type", "id", "feedback_token")  # what every frame may have, which the socket reads itself
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 
 Comment = Annotated[str, Meta(max_length=10_000)]
@@ -76,14 +77,11 @@ class _Remark(msgspec.Struct, frozen=True):
     comment: Comment | None = None
 
 
-class Rating(msgspec.Struct, frozen=True):
-    """One rating to store."""
+class Ratings(msgspec.Struct, frozen=True):
+    """What a rater gives in one request, all or nothing. `request` is what a retry must repeat to be the same one."""
 
-    name: str
-    value: Value
-    rationale: str | None
-    metadata: dict[str, str]
-    span_id: str | None = None
+    given: tuple[Rating, ...]
+    request: tuple[object, ...]
 
 
 class Rated(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,8 +160,8 @@ def decode_retraction(query: Query, *, known: str | None = None) -> NamedSubject
     return _subject(NamedSubject, once(_pairs(query), problems), problems, known)
 
 
-def decode_rating(query: Query, body: bytes, *, known: str | None = None) -> tuple[Subject, Rating]:
-    """One rating, in either form. Raises BadRequest, ContentTooLarge, InvalidValue."""
+def decode_rating(query: Query, body: bytes, *, known: str | None = None) -> tuple[Subject, Ratings]:
+    """Return one rating, given in either form. Raise BadRequest, TooLarge, InvalidValue."""
     problems: Problems = []
     fields = read_object(body, problems)
     return _rating(once(_pairs(query), problems), fields, problems, known)
@@ -178,20 +176,18 @@ def decode_token_request(query: Query, body: bytes | None) -> TokenRequest:
     return _subject(TokenRequest, once(given, problems), problems, None, "unknown field")
 
 
-def decode_frame(frame: bytes, *, known: str | None = None) -> tuple[Subject, Rating]:
-    """The same as one WebSocket frame: query and body side by side, with `type`, `id` and `feedback_token`."""
+def decode_frame(frame: Mapping[str, msgspec.Raw], *, known: str | None = None) -> tuple[Subject, Ratings]:
+    """Return the rating of a WebSocket's frame: query and body side by side, with `type`, `id` and `feedback_token`."""
     problems: Problems = []
-    fields = read_object(frame, problems)
+    fields = read_values({name: raw for name, raw in frame.items() if name not in _ENVELOPE}, problems)
     parameters = {name: fields.pop(name) for name in Subject.__struct_fields__ if name in fields}
-    for name in ("type", "id", "feedback_token"):
-        fields.pop(name, None)
     return _rating(parameters, fields, problems, known)
 
 
 def decode_detailed(
     query: Query, body: bytes | None, dimensions: Mapping[str, Dimension], *, known: str | None = None
-) -> tuple[Subject, tuple[Rating, ...], dict[str, int | str]]:
-    """Ratings by dimension and, by the same names, what was given. From the query, a JSON body, or both together."""
+) -> tuple[Subject, Ratings, dict[str, int | str]]:
+    """Return ratings by dimension and, by the same names, what was given: in the query, a JSON body, or both."""
     problems: Problems = []
     given: list[tuple[str, Any]] = []
     for name, text in _pairs(query):
@@ -210,13 +206,16 @@ def decode_detailed(
     subject = _subject(Subject, fields, problems, known, "is no declared dimension")
     ratings = [_dimension_rating(name, mark, dimensions[name]) for name, mark in recorded.items()]
     ratings[0] = msgspec.structs.replace(ratings[0], rationale=comment)
-    return subject, tuple(ratings), recorded
+    # The scores as given: a scale that was changed meanwhile makes no other request of a retry.
+    request = ("detailed-feedback", list(recorded.items()), comment)
+    return subject, Ratings(tuple(ratings), request), recorded
 
 
-def check_idempotency_key(key: str | None) -> None:
-    """Raises InvalidValue."""
+def check_idempotency_key(key: str | None) -> str | None:
+    """Return the header's value where it may be one. Raise InvalidValue."""
     if key is not None and not (1 <= len(key) <= 250 and key.isprintable()):
         refuse([("Idempotency-Key", "must be 1 to 250 printable characters")])
+    return key
 
 
 # --- ratings ---------------------------------------------------------------------------------------------------------
@@ -224,17 +223,19 @@ def check_idempotency_key(key: str | None) -> None:
 
 def _rating(
     parameters: dict[str, Any], fields: dict[str, Any], problems: Problems, known: str | None
-) -> tuple[Subject, Rating]:
+) -> tuple[Subject, Ratings]:
     kind = General if "is_correct" not in fields and fields.keys() & {"name", "value"} else Thumb
     values = take(kind, fields, problems)
     problems += [(name, "unknown field") for name in fields]
     subject = _subject(Subject, parameters, problems, known)
     if kind is General:
         form = General(**values)
-        return subject, Rating(form.name, form.value, form.rationale, form.metadata or {}, form.span_id)
-    thumb = Thumb(**values)
-    metadata = {} if thumb.reasons is None else {"reasons": encode(thumb.reasons).decode()}
-    return subject, Rating("user_feedback", thumb.is_correct, thumb.comment, metadata)
+        rating = Rating(form.name, form.value, form.rationale, form.metadata or {}, form.span_id)
+    else:
+        thumb = Thumb(**values)
+        metadata = {} if thumb.reasons is None else {"reasons": encode(thumb.reasons).decode()}
+        rating = Rating("user_feedback", thumb.is_correct, thumb.comment, metadata)
+    return subject, Ratings((rating,), ("feedback", rating))
 
 
 def _mark_problem(mark: Any, dimension: Dimension) -> str | None:

@@ -9,7 +9,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 import msgspec
@@ -27,22 +27,38 @@ encode = msgspec.json.encode
 
 
 def read_object(body: bytes, problems: Problems) -> dict[str, Any]:
-    """The body's fields. By the standard decoder, because that one tells of names that come twice."""
-    if len(body) > MAX_BODY:
+    """Return the body's fields. Raise ContentTooLarge, BadRequest, InvalidValue."""
+    _check_size(len(body))
+    fields = _read(body, problems)
+    if not isinstance(fields, dict):
+        refuse([("body", "must be a JSON object")])
+    return fields
+
+
+def read_values(fields: Mapping[str, msgspec.Raw], problems: Problems) -> dict[str, Any]:
+    """Return the values of an object whose fields are known already. Raise ContentTooLarge, BadRequest."""
+    values = {name: bytes(raw) for name, raw in fields.items()}
+    _check_size(sum(map(len, values.values())))
+    return {name: _read(value, problems) for name, value in values.items()}
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BODY:
         raise ContentTooLarge(f"A rating has at most {MAX_BODY} bytes.")
+
+
+def _read(text: bytes, problems: Problems) -> Any:
+    """Read JSON by the standard decoder, because that one tells of names that come twice."""
 
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return once(pairs, problems)
 
     try:
-        fields = json.loads(body.decode(), object_pairs_hook=build, parse_constant=_no_json)
+        return json.loads(text.decode(), object_pairs_hook=build, parse_constant=_no_json)
     except UnicodeDecodeError:
         raise BadRequest("The body is not valid UTF-8.", code="not_json") from None
     except (ValueError, RecursionError):
         raise BadRequest("The body is not JSON.", code="not_json") from None
-    if not isinstance(fields, dict):
-        refuse([("body", "must be a JSON object")])
-    return fields
 
 
 def _no_json(constant: str) -> NoReturn:
@@ -50,7 +66,7 @@ def _no_json(constant: str) -> NoReturn:
 
 
 def once(given: Iterable[tuple[str, Any]], problems: Problems) -> dict[str, Any]:
-    """As a dict; a name that comes twice is a problem."""
+    """Return pairs as a dict; a name that comes twice is a problem."""
     fields: dict[str, Any] = {}
     for name, value in given:
         if name in fields:

@@ -52,5 +52,5 @@ _OF_THE_END = {"outcome", "response", "response_preview", "parts", "error_messag
 async def rate(store: SQLiteStore, trace_id: str, user_id: str = "ann", *, ago_s: float = 30, **over: Any) -> None:
     """One rating."""
     time = now_ms() - round(ago_s * 1000)
-    rating = a_rating(**({"create_time": time, "last_update_time": time} | over))
+    rating = a_rating(**over)
     await store.write(record_feedback, a_write(trace_id, rating, source_id=user_id, now=time))

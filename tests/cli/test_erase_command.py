@@ -13,14 +13,14 @@ from gateway.cli import erase as command
 from gateway.cli.erase import erase
 from gateway.config.current import Current
 from gateway.config.schema import Config, StoreConfig
-from gateway.erasure import ASKED, Erased, Erasure, Wanted
+from gateway.erasure import Erased, EraseRequest, Erasure, Mailbox
 from gateway.errors import GatewayError
 from gateway.storage.scripts.erase import notes
 from gateway.storage.sqlite import engine
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.cli.conftest import Run, chat
 
-ANN = Wanted("ann")
+ANN = EraseRequest("ann")
 
 
 def at(store: SQLiteStore) -> Config:
@@ -88,7 +88,7 @@ async def test_a_server_that_does_not_answer(store: SQLiteStore, monkeypatch: py
     monkeypatch.setattr(command, "_LOOK_S", 0.01)
     with pytest.raises(GatewayError, match="not done it yet"):
         await erase(engine, at(store), ANN, patience_s=0.5)
-    assert len(await store.read(notes, ASKED)) == 1
+    assert len(await Mailbox(store).requests()) == 1
 
 
 async def test_a_server_that_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ async def test_a_server_that_goes_away(tmp_path: Path, monkeypatch: pytest.Monke
     await chat(server, user_id="ann")
     asked = asyncio.create_task(erase(engine, at(server), ANN))
     async with asyncio.timeout(10):
-        while not await server.read(notes, ASKED):  # noqa: ASYNC110 - a row sets no event
+        while not await Mailbox(server).requests():  # noqa: ASYNC110 - a row sets no event
             await asyncio.sleep(0.01)
     await server.close()
     assert await asked == Erased(1, 0, True)
@@ -111,10 +111,10 @@ async def test_a_server_that_goes_away(tmp_path: Path, monkeypatch: pytest.Monke
 async def test_a_server_that_cannot(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its reason is the command's."""
     monkeypatch.setattr(erasure, "POLL_S", 0.01)
-    follows = asyncio.create_task(Erasure(store, None, Current(Config())).follow_notes())
+    follows = asyncio.create_task(Erasure(store, None, Current(Config())).serve_mailbox())
     try:
         with pytest.raises(GatewayError, match="1 to 250 characters"):
-            await erase(engine, at(store), Wanted(""))
+            await erase(engine, at(store), EraseRequest(""))
         assert await erase(engine, at(store), ANN) == Erased(0, 0, True)
     finally:
         follows.cancel()

@@ -19,7 +19,7 @@ import pytest
 from gateway.cli import tail
 from gateway.domain.activity import Activity
 from gateway.domain.ids import new_assessment_id, new_span_id, new_trace_id, now_ms
-from gateway.domain.trace import Assessment, Outcome, TraceEnd, TraceStart
+from gateway.domain.trace import Outcome, Rating, TraceEnd, TraceStart
 from gateway.errors import GatewayError
 from gateway.observability.feed import Lost
 from gateway.storage.scripts.feedback import FeedbackWrite, record_feedback
@@ -68,29 +68,16 @@ async def finish(store: SQLiteStore, outcome: Outcome = Outcome.COMPLETE, *, end
 
 
 async def rate(store: SQLiteStore, trace_id: str) -> None:
-    now = now_ms()
-    made = Assessment(
-        assessment_id=new_assessment_id(),
-        trace_id=trace_id,
+    write = FeedbackWrite(
         project="default",
-        name="user_feedback",
-        value=True,
+        trace_id=trace_id,
+        client_request_id=None,
         source_id="mia",
-        rationale="Good!",
-        create_time=now,
-        last_update_time=now,
+        ratings=(Rating("user_feedback", True, "Good!", {}),),
+        assessment_ids=(new_assessment_id(),),
+        now=now_ms(),
     )
-    await store.write(
-        record_feedback,
-        FeedbackWrite(
-            project="default",
-            trace_id=trace_id,
-            client_request_id=None,
-            source_id="mia",
-            assessments=(made,),
-            now=now,
-        ),
-    )
+    await store.write(record_feedback, write)
 
 
 def shown(out: io.StringIO) -> list[tuple[str, str]]:

@@ -6,9 +6,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.config.load import find_config, load
-from gateway.config.schema import Config, ConfigError, Secret, Target
+from gateway.config.schema import Config, ConfigError, Model, Secret, Target
 from gateway.config.show import config_hash, masked
 
 ENV = {"UNRELATED": "1", "GATEWAY_KEY": "gw-sk-x", "GATEWAY_PORT_8000_TCP": "tcp://10.0.0.1"}
@@ -222,6 +224,14 @@ def test_masked_text_is_toml_that_means_the_same(tmp_path: Path) -> None:
     assert tomllib.loads(shown)["providers"]["a"]["api_key"] == "env:K"
     again = loaded(tmp_path, shown.replace("***", "literal-secret"), {"K": "the-secret"})
     assert again == config
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
+def test_every_name_comes_back_from_masked_text(name: str) -> None:
+    """Quotes, line ends, and what lies beyond 16 bits: an escape of JSON would be none of TOML's."""
+    shown = masked(Config(models={name: Model(targets=("demo/echo",))}))
+    assert list(tomllib.loads(shown)["models"]) == [name]
+    assert all(line.isprintable() for line in shown.splitlines())
 
 
 def test_the_hash_leaves_secrets_out(tmp_path: Path) -> None:

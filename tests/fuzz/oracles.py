@@ -23,7 +23,7 @@ from gateway.wire.upstream import StreamDecoder
 from tests.support.provider_streams import TRACE, merged, text_of
 
 SMALL = 256  # a bound on frames that fuzzed input can pass
-STANDS_IN = re.compile("[\U0010f800-\U0010ffff]")  # the decoder's own use of these is documented in wire/mend.py
+STANDS_IN = re.compile("[\U0010f800-\U0010ffff]")  # the decoder's own use of these is documented in wire/repair.py
 Decoder = StreamDecoder | CompletionDecoder
 
 
@@ -212,9 +212,9 @@ def _frame(raw: bytes, answers: dict[str, Any]) -> None:
         assert answers["id"] == meant["id"]
     kind = convert(bytes(fields.pop("type", b"null")), str | None, "type")
     if kind == "feedback":
-        subject, rating = decode_frame(raw)
+        subject, ratings = decode_frame(fields)
         assert (subject.trace_id is None) != (subject.client_request_id is None)
-        assert rating.value == (meant["is_correct"] if "is_correct" in meant else meant["value"])
+        assert ratings.given[0].value == (meant["is_correct"] if "is_correct" in meant else meant["value"])
     elif kind == "chat":
         fields.pop("id", None)
         request = native.chat_request(fields, "/chat/ws")

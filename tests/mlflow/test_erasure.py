@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.config.current import Current
 from gateway.config.schema import Config
-from gateway.erasure import Erasure, Wanted
+from gateway.erasure import EraseRequest, Erasure
 from gateway.mlflow.names import INFO_FINALIZED
 from gateway.mlflow.scripts.assessments import create_assessment
 from gateway.mlflow.scripts.datasets import create_dataset, upsert_records
@@ -51,7 +51,7 @@ async def test_nothing_of_ann_is_left(tmp_path: Path) -> None:
         await store.write(upsert_records, PROJECT, "d-1", [("dr-1", copied)], 5)
         assert await store.read(get_spans_of, PROJECT, [ID]) != {ID: ClientSpans(())}
 
-        assert (await Erasure(store, None, Current(Config())).erase(Wanted("annika"))).traces == 1
+        assert (await Erasure(store, None, Current(Config())).erase(EraseRequest("annika"))).traces == 1
 
         assert await store.read(get_spans_of, PROJECT, [ID]) == {ID: ClientSpans(())}
         (stored,) = await store.read(get_infos, PROJECT, [ID])

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.domain import ids
 from gateway.domain.messages import Usage
-from gateway.domain.trace import Assessment, Outcome, Span, TraceEnd, TraceStart
+from gateway.domain.trace import Assessment, Outcome, Rating, Span, TraceEnd, TraceStart
 from gateway.storage.engine import Script
 from gateway.storage.scripts.feedback import FeedbackWrite
 from gateway.storage.scripts.keys import KeyRecord
@@ -78,12 +78,14 @@ def a_rating(**over: Any) -> Assessment:
 
 
 def a_write(trace_id: str | None, *ratings: Assessment, **over: Any) -> FeedbackWrite:
+    ratings = ratings or (a_rating(),)
     fields: dict[str, Any] = {
         "project": PROJECT,
         "trace_id": trace_id,
         "client_request_id": None,
         "source_id": "ann",
-        "assessments": ratings or (a_rating(),),
+        "ratings": tuple(Rating(one.name, one.value, one.rationale, one.metadata, one.span_id) for one in ratings),
+        "assessment_ids": tuple(one.assessment_id for one in ratings),
         "now": 3_000,
     }
     return FeedbackWrite(**(fields | over))

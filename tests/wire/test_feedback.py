@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.trace import Rating
 from gateway.errors import BadRequest, ContentTooLarge, InvalidValue
 from gateway.wire import feedback as wire
-from gateway.wire.feedback import Rating, Subject
+from gateway.wire.chat_body import decode_fields
+from gateway.wire.feedback import Subject
 from gateway.wire.rating_body import MAX_BODY
 
 TRACE = "tr-" + "0" * 31 + "a"
@@ -17,7 +19,8 @@ QUERY = {"trace_id": TRACE, "user_id": "ann"}
 
 
 def rate(body: object, query: Any = QUERY) -> Rating:
-    return wire.decode_rating(query, json.dumps(body).encode())[1]
+    (rating,) = wire.decode_rating(query, json.dumps(body).encode())[1].given
+    return rating
 
 
 def bad(body: object, query: Any = QUERY) -> dict[str, str]:
@@ -30,9 +33,11 @@ def bad(body: object, query: Any = QUERY) -> dict[str, str]:
 
 def test_short_form() -> None:
     """is_correct is the value of `user_feedback`, the comment its rationale, the reasons JSON in its metadata."""
-    subject, rating = wire.decode_rating(QUERY, b'{"is_correct": false, "comment": "no", "reasons": ["a", "\xc3\xa9"]}')
+    subject, ratings = wire.decode_rating(
+        QUERY, b'{"is_correct": false, "comment": "no", "reasons": ["a", "\xc3\xa9"]}'
+    )
     assert subject == Subject(trace_id=TRACE, user_id="ann")
-    assert rating == Rating("user_feedback", False, "no", {"reasons": '["a","é"]'})
+    assert ratings.given == (Rating("user_feedback", False, "no", {"reasons": '["a","é"]'}),)
 
 
 def test_short_form_with_null_comment() -> None:
@@ -217,7 +222,8 @@ def test_half_a_surrogate_pair_in_lists_and_names() -> None:
 
 def test_a_whole_surrogate_pair() -> None:
     """Two escapes that make one character are text."""
-    assert wire.decode_rating(QUERY, b'{"is_correct":true,"comment":"\\ud83d\\ude00"}')[1].rationale == "😀"
+    (rating,) = wire.decode_rating(QUERY, b'{"is_correct":true,"comment":"\\ud83d\\ude00"}')[1].given
+    assert rating.rationale == "😀"
 
 
 @pytest.mark.parametrize("number", [b"1e999", b"-1e999"])
@@ -237,14 +243,14 @@ def test_errors_are_bounded() -> None:
 def test_frame() -> None:
     """A WebSocket frame holds both query and body."""
     frame = {"type": "feedback", "id": "f1", "client_request_id": "c", "user_id": None, "name": "n", "value": 2}
-    subject, rating = wire.decode_frame(json.dumps(frame).encode())
-    assert (subject, rating) == (Subject(client_request_id="c"), Rating("n", 2, None, {}))
+    subject, ratings = wire.decode_frame(decode_fields(json.dumps(frame).encode()))
+    assert (subject, ratings.given) == (Subject(client_request_id="c"), (Rating("n", 2, None, {}),))
 
 
 def test_bad_frame() -> None:
     """Its fields are checked alike."""
     with pytest.raises(InvalidValue) as caught:
-        wire.decode_frame(b'{"type":"feedback","id":"f1","trace_id":5}')
+        wire.decode_frame(decode_fields(b'{"type":"feedback","id":"f1","trace_id":5}'))
     assert {field for field, _ in caught.value.details} == {"trace_id", "is_correct"}
 
 

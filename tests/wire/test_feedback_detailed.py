@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.schema import Dimension
+from gateway.domain.trace import Rating
 from gateway.errors import GatewayError, InvalidValue
 from gateway.wire import feedback as wire
-from gateway.wire.feedback import General, Rating, Subject, Thumb
+from gateway.wire.chat_body import decode_fields
+from gateway.wire.feedback import General, Subject, Thumb
 
 TRACE = "tr-" + "0" * 31 + "a"
 DIMENSIONS = {
@@ -25,7 +27,8 @@ DIMENSIONS = {
 
 def detailed(query: Any = (), body: object = None) -> tuple[Subject, tuple[Rating, ...], dict[str, int | str]]:
     raw = None if body is None else json.dumps(body).encode()
-    return wire.decode_detailed(query, raw, DIMENSIONS)
+    subject, ratings, given = wire.decode_detailed(query, raw, DIMENSIONS)
+    return subject, ratings.given, given
 
 
 def bad_detailed(query: Any = (), body: object = None) -> dict[str, str]:
@@ -126,7 +129,7 @@ def test_nothing_but_gateway_errors(query: list[tuple[str, str]], body: bytes) -
     """Whatever is sent is decoded or refused, and what is decoded can be encoded."""
     for decode in (
         lambda: wire.decode_rating(query, body),
-        lambda: wire.decode_frame(body),
+        lambda: wire.decode_frame(decode_fields(body)),
         lambda: wire.decode_detailed(query, body, DIMENSIONS),
         lambda: wire.decode_subject(query),
         lambda: wire.decode_retraction(query),
@@ -145,6 +148,7 @@ def test_nothing_but_gateway_errors(query: list[tuple[str, str]], body: bytes) -
 )
 def test_good_values_round_trip(value: Any) -> None:
     """Every value of a good type comes out equal, and encodes."""
-    rating = wire.decode_rating({"trace_id": TRACE}, json.dumps({"name": "n", "value": value}).encode())[1]
+    body = json.dumps({"name": "n", "value": value}).encode()
+    (rating,) = wire.decode_rating({"trace_id": TRACE}, body)[1].given
     assert (rating.value, type(rating.value)) == (value, type(value))
     msgspec.json.encode(rating)

@@ -3,9 +3,9 @@
  * Nothing happens when it is made, so that a server can render with it; its functions never change.
  */
 
+import type { SessionReply } from "./api.js";
 import { answer, type AnswerEvent, type AnswerOptions } from "./answer.js";
 import { ChatError } from "./errors.js";
-import type { Turn } from "./events.js";
 import { frameQueue } from "./frames.js";
 import { request, type Connection } from "./http.js";
 import { fromTurns, newMessage, reduce, toModel, type ChatMessage } from "./messages.js";
@@ -17,9 +17,9 @@ export interface ChatOptions extends Connection {
   model?: string | undefined;
   /** A conversation to go on with. `restore` shows what was said in it. */
   sessionId?: string | undefined;
-  /** A feedback token of this conversation's, kept from before: it keeps the rater, and opens the session. */
+  /** A feedback token of this conversation, kept from before: it keeps the rater, and opens the session. */
   token?: string | undefined;
-  /** Traces that a regenerated answer took the place of, kept from before. */
+  /** Traces whose answers were regenerated, kept from before. */
   replaced?: readonly string[] | undefined;
   transport?: Transport | undefined;
   /** Further parameters of each request, such as `temperature` or `tags`. */
@@ -31,10 +31,10 @@ export interface ChatState {
   readonly messages: readonly ChatMessage[];
   readonly status: "ready" | "submitted" | "streaming" | "error";
   readonly error: ChatError | null;
-  /** Of the newest answer. */
+  /** The newest answer's trace. */
   readonly traceId: string | null;
   readonly sessionId: string | null;
-  /** Which try to get the stream back this is; 0: connected. */
+  /** The number of this try to get the stream back; 0: connected. */
   readonly reconnecting: number;
   readonly replaced: readonly string[];
 }
@@ -45,7 +45,7 @@ export interface Chat {
   configure(options: ChatOptions): void;
   /** Ask. Settles when the answer has ended, whichever way; it does not throw. */
   sendMessage(text: string, parameters?: Record<string, unknown>): Promise<void>;
-  /** Stop the running answer. What there is stays, and can be rated. */
+  /** Stop the running answer. Its text so far stays, and can be rated. */
   stop(): Promise<void>;
   /** Ask the last question again, in place of its answer. */
   regenerate(): Promise<void>;
@@ -58,10 +58,11 @@ export interface Chat {
   dispose(): void;
 }
 
+/** Make a chat. `configure` takes other options later; they count from the next request on. */
 export function createChat(initial: ChatOptions = {}): Chat {
   let options = initial;
-  let running: AbortController | null = null; // the answer that is read, or the conversation that is asked for
-  let stopping = false; // the user wants it stopped
+  let running: AbortController | null = null; // reads an answer, or restores the conversation
+  let stopping = false; // the user has asked for it
   const { getState, setState, subscribe } = createStore<ChatState>({
     messages: [],
     status: "ready",
@@ -113,7 +114,7 @@ export function createChat(initial: ChatOptions = {}): Chat {
     if (message) setLast({ ...message, ...change }, { status: error ? "error" : "ready", error, reconnecting: 0 });
   }
 
-  /** Take at once what an event tells of the chat, and return its error; the message itself waits for the next frame. */
+  /** Apply an event to the chat as a whole, at once; the message waits for the next frame. Returns the event's error. */
   function note(event: AnswerEvent): ChatError | null {
     const reconnecting = event.type === "reconnecting" ? event.attempt : 0;
     if (reconnecting !== getState().reconnecting) set({ reconnecting });
@@ -183,7 +184,7 @@ export function createChat(initial: ChatOptions = {}): Chat {
         const path = `/sessions/${encodeURIComponent(sessionId)}`;
         const query = { user_id: options.userId };
         const response = await request(options, path, { query, token: newestToken(), both: true, signal: mine.signal });
-        const { turns } = (await response.json()) as { turns: Turn[] };
+        const { turns } = (await response.json()) as SessionReply;
         if (running !== mine) return;
         running = null;
         set({ messages: fromTurns(turns, replaced), traceId: turns.at(-1)?.trace_id ?? null, status: "ready", error: null });
@@ -210,7 +211,7 @@ export function createChat(initial: ChatOptions = {}): Chat {
   };
 }
 
-/** What was thrown, as the store shows it; what is no ChatError was not expected. */
+/** Return the thrown error as a ChatError; another kind of error was not expected, and gets `message` and `code`. */
 function asChatError(thrown: unknown, message: string, code: string): ChatError {
   return thrown instanceof ChatError ? thrown : new ChatError(message, code);
 }

@@ -1,4 +1,4 @@
-/** Everything that can go wrong, as one class: what a gateway says, and `offline` for what never reached it. */
+/** Everything that can go wrong, as one class: a gateway's errors, and `offline` for requests that never reached it. */
 
 export class ChatError extends Error {
   override readonly name = "ChatError";
@@ -7,7 +7,7 @@ export class ChatError extends Error {
     message: string,
     /** Stable, in snake_case: the gateway's own code, or `offline`. */
     readonly code: string,
-    /** Whether the same request may well succeed later. */
+    /** True where the same request may succeed later. */
     readonly retryable = false,
     /** The HTTP status; 0 where there was none. */
     readonly status = 0,
@@ -16,7 +16,7 @@ export class ChatError extends Error {
   }
 }
 
-/** A response that isn't 2xx as an error; whatever its body is. */
+/** Return a response that isn't 2xx as an error, whatever its body is. */
 export async function refused(response: Response): Promise<ChatError> {
   const body = (await response.json().catch(() => undefined)) as { error?: unknown; code?: unknown } | undefined;
   const { status } = response;
@@ -24,7 +24,7 @@ export async function refused(response: Response): Promise<ChatError> {
   return new ChatError(said, String(body?.code ?? `http_${status}`), status === 429 || status >= 500, status);
 }
 
-/** What `fetch` threw. An abort stays what it is. */
+/** Return the error of `fetch` as a ChatError. An abort stays as it is. */
 export function unreachable(error: unknown): unknown {
   return error instanceof TypeError ? new ChatError("The server can't be reached.", "offline", true) : error;
 }

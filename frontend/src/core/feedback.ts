@@ -1,5 +1,5 @@
 /**
- * What one reader thinks of one answer: a store without a framework.
+ * One reader's ratings of one answer: a store without a framework.
  *
  *     rate, retract … ─▶ jobs, shown at once ─▶ sent one after another ─▶ acknowledged: part of `base`
  *                                            └▶ refused: taken back, with the error
@@ -8,6 +8,7 @@
  * The gateway counts the newest rating of a rater only, so a change is simply one more rating.
  */
 
+import type { FeedbackList } from "./api.js";
 import type { ChatError } from "./errors.js";
 import type { FeedbackItem } from "./events.js";
 import { request, type Connection, type Request } from "./http.js";
@@ -48,7 +49,7 @@ export interface Feedback {
   getState(): FeedbackState;
   subscribe(listener: () => void): () => void;
   configure(options: FeedbackOptions): void;
-  /** Ask for what is stored, and send what an earlier page couldn't. Returns what undoes it. */
+  /** Read the stored ratings, and send those that an earlier page couldn't. Returns a function that undoes it. */
   start(): () => void;
   /** A thumb: up is true. Again with another value changes it; remarks that aren't given stay. */
   rate(value: boolean, remarks?: Remarks): void;
@@ -76,7 +77,7 @@ export function createFeedback(traceId: string, initial: FeedbackOptions = {}): 
     setState({ ...jobs.reduce(apply, base), state, error });
 
   const add = (wish: Wish) => {
-    // What waits behind the one on its way is overtaken by what says more.
+    // A job that still waits is replaced by a newer one of its kind; the one on its way is left alone.
     const left = jobs.filter((old, at) => (sending && !at) || (wish.is === "scores") !== (old.is === "scores"));
     // The key is unlike any other of this rater's; it is no secret.
     jobs = [...left, { ...wish, key: `${Date.now()}${Math.random()}` }];
@@ -103,13 +104,13 @@ export function createFeedback(traceId: string, initial: FeedbackOptions = {}): 
     }
   }
 
-  /** Over a reload. Where there is no storage, or it is full, the jobs live as long as the page. */
+  /** Keep the jobs over a reload. Where there is no storage, or it is full, they live as long as the page. */
   function keep(): void {
     try {
       if (jobs.length) localStorage.setItem(place, JSON.stringify(jobs));
       else localStorage.removeItem(place);
     } catch {
-      // as said
+      // see above
     }
   }
 
@@ -122,7 +123,7 @@ export function createFeedback(traceId: string, initial: FeedbackOptions = {}): 
     return ask(path, { method: "POST", body, headers: { "Idempotency-Key": key } });
   }
 
-  /** A request about this answer, as this rater. */
+  /** Send a request about this answer, as this rater. */
   function ask(path: string, more: Request = {}): Promise<Response> {
     const { token, userId } = options;
     const query = { trace_id: traceId, user_id: token ? undefined : userId, ...more.query };
@@ -166,11 +167,11 @@ export function createFeedback(traceId: string, initial: FeedbackOptions = {}): 
   async function read(): Promise<void> {
     try {
       const response = await ask("/feedback");
-      base = facts(((await response.json()) as { feedback: FeedbackItem[] }).feedback);
+      base = facts(((await response.json()) as FeedbackList).feedback);
       const { state, error } = getState();
       show(state, error);
     } catch {
-      // Rating works all the same; it says itself what is wrong.
+      // Rating works all the same, and reports its own errors.
     }
   }
 }
@@ -181,7 +182,7 @@ function apply(known: Facts, job: Job): Facts {
   return { ...known, rating: job.value, comment: job.remarks.comment ?? "", reasons: job.remarks.reasons ?? [] };
 }
 
-/** Stored ratings as what a page shows. */
+/** Return stored ratings as a page shows them. */
 function facts(items: readonly FeedbackItem[] = []): Facts {
   let found = NOTHING;
   for (const { name, value, rationale, metadata } of items) {
@@ -195,7 +196,7 @@ function facts(items: readonly FeedbackItem[] = []): Facts {
   return found;
 }
 
-/** A list out of JSON; an empty one where there is none, or no way to it. */
+/** Parse a list from JSON. Returns an empty one where there is none, or it can't be read. */
 function list<Item>(read: () => string | null | undefined): Item[] {
   try {
     const value: unknown = JSON.parse(read() ?? "");

@@ -1,14 +1,15 @@
-/** A queue that is handed on at most once a frame, however often something comes. Core/chat reads answers through it. */
+/** A queue that is handed on at most once a frame, however often items come. core/chat shows answers by it. */
 
 export interface FrameQueue<Item> {
   push(items: readonly Item[]): void;
-  /** Hand on what waits, now. */
+  /** Hand on the waiting items now. */
   flush(): void;
 }
 
-/** A tab that isn't shown has no frames: there it is handed on after so many milliseconds. */
+/** How long items wait in a tab that isn't shown, which has no frames. */
 const HIDDEN_MS = 100;
 
+/** Make a queue whose items go to `deliver`, together and in order. */
 export function frameQueue<Item>(deliver: (items: Item[]) => void): FrameQueue<Item> {
   const waiting: Item[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;

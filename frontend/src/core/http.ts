@@ -24,7 +24,7 @@ export interface Request {
   signal?: AbortSignal | undefined;
 }
 
-/** One request; throws a ChatError unless the response is 2xx. */
+/** Send one request. Throws a ChatError unless the response is 2xx. */
 export async function request(to: Connection, path: string, options: Request = {}): Promise<Response> {
   const { method = "GET", query = {}, body, token, both, headers, signal } = options;
   const pairs = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined);

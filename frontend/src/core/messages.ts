@@ -34,7 +34,7 @@ export function newMessage(role: ChatMessage["role"], text: string, status: Mess
   return { id: `m${++count}`, role, text, status };
 }
 
-/** The assistant's message after one more event. */
+/** Return the assistant's message after one more event. */
 export function reduce(message: ChatMessage, event: AnswerEvent): ChatMessage {
   switch (event.type) {
     case "start":
@@ -71,7 +71,7 @@ export function reduce(message: ChatMessage, event: AnswerEvent): ChatMessage {
   }
 }
 
-/** Stored turns as messages. `replaced`: traces that another answer took the place of. */
+/** Return stored turns as messages. `replaced`: traces whose answers were regenerated. */
 export function fromTurns(turns: readonly Turn[], replaced: readonly string[] = []): ChatMessage[] {
   return turns.flatMap((turn, index) => {
     const assistant: ChatMessage = {
@@ -88,7 +88,7 @@ export function fromTurns(turns: readonly Turn[], replaced: readonly string[] = 
   });
 }
 
-/** The conversation as a model takes it: answered questions with their answers, then the last question. */
+/** Return the conversation as a model takes it: answered questions with their answers, then the last question. */
 export function toModel(messages: readonly ChatMessage[]): { role: string; content: string }[] {
   return messages
     .filter(({ role, text }, index) => {

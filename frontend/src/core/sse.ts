@@ -5,7 +5,7 @@
 
 import type { ServerEvent, StreamEvent } from "./events.js";
 
-/** A parser: give it bytes, get the events that are whole by now. */
+/** Make a parser. Each call takes bytes and returns the events that they complete. */
 export function sseParser(): (bytes: Uint8Array) => StreamEvent[] {
   const decoder = new TextDecoder();
   let rest = "";

@@ -1,16 +1,17 @@
 /**
- * The smallest store: one value, and who wants to know when it changes. It knows no framework, and of no value what is
- * in it. Behind core/chat, core/feedback and the app's memory; React reads it by `useSyncExternalStore`.
+ * A store: one value, and listeners that hear of its changes. It knows no framework and nothing of the value. Used by
+ * core/chat, core/feedback and the app's memory; React reads it by `useSyncExternalStore`.
  */
 
 export interface Store<State> {
   getState(): State;
-  /** Put another value in its place, and tell everybody; the same value again tells nobody. */
+  /** Replace the value, and call each listener; the same value again calls none. */
   setState(next: State): void;
-  /** Returns what ends it. */
+  /** Call the listener after each change. Returns a function that ends it. */
   subscribe(listener: () => void): () => void;
 }
 
+/** Make a store that holds `state`. Its functions work on their own. */
 export function createStore<State>(state: State): Store<State> {
   const listeners = new Set<() => void>();
   return {

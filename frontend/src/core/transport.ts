@@ -1,6 +1,6 @@
 /**
  * How a chat gets its events: one interface, two ways (here server-sent events over fetch; websocket.ts the other).
- * A transport does one attempt. What to do when it breaks off is answer.ts's to know.
+ * A transport makes one attempt; answer.ts decides about the next.
  */
 
 import type { StreamEvent } from "./events.js";
@@ -16,7 +16,7 @@ export interface ChatBody {
   [parameter: string]: unknown;
 }
 
-/** One stream, as its owner names it. */
+/** One stream: its trace, and the feedback token that opens it. */
 export interface StreamRef {
   traceId: string;
   token?: string | undefined;

@@ -4,6 +4,7 @@
  * chats of different raters then have sockets of their own.
  */
 
+import type { TicketReply } from "./api.js";
 import { ChatError } from "./errors.js";
 import type { StreamEvent } from "./events.js";
 import { request, type Connection } from "./http.js";
@@ -23,7 +24,7 @@ export function webSocketTransport(): Transport {
   const lines = new Map<string, Line>();
   let count = 0;
 
-  /** The open socket of this caller, or a new one. */
+  /** Return the open line of this rater, or a new one. */
   function lineOf(to: Connection, token: string | undefined): Line {
     const rater = (to.apiKey && token) || "";
     const known = lines.get(rater);
@@ -107,7 +108,7 @@ async function connect(
   if (to.apiKey) {
     const body = to.userId === undefined ? undefined : { user_id: to.userId };
     const reply = await request(to, "/chat/ws-ticket", { method: "POST", body, token, both: true });
-    url.searchParams.set("ticket", ((await reply.json()) as { ticket: string }).ticket);
+    url.searchParams.set("ticket", ((await reply.json()) as TicketReply).ticket);
   }
   const socket = new WebSocket(url);
   socket.onmessage = ({ data }) => {

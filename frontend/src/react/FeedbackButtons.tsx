@@ -11,10 +11,10 @@ export interface FeedbackButtonsProps {
   /** Called after a press; `rating` is what it made of it. */
   onRate?: (rating: boolean | null) => void;
   labels?: { up: string; down: string; group: string };
-  /** What is in the buttons; drawn thumbs otherwise, filled when pressed. */
+  /** The buttons' content; drawn thumbs otherwise, filled when pressed. */
   up?: ReactNode;
   down?: ReactNode;
-  className?: string;
+  className?: string | undefined;
 }
 
 const LABELS = { up: "Good answer", down: "Bad answer", group: "Rate this answer" };

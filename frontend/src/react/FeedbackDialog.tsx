@@ -18,7 +18,7 @@ export interface FeedbackDialogProps {
   onClose: () => void;
   title?: string;
   labels?: { comment: string; submit: string; cancel: string };
-  className?: string;
+  className?: string | undefined;
 }
 
 const LABELS = { comment: "Comment", submit: "Send", cancel: "Cancel" };

@@ -4,11 +4,11 @@ import { useId } from "react";
 
 export interface RatingScaleProps {
   label: string;
-  /** What can be chosen, in order. */
+  /** The choices, in order. */
   options: readonly (number | string)[];
   value: number | string | undefined;
   onChange: (value: number | string) => void;
-  className?: string;
+  className?: string | undefined;
 }
 
 export function RatingScale({ label, options, value, onChange, className }: RatingScaleProps) {

@@ -1,4 +1,4 @@
-/** What this reader thinks of one answer, as a hook: a thin shell over core/feedback. */
+/** One reader's ratings of one answer, as a hook: a thin shell over core/feedback. */
 
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { createFeedback, type Feedback, type FeedbackOptions, type FeedbackState } from "../core/feedback.js";
@@ -6,7 +6,7 @@ import type { ChatMessage } from "../core/messages.js";
 
 export type UseFeedback = FeedbackState & Pick<Feedback, "rate" | "rateDetailed" | "addComment" | "retract">;
 
-/** What can be rated: a message of useStreamingChat, or a trace's ID. */
+/** A message of useStreamingChat, or a trace's ID. */
 export type Rated = string | Pick<ChatMessage, "traceId" | "feedbackToken" | "feedback">;
 
 export function useFeedback(rated: Rated, options: FeedbackOptions = {}): UseFeedback {

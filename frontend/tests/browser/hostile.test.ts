@@ -33,9 +33,9 @@ test("hostile output runs nothing, loads nothing, and stays readable", async () 
       await tab.ended();
       const found = await tab.page.evaluate(() => ({
         title: document.title,
-        tags: document.querySelectorAll(".answer :is(script, iframe, style, base, form, img, object, embed, link)").length,
-        links: [...document.querySelectorAll<HTMLAnchorElement>(".markdown a")].map((link) => [link.href, link.rel, link.target]),
-        shown: document.querySelector<HTMLElement>(".markdown")?.innerText ?? "",
+        tags: document.querySelectorAll("article[aria-label=Answer] :is(script, iframe, style, base, form, img, object, embed, link)").length,
+        links: [...document.querySelectorAll<HTMLAnchorElement>("[data-testid=answer-text] a")].map((link) => [link.href, link.rel, link.target]),
+        shown: document.querySelector<HTMLElement>("[data-testid=answer-text]")?.innerText ?? "",
       }));
       expect(found.title).toBe("Feedback Gateway");
       expect(found.tags).toBe(0);
@@ -49,7 +49,7 @@ test("hostile output runs nothing, loads nothing, and stays readable", async () 
       await tab.ask("right to left", "rtl");
       await until(async () => expect(await tab.answers.count()).toBe(2));
       await tab.ended();
-      await expect(tab.answer.locator(".markdown").evaluate((box) => getComputedStyle(box).direction)).resolves.toBe("rtl");
+      await expect(tab.answer.getByTestId("answer-text").evaluate((box) => getComputedStyle(box).direction)).resolves.toBe("rtl");
     });
   } finally {
     await gateway.close();

@@ -1,6 +1,6 @@
 /**
- * How it looks, as pictures in docs/, and whether axe finds anything to complain about in each of them.
- * Pictures that are there already stay, so that a run leaves the checkout clean; SCREENSHOTS=1 makes them anew.
+ * How it looks, as pictures in docs/, and that axe has nothing to complain about in any of them.
+ * Pictures that are there already stay, so that a run leaves the checkout clean; SCREENSHOTS=1 makes them again.
  */
 
 import { createRequire } from "node:module";
@@ -82,7 +82,7 @@ async function tour(tab: Tab, kind: string): Promise<void> {
   await picture("failed");
   // The conversation scrolls, never the page.
   const over = () => document.documentElement.scrollHeight - innerHeight;
-  await tab.page.locator(".scroll").evaluate((box) => (box.scrollTop = 0));
+  await tab.page.getByTestId("scroll").evaluate((box) => (box.scrollTop = 0));
   expect(await tab.page.evaluate(over)).toBeLessThanOrEqual(0);
   await tab.page.getByRole("combobox", { name: "Model" }).click();
   await tab.page.getByRole("option", { name: "default" }).waitFor();

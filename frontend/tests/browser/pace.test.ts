@@ -38,8 +38,8 @@ function observe(): void {
     watch.renders += 1;
     inFrame += 1;
     if (inFrame === 2) watch.crowded += 1;
-  }).observe(document.querySelector(".column")!, everything);
-  new MutationObserver(() => (watch.others += 1)).observe(document.querySelector(".markdown")!, { ...everything, attributes: true });
+  }).observe(document.querySelector("[data-testid=scroll] > div")!, everything);
+  new MutationObserver(() => (watch.others += 1)).observe(document.querySelector("[data-testid=answer-text]")!, { ...everything, attributes: true });
   new PerformanceObserver((list) => {
     for (const { duration } of list.getEntries()) watch.longest = Math.max(watch.longest, duration);
   }).observe({ type: "longtask" });

@@ -93,13 +93,13 @@ export class Tab {
 
   /** The answer's text so far, as it is read. */
   async text(): Promise<string> {
-    const markdown = this.answer.locator(".markdown");
+    const markdown = this.answer.getByTestId("answer-text");
     return (await markdown.count()) ? markdown.innerText() : "";
   }
 
   /** Wait for the end of the newest answer; its trace. */
   async ended(status = "done"): Promise<string> {
-    await this.page.locator(`article.answer:last-of-type[data-status="${status}"]`).waitFor();
+    await this.page.locator(`article[aria-label="Answer"]:last-of-type[data-status="${status}"]`).waitFor();
     return (await this.answer.getAttribute("data-trace")) ?? "";
   }
 }

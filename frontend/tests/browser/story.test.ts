@@ -112,7 +112,7 @@ story("regenerate, another question, and the list of conversations", async (tab)
   await until(async () => expect(await tab.answers.count()).toBe(2));
 });
 
-story("a reload amid an answer takes it up", async (tab) => {
+story("a reload in the middle of an answer takes it up", async (tab) => {
   await tab.ask("Tell me much", "slow");
   await until(async () => expect((await tab.text()).length).toBeGreaterThan(60));
   const before = await tab.text();

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => browser?.close());
 
-test.concurrent("the network is cut amid an answer, again and again: no word twice or missing", async () => {
+test.concurrent("the network is cut in the middle of an answer, again and again: no word twice or missing", async () => {
   const provider = await Provider.start();
   let cut = 0;
   provider.answers.set("talker", talk(() => cut < 3));
@@ -153,6 +153,25 @@ test.concurrent("where keys are required the app asks for one, and keeps it in i
       expect(await tab.page.evaluate(() => JSON.stringify(localStorage))).not.toContain(key);
     });
   } finally {
+    await gateway.close();
+  }
+});
+
+test.concurrent("a page that can't be loaded leaves the bar, says so, and comes with a reload", async () => {
+  const gateway = await Gateway.start();
+  const context = await browser.newContext();
+  try {
+    const page = await context.newPage();
+    let lost = true;
+    await page.route(/\/assets\/ChatPage-[^/]*\.js$/, (route) => (lost ? route.abort() : route.continue()));
+    await page.goto(gateway.url);
+    await page.getByRole("alert").getByText("This page can’t be shown.").waitFor();
+    await page.getByRole("button", { name: "Key" }).waitFor();
+    lost = false;
+    await page.getByRole("button", { name: "Load it again" }).click();
+    await page.getByRole("textbox", { name: "Your question" }).waitFor();
+  } finally {
+    await context.close();
     await gateway.close();
   }
 });

@@ -15,7 +15,7 @@ afterAll(() => gateway.close());
 
 const last = (chat: Chat) => chat.getState().messages.at(-1)!;
 
-/** fetch that loses the connection amid the body after `bytes`, `times` times. */
+/** fetch that loses the connection in the middle of the body after `bytes`, `times` times. */
 function breaking(bytes: number, times: number): typeof fetch {
   let left = times;
   return async (input, init) => {
@@ -138,7 +138,7 @@ test("regenerate replaces the answer, and the next question doesn't bring the ol
   expect(again.getState().messages.map((m) => m.text)).toEqual(chat.getState().messages.map((m) => m.text));
 });
 
-test("a page that comes back amid an answer takes it up", async () => {
+test("a page that comes back in the middle of an answer takes it up", async () => {
   const before = createChat({ api: gateway.url, model: "slow" });
   void before.sendMessage("hello");
   await until(() => expect(last(before).text).not.toBe(""));

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.trace import Assessment
+from gateway.domain.trace import Assessment, Rating
 from gateway.errors import InvalidValue, NotFound
 from gateway.storage.engine import Row, Script, Statement
 from gateway.storage.scripts.traces import find_trace, insert_into, numbers, strings, to_json
@@ -21,14 +21,15 @@ class FeedbackWrite(msgspec.Struct, frozen=True, kw_only=True):
     """Ratings of one rater on one trace, stored all or not at all.
 
     Exactly one of `trace_id` and `client_request_id` is set. `source_id` None is the anonymous rater of that trace
-    (`anonymous:<trace_id>`). The assessments' own trace_id, source_id and overrides are filled in by the store.
+    (`anonymous:<trace_id>`). The assessments get these IDs, one a rating.
     """
 
     project: str
     trace_id: str | None
     client_request_id: str | None
     source_id: str | None
-    assessments: tuple[Assessment, ...]
+    ratings: tuple[Rating, ...]
+    assessment_ids: tuple[str, ...]
     idempotency_key: str | None = None
     body_hash: str = ""  # tells a replay from another request with the same key
     now: int
@@ -84,21 +85,27 @@ def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
     trace_id = trace["trace_id"]
     source_id = write.source_id or anonymous(trace_id)
     stored = []
-    for given in write.assessments:
+    for assessment_id, rating in zip(write.assessment_ids, write.ratings, strict=True):
         overridden = yield (
             f"UPDATE assessments SET valid = 0, last_update_time = $4 WHERE {_CHAIN}"  # noqa: S608  a constant
             " RETURNING assessment_id, create_time",
-            (trace_id, source_id, given.name, write.now),
+            (trace_id, source_id, rating.name, write.now),
         )
         newest = max(overridden, key=lambda row: (row["create_time"], row["assessment_id"]), default=None)
         stored.append(
-            msgspec.structs.replace(
-                given,
+            Assessment(
+                assessment_id=assessment_id,
                 trace_id=trace_id,
                 project=write.project,
+                name=rating.name,
+                value=rating.value,
                 source_id=source_id,
-                overrides=newest and newest["assessment_id"],
-                valid=True,
+                rationale=rating.rationale,
+                metadata=rating.metadata,
+                span_id=rating.span_id,
+                create_time=write.now,
+                last_update_time=write.now,
+                overrides=None if newest is None else newest["assessment_id"],
             )
         )
         yield insert_assessment(stored[-1], trace["model"])
@@ -157,7 +164,7 @@ def replayed_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt | None]:
 def _known(project: str, trace_id: str | None, client_request_id: str | None) -> Script[Row]:
     trace = yield from find_trace(project, trace_id, client_request_id)
     if trace is None:
-        raise NotFound("No such trace.")
+        raise NotFound("There is no such trace.")
     return trace
 
 

@@ -1,6 +1,6 @@
 /**
  * A model's answer as Markdown. What a model says is hostile until shown otherwise: no HTML, nothing loaded from
- * anywhere, links only to http, https and mailto. While it streams only the last block is parsed anew.
+ * anywhere, links only to http, https and mailto. While it streams only the last block is parsed again.
  */
 
 import { Component, memo, useRef, useState, type ComponentProps, type ReactNode } from "react";
@@ -8,7 +8,9 @@ import { common, createLowlight } from "lowlight";
 import ReactMarkdown, { defaultUrlTransform, type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import remend from "remend";
-import { Icon } from "./icons";
+import { Icon } from "../ui/Icon";
+import ui from "../ui/ui.module.css";
+import styles from "./Markdown.module.css";
 
 /** Parsing takes time by the square of some texts' length: beyond this a block is shown as it is. */
 const LONG_BLOCK = 20_000;
@@ -18,7 +20,7 @@ const lowlight = createLowlight(common);
 export function Markdown({ text, streaming }: { text: string; streaming: boolean }) {
   const blocks = toBlocks(text);
   return (
-    <div className="markdown" dir="auto">
+    <div className={styles.markdown} data-testid="answer-text" dir="auto">
       {blocks.map((block, index) => (
         <Block key={index} text={streaming && index === blocks.length - 1 ? remend(block.slice(0, LONG_BLOCK)) + block.slice(LONG_BLOCK) : block} />
       ))}
@@ -27,7 +29,7 @@ export function Markdown({ text, streaming }: { text: string; streaming: boolean
 }
 
 const Block = memo(function Block({ text }: { text: string }) {
-  if (text.length > LONG_BLOCK) return <p className="plain">{text}</p>;
+  if (text.length > LONG_BLOCK) return <p className={styles.plain}>{text}</p>;
   return (
     <OrPlain text={text}>
       <ReactMarkdown remarkPlugins={plugins} components={COMPONENTS} urlTransform={safeUrl}>
@@ -46,7 +48,7 @@ class OrPlain extends Component<{ text: string; children: ReactNode }, { failed:
   }
 
   override render() {
-    return this.state.failed ? <p className="plain">{this.props.text}</p> : this.props.children;
+    return this.state.failed ? <p className={styles.plain}>{this.props.text}</p> : this.props.children;
   }
 }
 
@@ -85,11 +87,11 @@ const COMPONENTS: Components = {
     ) : (
       <span>{children}</span>
     ),
-  img: ({ alt }) => <span className="image-left-out">[image: {alt || "no description"}]</span>,
+  img: ({ alt }) => <span className={styles.imageLeftOut}>[image: {alt || "no description"}]</span>,
   pre: Code,
   code: ({ className, children }) => <code className={className}>{coloured(className, children)}</code>,
   table: ({ children }) => (
-    <div className="table" tabIndex={0} role="group" aria-label="Table">
+    <div className={styles.table} tabIndex={0} role="group" aria-label="Table">
       <table>{children}</table>
     </div>
   ),
@@ -132,10 +134,10 @@ function Code({ children }: ComponentProps<"pre">) {
     setTimeout(() => setCopied(false), 1500);
   };
   return (
-    <div className="code">
-      <div className="code-head">
+    <div className={styles.code}>
+      <div className={styles.codeHead}>
         <span>{language || "code"}</span>
-        <button type="button" className="quiet" onClick={() => void copy()}>
+        <button type="button" className={ui.quiet} onClick={() => void copy()}>
           <Icon name={copied ? "check" : "copy"} size={14} /> {copied ? "Copied" : "Copy"}
         </button>
       </div>

@@ -1,32 +1,36 @@
 /** The conversations this browser knows, newest first, by day. */
 
+import { Icon } from "../ui/Icon";
+import ui from "../ui/ui.module.css";
+import styles from "./Conversations.module.css";
 import { forget, useConversations, type Conversation } from "./memory";
-import { Icon } from "./icons";
 
 interface Props {
   current: string | undefined;
+  /** Where nothing hovers, what takes one off the list is always there. */
+  inDrawer: boolean;
   onPick: () => void;
   onNew: () => void;
 }
 
-export function Conversations({ current, onPick, onNew }: Props) {
+export function Conversations({ current, inDrawer, onPick, onNew }: Props) {
   const conversations = useConversations();
   return (
     <>
-      <button type="button" className="new" onClick={onNew}>
+      <button type="button" className={styles.new} onClick={onNew}>
         <Icon name="plus" size={16} /> New chat
       </button>
-      {conversations.length === 0 && <p className="muted hint">Your conversations will be listed here.</p>}
+      {conversations.length === 0 && <p className={`${ui.muted} ${styles.hint}`}>Your conversations will be listed here.</p>}
       {byDay(conversations).map(([day, list]) => (
         <section key={day} aria-label={day}>
-          <h2 className="when">{day}</h2>
-          <ul className="conversations">
+          <h2 className={styles.when}>{day}</h2>
+          <ul className={styles.conversations} data-drawer={inDrawer || undefined}>
             {list.map(({ id, title }) => (
               <li key={id}>
                 <a href={`#/c/${encodeURIComponent(id)}`} aria-current={id === current ? "true" : undefined} onClick={onPick} title={title} dir="auto">
                   {title}
                 </a>
-                <button type="button" className="icon quiet" aria-label={`Remove “${title}” from this list`} title="Remove from this list" onClick={() => forget(id)}>
+                <button type="button" className={`${ui.icon} ${ui.quiet}`} aria-label={`Remove “${title}” from this list`} title="Remove from this list" onClick={() => forget(id)}>
                   <Icon name="close" size={14} />
                 </button>
               </li>

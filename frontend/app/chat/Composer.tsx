@@ -2,7 +2,9 @@
 
 import { Select } from "@base-ui/react/select";
 import { useEffect, useRef, useState } from "react";
-import { Icon } from "./icons";
+import { Icon } from "../ui/Icon";
+import ui from "../ui/ui.module.css";
+import styles from "./Composer.module.css";
 
 interface Props {
   busy: boolean;
@@ -28,13 +30,13 @@ export function Composer({ busy, models, model, onModel, onAsk, onStop, onKey }:
   };
   return (
     <form
-      className="composer"
+      className={styles.composer}
       onSubmit={(event) => {
         event.preventDefault();
         ask();
       }}
     >
-      <label className="sr-only" htmlFor="question">
+      <label className={ui.srOnly} htmlFor="question">
         Your question
       </label>
       <textarea
@@ -52,20 +54,20 @@ export function Composer({ busy, models, model, onModel, onAsk, onStop, onKey }:
           } else if (event.key === "Escape" && busy) void onStop();
         }}
       />
-      <div className="composer-row">
+      <div className={styles.row}>
         {model && models.length > 1 && <ModelSelect models={models} model={model} onModel={onModel} />}
         {onKey && (
-          <button type="button" className="link" onClick={onKey}>
+          <button type="button" className={ui.link} onClick={onKey}>
             Enter a key
           </button>
         )}
-        <span className="grow" />
+        <span className={ui.grow} />
         {busy ? (
-          <button type="button" className="send" aria-label="Stop" title="Stop (Esc)" onClick={() => void onStop()}>
+          <button type="button" className={styles.send} aria-label="Stop" title="Stop (Esc)" onClick={() => void onStop()}>
             <Icon name="stop" />
           </button>
         ) : (
-          <button type="submit" className="send" aria-label="Send" title="Send (Enter)" aria-disabled={!ready}>
+          <button type="submit" className={styles.send} aria-label="Send" title="Send (Enter)" aria-disabled={!ready}>
             <Icon name="send" />
           </button>
         )}
@@ -78,17 +80,17 @@ function ModelSelect({ models, model, onModel }: Pick<Props, "models" | "onModel
   const place = useRef<HTMLSpanElement>(null); // inside the page's landmarks, for who jumps from one to the next
   return (
     <Select.Root value={model} onValueChange={(value) => value && onModel(value)}>
-      <Select.Trigger className="model" aria-label="Model">
+      <Select.Trigger className={styles.model} aria-label="Model">
         <Select.Value />
         <Icon name="chevron" size={14} />
       </Select.Trigger>
       <span ref={place} />
       <Select.Portal container={place}>
-        <Select.Positioner className="above" sideOffset={6} alignItemWithTrigger={false} side="top" align="start">
-          <Select.Popup className="options">
+        <Select.Positioner className={styles.above} sideOffset={6} alignItemWithTrigger={false} side="top" align="start">
+          <Select.Popup className={styles.options}>
             <Select.List>
               {models.map((name) => (
-                <Select.Item key={name} value={name} className="option">
+                <Select.Item key={name} value={name} className={styles.option}>
                   <Select.ItemText>{name}</Select.ItemText>
                   <Select.ItemIndicator>
                     <Icon name="check" size={14} />

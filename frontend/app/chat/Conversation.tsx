@@ -1,23 +1,24 @@
 /** One conversation: its messages, what is going on, and the field to ask in. */
 
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
-import { useStreamingChat } from "../src/react.js";
+import { useStreamingChat } from "../../src/react.js";
+import { useGateway } from "../gateway";
+import ui from "../ui/ui.module.css";
 import { Answer } from "./Answer";
 import { Composer } from "./Composer";
-import { useAccess, type useGatewayConfig } from "./gateway";
+import styles from "./Conversation.module.css";
 import { recall, remember } from "./memory";
 
 interface Props {
   sessionId: string | undefined;
   /** The conversation got its ID. */
   onNamed: (id: string) => void;
-  config: ReturnType<typeof useGatewayConfig>;
 }
 
 const STARTERS = ["What can you do?", "Show me a table of three planets", "Write a haiku about feedback"];
 
-export function Conversation({ sessionId, onNamed, config }: Props) {
-  const { apiKey, askKey } = useAccess();
+export function Conversation({ sessionId, onNamed }: Props) {
+  const { config, apiKey, askKey } = useGateway();
   const [known] = useState(() => (sessionId ? recall(sessionId) : undefined));
   const [model, setModel] = useState<string>();
   const chat = useStreamingChat({ apiKey, model, sessionId, token: known?.token, replaced: known?.replaced });
@@ -50,14 +51,14 @@ export function Conversation({ sessionId, onNamed, config }: Props) {
   const offline = reconnecting > 0 ? "The connection was lost. Trying again…" : online ? "" : OFFLINE;
 
   return (
-    <main className="main" data-empty={empty || undefined}>
-      <h1 className="sr-only">Chat</h1>
-      <div className="scroll" ref={area} tabIndex={-1}>
-        <div className="column">
+    <main className={`${ui.main} ${styles.conversation}`} data-empty={empty || undefined}>
+      <h1 className={ui.srOnly}>Chat</h1>
+      <div className={styles.scroll} data-testid="scroll" ref={area} tabIndex={-1}>
+        <div className={styles.column}>
           {empty && <Welcome />}
           {messages.map((message, index) =>
             message.role === "user" ? (
-              <article key={message.id} className="question" aria-label="You asked">
+              <article key={message.id} className={styles.question} aria-label="You asked">
                 <p dir="auto">{message.text}</p>
               </article>
             ) : (
@@ -71,31 +72,31 @@ export function Conversation({ sessionId, onNamed, config }: Props) {
             ),
           )}
           {error && messages.length === 0 && (
-            <div className="trouble" role="alert">
+            <div className={ui.trouble} role="alert">
               <p>{error.status === 404 ? "This conversation isn’t there any more, or it is somebody else’s." : error.message}</p>
               <button type="button" onClick={() => (error.status === 401 ? askKey() : void chat.restore())}>
                 {error.status === 401 ? "Enter a key" : "Try again"}
               </button>
             </div>
           )}
-          {config.error && (
-            <div className="trouble" role="alert">
+          {config.failed && (
+            <div className={ui.trouble} role="alert">
               <p>The gateway can’t be reached.</p>
-              <button type="button" onClick={() => void config.refetch()}>
+              <button type="button" onClick={config.reload}>
                 Try again
               </button>
             </div>
           )}
         </div>
       </div>
-      <div className="foot">
+      <div className={styles.foot}>
         {!stuck && (
-          <button type="button" className="to-end" onClick={toEnd}>
+          <button type="button" className={styles.toEnd} onClick={toEnd}>
             To the latest
           </button>
         )}
-        <p className={offline ? "notice" : "sr-only"} role="status">
-          {offline || SAID[status === "ready" ? (messages.at(-1)?.status ?? "none") : status]}
+        <p className={offline ? styles.notice : ui.srOnly} role="status">
+          {offline || SPOKEN[status === "ready" ? (messages.at(-1)?.status ?? "none") : status]}
         </p>
         <Composer
           busy={busy}
@@ -107,7 +108,7 @@ export function Conversation({ sessionId, onNamed, config }: Props) {
           {...(error?.status === 401 ? { onKey: askKey } : {})}
         />
         {empty && (
-          <div className="starters">
+          <div className={styles.starters}>
             {STARTERS.map((text) => (
               <button key={text} type="button" onClick={() => ask(text)}>
                 {text}
@@ -122,7 +123,7 @@ export function Conversation({ sessionId, onNamed, config }: Props) {
 
 const OFFLINE = "You are offline. What you rate now is sent when the connection is back.";
 
-const SAID: Record<string, string> = {
+const SPOKEN: Record<string, string> = {
   submitted: "Waiting for the answer",
   streaming: "The answer is coming",
   done: "The answer is complete",
@@ -133,14 +134,14 @@ const SAID: Record<string, string> = {
 
 function Welcome() {
   return (
-    <div className="welcome">
+    <div className={styles.welcome}>
       <h2>What would you like to know?</h2>
-      <p className="muted">Every answer can be rated. Your ratings help to make the next ones better.</p>
+      <p className={ui.muted}>Every answer can be rated. Your ratings help to make the next ones better.</p>
     </div>
   );
 }
 
-/** What the browser says of its network. */
+/** Return the browser's opinion of its network. */
 function useOnline(): boolean {
   return useSyncExternalStore(
     (changed) => {

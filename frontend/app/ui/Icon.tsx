@@ -1,7 +1,6 @@
 /** The app's icons: strokes of one width, drawn for this app. They never carry a meaning alone. */
 
 const PATHS = {
-  chat: "M5 5.5h14a1.5 1.5 0 0 1 1.5 1.5v8a1.5 1.5 0 0 1-1.5 1.5h-7L7.5 20v-3.5H5A1.5 1.5 0 0 1 3.5 15V7A1.5 1.5 0 0 1 5 5.5Z",
   plus: "M12 5v14M5 12h14",
   copy: "M9 9h10v11H9zM5 15V4h10",
   again: "M20 11a8 8 0 1 0-2.300 6M20 5v6h-6",
@@ -19,9 +18,24 @@ const PATHS = {
 };
 
 export function Icon({ name, size = 18 }: { name: keyof typeof PATHS; size?: number }) {
+  return <Drawing path={PATHS[name]} size={size} />;
+}
+
+/** An icon by its own strokes, within 24 by 24. */
+export function Drawing({ path, size }: { path: string; size: number }) {
   return (
-    <svg aria-hidden="true" width={size} height={size} viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="1.7" strokeLinecap="round" strokeLinejoin="round">
-      <path d={PATHS[name]} />
+    <svg
+      aria-hidden="true"
+      width={size}
+      height={size}
+      viewBox="0 0 24 24"
+      fill="none"
+      stroke="currentColor"
+      strokeWidth="1.7"
+      strokeLinecap="round"
+      strokeLinejoin="round"
+    >
+      <path d={path} />
     </svg>
   );
 }

@@ -1,7 +1,9 @@
 /** Why: reasons to tick and a comment, after a thumb. The thumb is stored already; this adds to it. */
 
 import { useEffect, useRef, useState } from "react";
-import type { UseFeedback } from "../src/react.js";
+import type { UseFeedback } from "../../src/react.js";
+import ui from "../ui/ui.module.css";
+import styles from "./Remarks.module.css";
 
 const REASONS = {
   up: ["Correct", "Clear", "Complete", "Well put"],
@@ -19,7 +21,7 @@ export function Remarks({ feedback, rating, onClose }: { feedback: UseFeedback; 
   return (
     <form
       ref={form}
-      className="remarks"
+      className={styles.remarks}
       aria-label="Why?"
       onKeyDown={(event) => event.key === "Escape" && onClose()}
       onSubmit={(event) => {
@@ -28,7 +30,7 @@ export function Remarks({ feedback, rating, onClose }: { feedback: UseFeedback; 
         onClose();
       }}
     >
-      <div className="reasons" role="group" aria-label="Reasons">
+      <div className={styles.reasons} role="group" aria-label="Reasons">
         {offered.map((reason) => {
           const on = reasons.includes(reason);
           return (
@@ -38,8 +40,8 @@ export function Remarks({ feedback, rating, onClose }: { feedback: UseFeedback; 
           );
         })}
       </div>
-      <label className="field">
-        <span className="sr-only">Comment</span>
+      <label className={ui.field}>
+        <span className={ui.srOnly}>Comment</span>
         <textarea
           rows={2}
           maxLength={10_000}
@@ -48,11 +50,11 @@ export function Remarks({ feedback, rating, onClose }: { feedback: UseFeedback; 
           onChange={(event) => setComment(event.target.value)}
         />
       </label>
-      <div className="buttons">
+      <div className={ui.buttons}>
         <button type="button" onClick={onClose}>
           Close
         </button>
-        <button type="submit" className="primary">
+        <button type="submit" className={ui.primary}>
           Send
         </button>
       </div>
