@@ -1,8 +1,8 @@
 """Transaction scripts over ratings: record, retract, read. See traces.py for what a script is.
 
 One rater has at most one valid feedback of a name on a trace. A new one overrides it, and the old one stays as
-history. A retraction ends the chain, and the next rating begins another. Called by the ratings service; the reading
-parts also by MLflow's scripts.
+history. A retraction ends the chain, and the next rating begins another. Called by the ratings service, and by scripts
+over other kinds of assessments.
 """
 
 from __future__ import annotations
