@@ -84,6 +84,14 @@ def test_the_store_knows_no_wire(file: Path) -> None:
     assert not {name for name in imports_of(file) if name.startswith(WIRES)}
 
 
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if module_of(file).startswith("gateway.mlflow.wire.")], ids=module_of
+)
+def test_mlflows_wire_knows_no_store(file: Path) -> None:
+    """It makes values of what clients send, and the other way; handlers run the scripts."""
+    assert not {name for name in imports_of(file) if name.startswith(("gateway.storage", "gateway.mlflow.scripts"))}
+
+
 # Which modules beside gateway/mlflow name MLflow, and for what.
 NAME_MLFLOW = {
     "gateway.app": "puts the parts together",
