@@ -18,10 +18,11 @@ from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Script, Stats
 from gateway.storage.sqlite import file
 from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, problem, same_file
+from gateway.storage.sqlite.look import reading
 from gateway.storage.sqlite.readers import open_reader, run_on
 from gateway.storage.sqlite.writer import Writer
 
-__all__ = ["SQLiteStore", "check_unowned", "open_store"]
+__all__ = ["SQLiteStore", "check_unowned", "open_store", "reading"]
 P = ParamSpec("P")
 T = TypeVar("T")
 _READERS, _SEARCHERS = 2, 1
