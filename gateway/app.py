@@ -49,7 +49,7 @@ from gateway.storage.scripts.keys import list_keys, touch_keys
 from gateway.streaming.runs import Runs
 from gateway.web.application import Application
 from gateway.web.binding import bind
-from gateway.web.files import Pages
+from gateway.web.files import DOCS, STATIC, Pages
 from gateway.web.openapi import document
 from gateway.web.request import Request
 from gateway.web.routes import ROUTES
@@ -93,7 +93,8 @@ class Gateway:
             self.feed,
             document(),
             self.erasure,
-            Pages(),
+            Pages(STATIC),
+            Pages(DOCS),
         )
         routes = (*ROUTES, *bind(ENDPOINTS, ("review",), _mlflow_request))
         self.app = Application(services, routes, (MLFLOW, OPENAI, AI_SDK))
@@ -243,7 +244,9 @@ async def run(path: Path | None, load: Callable[[], Config], config: Config, log
         raise
     with contextlib.closing(listener):
         async with opened(config, logs, stores) as gateway:
-            http = server(gateway.app, config, gateway.limits, gateway.metrics.refused, gateway.app.wire_of)
+            http = server(
+                gateway.app, gateway.current, gateway.limits.memory, gateway.metrics.refused, gateway.app.wire_of
+            )
             loop = asyncio.get_running_loop()
             tasks = [asyncio.create_task(work) for work in gateway.background(path, load)]
             drains: list[asyncio.Task[None]] = []

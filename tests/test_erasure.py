@@ -45,7 +45,7 @@ async def test_what_stays_of_a_rating(store: SQLiteStore) -> None:
         await store.write(record_feedback, a_write(trace_id, given))
     config = Config(feedback=Feedback(dimensions={"tone": Dimension(options=("right", "wrong"))}))
     assert await Erasure(store, None, Current(config)).erase(ANN) == Erased(1, 6, True)
-    rows = await store._writer.submit(
+    rows = await store.write(
         ask,
         "SELECT name, value, source_id, rationale, metadata, span_id, create_time, valid FROM assessments"
         " ORDER BY rowid",
@@ -89,8 +89,8 @@ async def test_many_go_in_batches(store: SQLiteStore, monkeypatch: pytest.Monkey
     await chat(store, "ben", session_id="other")
     assert await Erasure(store, None, Current(Config())).erase(ANN) == Erased(7, 7, True)
     assert await store.read(traces_of, "ann", None) == []
-    assert await store._writer.submit(ask, "SELECT COUNT(*) FROM idempotency") == [(0,)]
-    assert await store._writer.submit(ask, "SELECT session_id FROM sessions") == [("other",)]
+    assert await store.write(ask, "SELECT COUNT(*) FROM idempotency") == [(0,)]
+    assert await store.write(ask, "SELECT session_id FROM sessions") == [("other",)]
 
 
 async def test_a_session_that_goes_on_meanwhile_keeps_its_owner(store: SQLiteStore) -> None:

@@ -69,7 +69,7 @@ class Limits:
 
     def _configure(self, config: Config) -> None:
         """What was used so far counts on, but for streams that began without a limit."""
-        self.config, self.server = config.limits, config.server
+        self.config = config.limits
         self._trusted = parse_networks(config.server.trusted_proxies)
         each = config.limits
         self._addressed = bool(

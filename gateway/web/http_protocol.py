@@ -18,7 +18,8 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from gateway.access.limits import Limits
+from gateway.config.current import Current
+from gateway.config.schema import Server
 from gateway.domain.ids import new_request_id
 from gateway.errors import BadRequest, ContentTooLarge, GatewayError, RequestTimeout, Unavailable
 from gateway.wire.errors import Wire
@@ -33,12 +34,12 @@ _HOP_BY_HOP = (b"upgrade", b"http2-settings")
 
 
 class LimitedConfig(uvicorn.Config):
-    """uvicorn's settings, the limits in force, and what is done with a request that is refused here.
+    """uvicorn's settings, the configuration in force, and what is done with a request that is refused here.
 
     `refused` hears its status. `wire_of` gives the wire of its path, which writes the error.
     """
 
-    limits: Limits
+    current: Current
     refused: Callable[[int], None]
     wire_of: Callable[[str], Wire]
 
@@ -74,7 +75,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self._declined: int | None = None  # where in the data read last a request ends whose upgrade isn't made
         self._gone = Gone()
         super().connection_made(transport)
-        most = most_connections(cast(LimitedConfig, self.config).limits.server.max_connections)
+        most = most_connections(cast(LimitedConfig, self.config).current.value.server.max_connections)
         if len(self.connections) > most:
             self.refuse(Unavailable("There are too many connections.", code="too_busy", retry_after=1))
 
@@ -200,9 +201,9 @@ def _push(cycle: RequestResponseCycle, data: bytes) -> bool:
     return True
 
 
-def check_timeouts(connections: Iterable[object], limits: Limits, seconds: float) -> None:
+def check_timeouts(connections: Iterable[object], config: Server, seconds: float) -> None:
     """Count so many seconds more for every HTTP connection."""
-    head_s, body_s = limits.server.head_timeout_s, limits.server.body_timeout_s
+    head_s, body_s = config.head_timeout_s, config.body_timeout_s
     for connection in tuple(connections):
         if isinstance(connection, HTTPProtocol):
             connection.check_timeout(seconds, head_s, body_s)

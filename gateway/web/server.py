@@ -16,8 +16,8 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
-from gateway.access.limits import Limits
-from gateway.config.schema import Config
+from gateway.access.memory import Memory
+from gateway.config.current import Current
 from gateway.errors import GatewayError
 from gateway.web.http_protocol import KEEP_ALIVE_S, HTTPProtocol, LimitedConfig, check_timeouts
 from gateway.wire.errors import Wire
@@ -83,12 +83,14 @@ class Server(uvicorn.Server):
     def __init__(
         self,
         config: LimitedConfig,
-        limits: Limits,
+        current: Current,
+        memory: Memory,
         refused: Callable[[int], None],
         wire_of: Callable[[str], Wire],
     ) -> None:
         super().__init__(config)
-        config.limits, config.refused, config.wire_of = limits, refused, wire_of
+        config.current, config.refused, config.wire_of = current, refused, wire_of
+        self._memory = memory
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -97,10 +99,10 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second."""
         if counter % _TICKS == 0:
-            limits = self.config.limits
-            check_timeouts(self.server_state.connections, limits, SWEEP_S)
-            limits.memory.measure()
-            self.config.ws_max_size = limits.config.socket_frame_bytes or limits.server.max_body_bytes
+            config = self.config.current.value
+            check_timeouts(self.server_state.connections, config.server, SWEEP_S)
+            self._memory.measure()
+            self.config.ws_max_size = config.limits.socket_frame_bytes or config.server.max_body_bytes
         return await super().on_tick(counter)
 
 
@@ -122,14 +124,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def server(
-    app: ASGIApp, config: Config, limits: Limits, refused: Callable[[int], None], wire_of: Callable[[str], Wire]
+    app: ASGIApp, current: Current, memory: Memory, refused: Callable[[int], None], wire_of: Callable[[str], Wire]
 ) -> Server:
-    """Return a server for `app`; run it with the socket of `listen`. `limits` may change while it runs.
+    """Return a server for `app`; run it with the socket of `listen`. It has `memory` measured.
 
     `refused` hears the status of each request that doesn't reach `app`, and `wire_of` its path, to write the error.
     """
     AppStatus.enable_automatic_graceful_drain = False  # it would cut the live feed before our own drain
-    streaming = config.streaming
+    config = current.value
     return Server(
         LimitedConfig(
             app,
@@ -146,10 +148,11 @@ def server(
             timeout_graceful_shutdown=_EXIT_S,
             ws_max_size=config.server.max_body_bytes,
             ws_per_message_deflate=False,
-            ws_ping_interval=streaming.heartbeat_s,
-            ws_ping_timeout=streaming.send_timeout_s,
+            ws_ping_interval=config.streaming.heartbeat_s,
+            ws_ping_timeout=config.streaming.send_timeout_s,
         ),
-        limits,
+        current,
+        memory,
         refused,
         wire_of,
     )

@@ -60,7 +60,7 @@ class Socket:
             await self.close(TOO_FAST if isinstance(error, TooManyRequests) else POLICY, error.message)
             return
         limits = self._services.limits
-        if limits.full or 0 < limits.config.max_streams <= len(open_sockets):
+        if limits.full or 0 < self._services.config.limits.max_streams <= len(open_sockets):
             await self.close(BUSY, "The server is busy. Please try again.")
             return
         if self._services.chat.runs.draining:

@@ -39,7 +39,7 @@ async def test_a_kill_loses_nothing_acknowledged(tmp_path: Path) -> None:
     assert len(said["begun"]) >= 2 * _LINES / 4
     store = await SQLiteStore.open(path, own=True)
     assert 1 <= await recover(store, 9_999) <= 8
-    assert await store._writer.submit(ask, "PRAGMA integrity_check") == [("ok",)]
+    assert await store.write(ask, "PRAGMA integrity_check") == [("ok",)]
     assert await store.synchronous() == 2
     for trace_id in said["begun"]:
         trace = await store.read(get_trace, PROJECT, trace_id)
@@ -49,6 +49,6 @@ async def test_a_kill_loses_nothing_acknowledged(tmp_path: Path) -> None:
             assert trace.outcome is Outcome.COMPLETE
         elif trace_id in said["text"]:
             assert trace.response_preview in ("so far", "Hello")
-    stored = await store._writer.submit(ask, "SELECT assessment_id FROM assessments")
+    stored = await store.write(ask, "SELECT assessment_id FROM assessments")
     assert said["ratings"] <= {row[0] for row in stored}
     await store.close()

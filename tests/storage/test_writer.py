@@ -8,6 +8,7 @@ import os
 import sqlite3
 import sys
 import threading
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ async def test_a_locked_store_is_unavailable_until_it_is_not(
     store: SQLiteStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing of the batch is stored, the caller learns no SQL, and the next batch goes in."""
-    await store._writer.submit(ask, "PRAGMA busy_timeout = 20")
+    await store.write(ask, "PRAGMA busy_timeout = 20")
     other = _lock(store)
     start = a_start()
     with pytest.raises(StoreUnavailable) as caught:
@@ -78,8 +79,8 @@ async def test_a_locked_store_is_unavailable_until_it_is_not(
 
 async def test_a_full_disk_rolls_the_batch_back(store: SQLiteStore) -> None:
     """All or nothing, and it recovers by itself."""
-    [(pages,)] = await store._writer.submit(ask, "PRAGMA page_count")
-    await store._writer.submit(ask, f"PRAGMA max_page_count = {pages + 3}")
+    [(pages,)] = await store.write(ask, "PRAGMA page_count")
+    await store.write(ask, f"PRAGMA max_page_count = {pages + 3}")
     small, big = a_start(), a_start(request="x" * 200_000)
     results = await asyncio.gather(
         store.write(ping, now_ms()),
@@ -90,7 +91,7 @@ async def test_a_full_disk_rolls_the_batch_back(store: SQLiteStore) -> None:
     assert isinstance(results[-1], StoreUnavailable)
     assert await store.read(get_trace, PROJECT, big.trace_id) is None
     assert await store.read(get_session, PROJECT, big.session_id) is None
-    await store._writer.submit(ask, "PRAGMA max_page_count = 1000000")
+    await store.write(ask, "PRAGMA max_page_count = 1000000")
     await store.write(begin_trace, big)
     assert await store.read(get_trace, PROJECT, big.trace_id) is not None
 
@@ -165,22 +166,22 @@ async def test_a_script_with_a_bug_fails_alone(store: SQLiteStore) -> None:
         raise RuntimeError("bug")
 
     start = a_start()
-    wrong: list[asyncio.Future[Any]] = [
-        store._writer.submit(bug),
-        store._writer.submit(ask, "SELECT $2", 1),
-        store._writer.submit(bug),
+    wrong: list[Awaitable[Any]] = [
+        store.write(bug),
+        store.write(ask, "SELECT $2", 1),
+        store.write(bug),
     ]
     await store.write(begin_trace, start)
     results = await asyncio.gather(*wrong, return_exceptions=True)
     assert [type(result) for result in results] == [RuntimeError, sqlite3.ProgrammingError, RuntimeError]
-    assert await store._writer.submit(ask, "SELECT * FROM meta") == []
+    assert await store.write(ask, "SELECT * FROM meta") == []
     assert await store.read(get_trace, PROJECT, start.trace_id) is not None
 
 
 async def test_every_commit_is_durable(store: SQLiteStore) -> None:
     """FULL, in a write-ahead log."""
     assert await store.synchronous() == 2
-    assert await store._writer.submit(ask, "PRAGMA journal_mode") == [("wal",)]
+    assert await store.write(ask, "PRAGMA journal_mode") == [("wal",)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority for each thread")
@@ -192,7 +193,7 @@ async def test_the_thread_steps_back(store: SQLiteStore) -> None:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    assert await store._writer.submit(niceness) > before
+    assert await store.write(niceness) > before
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from uvicorn.server import ServerState
 
-from gateway.access.limits import Limits
+from gateway.access.memory import Memory
 from gateway.config.current import Current
 from gateway.config.schema import Config, Server
 from gateway.web.http_protocol import KEEP_ALIVE_S, MAX_PIPELINED, HTTPProtocol, check_timeouts, most_connections
@@ -184,9 +184,10 @@ class Client:
 
     def __init__(self, **settings: Any) -> None:
         self.answer = asyncio.Event()
-        self.limits = Limits(Current(Config(server=Server(**settings))))
+        self.settings = Server(**settings)
+        current = Current(Config(server=self.settings))
         self.refused: list[int] = []
-        self.http = server(self, Config(), self.limits, self.refused.append, wire_of)
+        self.http = server(self, current, Memory(current), self.refused.append, wire_of)
         self.http.config.load()
         self.state = ServerState()
         self.bodies: list[bytes] = []
@@ -209,7 +210,7 @@ class Client:
         return protocol, wire
 
     def wait(self, seconds: float) -> None:
-        check_timeouts(cast(Any, self.state.connections), self.limits, seconds)
+        check_timeouts(cast(Any, self.state.connections), self.settings, seconds)
 
 
 async def settled() -> None:

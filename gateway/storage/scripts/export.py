@@ -6,12 +6,12 @@ and no hash of one, is among the columns. Used by the commands of the same names
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
 
-from gateway.storage.engine import Row, Statement
+from gateway.storage.engine import Row, RowReader, Statement
 from gateway.storage.scripts.traces import numbers
 
 What = Literal["traces", "assessments"]
@@ -57,6 +57,7 @@ FILTERS: Mapping[What, Mapping[str, str]] = {
         "valid": "valid",
     },
 }
+_PAGE = 500  # rows of one read: a reader that stops amid them holds up nobody for long
 _TIME = {"traces": "request_time", "assessments": "create_time"}
 _ORDER = {"traces": ("trace_id",), "assessments": ("create_time", "assessment_id")}
 
@@ -69,7 +70,25 @@ class Query(msgspec.Struct, frozen=True):
     filters: Mapping[str, tuple[str, ...]] = {}
 
 
-def count(query: Query) -> Statement:
+def rows(reader: RowReader, query: Query) -> Iterator[Row]:
+    """Yield all that a query finds, in constant memory."""
+    last: Row | None = None
+    while True:
+        found = 0
+        for row in reader.rows(page(query, last, _PAGE)):
+            yield row
+            last, found = row, found + 1
+        if found < _PAGE:
+            return
+
+
+def count(reader: RowReader, query: Query) -> int:
+    """Return how many rows there are, as things stand."""
+    (row,) = reader.rows(count_statement(query))
+    return int(row["n"])
+
+
+def count_statement(query: Query) -> Statement:
     """How many there are, as `n`."""
     where, params = _where(query)
     return f"SELECT COUNT(*) AS n FROM {query.what} WHERE {where}", params  # noqa: S608  our own names

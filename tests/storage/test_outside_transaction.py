@@ -32,8 +32,8 @@ async def test_it_stands_between_what_came_before_and_after(store: SQLiteStore) 
 
     jobs: list[asyncio.Future[Any]] = [
         asyncio.ensure_future(store.write(begin_trace, first)),
-        store._writer.alone(look),
-        store._writer.alone(look),
+        store._writer.run_outside_transaction(look),
+        store._writer.run_outside_transaction(look),
         asyncio.ensure_future(store.write(begin_trace, second)),
     ]
     for at, job in enumerate(jobs):
@@ -51,7 +51,7 @@ def _nonsense(connection: sqlite3.Connection) -> None:
 async def test_its_failure_is_logged_and_told(store: SQLiteStore, caplog: pytest.LogCaptureFixture) -> None:
     """Without SQL to the caller; the next write goes on."""
     with pytest.raises(StoreUnavailable) as caught:
-        await store._writer.alone(_nonsense)
+        await store._writer.run_outside_transaction(_nonsense)
     assert "nonsense" not in caught.value.message
     assert "can't be tidied up: no such column: nonsense" in caplog.text
     await store.write(ping, now_ms())
@@ -79,5 +79,5 @@ async def test_a_full_or_closed_queue_refuses_it(tmp_path: Path) -> None:
 
 async def test_a_new_file_can_shrink_and_forgets(store: SQLiteStore) -> None:
     """What the file was opened with: free pages can go back, and what is deleted is overwritten."""
-    assert await store._writer.submit(ask, "PRAGMA auto_vacuum") == [(2,)]
-    assert await store._writer.submit(ask, "PRAGMA secure_delete") == [(1,)]
+    assert await store.write(ask, "PRAGMA auto_vacuum") == [(2,)]
+    assert await store.write(ask, "PRAGMA secure_delete") == [(1,)]
