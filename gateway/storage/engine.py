@@ -78,7 +78,8 @@ class Maintenance(Protocol):
     """What an engine does to its own files or tables, which no script can say."""
 
     @property
-    def stats(self) -> Stats: ...
+    def stats(self) -> Stats:
+        """Return the writer's counts. They go on changing."""
 
     def synchronous(self) -> Awaitable[int]:
         """Return how far a commit waits for the disk, as the writing connection itself says: 2 is to the end."""

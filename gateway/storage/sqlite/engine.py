@@ -31,7 +31,7 @@ _TRIM_PAGES = 1000  # given back to the file system at once
 
 
 async def open_store(url: str, *, own: bool, create: bool = True) -> SQLiteStore:
-    """See `Opener`."""
+    """Open or make a store, as `Opener` says."""
     return await SQLiteStore.open(parse_url(url), own=own, create=create)
 
 
@@ -50,9 +50,9 @@ class SQLiteStore:
 
     @classmethod
     async def open(cls, path: Path, *, own: bool, create: bool = True, max_queue: int = 10_000) -> Self:
-        """Open or make the file. `own`: as its one server, under the lock; a Conflict says who has it.
+        """Open or make the file. `own`: as its one server, under the lock; raise Conflict if another process has it.
 
-        StoreUnavailable, in one line, for a file that can't be used.
+        Raise StoreUnavailable, in one line, for a file that can't be used.
         """
         path = locate(path)
         if not create and not path.exists():
@@ -91,7 +91,7 @@ class SQLiteStore:
         return self._writer.stats
 
     def synchronous(self) -> Awaitable[int]:
-        """What the writer's own connection says of its durability: 2 is FULL."""
+        """Return what the writing connection says of its durability: 2 is FULL."""
         return self._writer.submit(_synchronous)
 
     def write(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
