@@ -101,7 +101,6 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
 ELSEWHERE = {
     "src/App.tsx",
     "traces.json",
-    "wire/mine.py",
     "tests/tracking/test_rest_tracking.py",
     "tests/tracing/test_assessment.py",
     "tests/tracing/test_otel_logging.py",
