@@ -49,7 +49,7 @@ from gateway.storage.scripts.keys import list_keys, touch_keys
 from gateway.streaming.runs import Runs
 from gateway.web.application import Application
 from gateway.web.binding import bind
-from gateway.web.files import Pages
+from gateway.web.files import DOCS, STATIC, Pages
 from gateway.web.openapi import document
 from gateway.web.request import Request
 from gateway.web.routes import ROUTES
@@ -103,7 +103,8 @@ class Gateway:
             feed=self.feed,
             openapi=document(),
             erasure=self.erasure,
-            pages=Pages(),
+            pages=Pages(STATIC),
+            docs=Pages(DOCS),
         )
         routes = (*ROUTES, *bind(ENDPOINTS, ("review",), _mlflow_request))
         self.app = Application(services, routes, (MLFLOW, OPENAI, AI_SDK))

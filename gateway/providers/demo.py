@@ -1,4 +1,4 @@
-"""The built-in provider: answers without a network, in OpenAI's bytes. It is no model; the text is fixed.
+"""The built-in provider, which answers without a network in OpenAI's bytes. It is not a model: the text is fixed.
 
 Called by the router like any provider. The chaos upstream borrows the texts and the frame builders.
 
@@ -65,12 +65,12 @@ name a provider in `config.toml`."""
 
 
 def lorem(count: int) -> Iterator[str]:
-    """`count` tokens of the old text; joined, they are words with single spaces."""
+    """Yield `count` tokens of the old text; joined, they are words with single spaces."""
     return _cycle(LOREM, count)
 
 
 def multibyte(count: int) -> Iterator[str]:
-    """`count` tokens that are hard on whoever cuts bytes."""
+    """Yield `count` tokens that are hard on whoever cuts bytes."""
     return _cycle(UNICODE, count)
 
 
@@ -80,31 +80,31 @@ def _cycle(words: list[str], count: int) -> Iterator[str]:
 
 
 def frame(document: bytes) -> bytes:
-    """One server-sent event."""
+    """Return a document as one server-sent event."""
     return b"data: " + document + b"\n\n"
 
 
 class Reply:
-    """One answer's documents in OpenAI's form. `usage` is (prompt tokens, completion tokens)."""
+    """Writes one answer's documents in OpenAI's form. `usage` is (prompt tokens, completion tokens)."""
 
     def __init__(self, model: str, *, reply_id: str, created: int) -> None:
         self._base = {"id": reply_id, "object": "", "created": created, "model": model}
 
     def chunk(self, delta: dict[str, Any], *, index: int = 0, finish: str | None = None, **extra: Any) -> bytes:
-        """One `chat.completion.chunk`."""
+        """Return one `chat.completion.chunk`."""
         choices = [{"index": index, "delta": delta, "finish_reason": finish}]
         return self._encode("chat.completion.chunk", choices, extra)
 
     def role(self, *, index: int = 0) -> bytes:
-        """The first chunk of a choice."""
+        """Return the first chunk of a choice."""
         return self.chunk({"role": "assistant", "content": ""}, index=index)
 
     def usage(self, usage: tuple[int, int]) -> bytes:
-        """The extra chunk before [DONE]."""
+        """Return the extra chunk before [DONE]."""
         return self._encode("chat.completion.chunk", [], {"usage": counted(usage)})
 
     def completion(self, *messages: dict[str, Any], finish: str = "stop", **extra: Any) -> bytes:
-        """A whole `chat.completion`, a choice for each message."""
+        """Return a whole `chat.completion`, with a choice for each message."""
         choices = [
             {"index": i, "message": {"role": "assistant", **message}, "finish_reason": finish}
             for i, message in enumerate(messages)
@@ -116,7 +116,7 @@ class Reply:
 
 
 def counted(usage: tuple[int, int]) -> dict[str, int]:
-    """OpenAI's usage object."""
+    """Return OpenAI's usage object."""
     prompt, completion = usage
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
@@ -142,7 +142,7 @@ class DemoProvider:
         sink.feed(document)
 
     async def embed(self, model: str, fields: dict[str, msgspec.Raw]) -> bytes:
-        """Eight numbers an input, the same for the same input. Any model name will do."""
+        """Return eight numbers an input, the same for the same input. Any model name will do."""
         try:
             value = msgspec.json.decode(fields.get("input", b"null"), type=str | list[str | int | list[int]])
         except msgspec.MsgspecError:
@@ -153,11 +153,11 @@ class DemoProvider:
         return embeddings(model, inputs, packed=packed)
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there are no connections."""
 
 
 def embeddings(model: str, inputs: list[Any], *, packed: bool) -> bytes:
-    """OpenAI's embeddings reply; `packed` is its base64 form."""
+    """Return OpenAI's embeddings reply; `packed` is its base64 form."""
     data = [
         {"object": "embedding", "index": i, "embedding": _vector(item, packed=packed)} for i, item in enumerate(inputs)
     ]
@@ -173,7 +173,7 @@ def _vector(item: Any, *, packed: bool) -> list[float] | str:
 
 
 def _answer(model: str, asked: str) -> tuple[Iterator[str], int, float]:
-    """The tokens, how many they are, and the seconds before each."""
+    """Return the tokens, how many they are, and the seconds before each."""
     if model == "echo":
         words = re.findall(r"\s*\S+", _ECHO.format(asked=_quote(asked)))
         return iter(words), len(words), ECHO_PACE
@@ -192,7 +192,7 @@ def _quote(asked: str) -> str:
 
 
 def _said(messages: msgspec.Raw | None) -> list[str]:
-    """The texts of the user's messages. What isn't in OpenAI's form is passed over: no real model sits here."""
+    """Return the texts of the user's messages. What isn't in OpenAI's form is passed over: no real model sits here."""
     try:
         items = msgspec.json.decode(messages or b"[]")
     except (msgspec.DecodeError, UnicodeDecodeError):

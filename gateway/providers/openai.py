@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible base URL, over our own HTTP client. Bytes go to the sink as they come; nothing is decoded here.
+"""The provider for any OpenAI-compatible base URL. It passes the reply's bytes to the sink and decodes nothing.
 
 Retries, fallback and all timeouts but the connection's own belong to the router.
 """
@@ -105,7 +105,7 @@ class _Text:
 
 
 def _refusal(status: int, headers: Mapping[str, str], text: str) -> ProviderError:
-    """What a status other than 200 means to the caller."""
+    """Return the error that a status other than 200 means to the caller."""
     try:
         body = msgspec.json.decode(text.encode())
     except (msgspec.DecodeError, RecursionError):
@@ -127,7 +127,7 @@ def _refusal(status: int, headers: Mapping[str, str], text: str) -> ProviderErro
 
 
 def _is_event_stream(headers: Mapping[str, str], *, asked: bool) -> bool:
-    """What the body is, by its type; where the type says neither, what was asked for."""
+    """Return True for an event stream, by the body's type, or by what was asked for where the type tells neither."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "text/event-stream":
         return True
@@ -135,7 +135,7 @@ def _is_event_stream(headers: Mapping[str, str], *, asked: bool) -> bool:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """`Retry-After` in seconds: it is a number of them, or an HTTP date."""
+    """Return `Retry-After` in seconds. It is a number of them, or an HTTP date; None for anything else."""
     try:
         seconds = float(retry_after or "")
     except ValueError:

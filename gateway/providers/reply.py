@@ -1,4 +1,4 @@
-"""One attempt's reply as it comes in: bytes are decoded, timed, and passed on to the run.
+"""Decodes one attempt's reply as it comes in, times it, and passes it on to the run.
 
 It is the Sink that a provider feeds. Until the first real token nothing is passed on, so that the router can still
 turn to another target. Used by router.py only.
@@ -74,7 +74,7 @@ class Reply:
 
     @property
     def finished(self) -> bool:
-        """A finish reason or [DONE] came: whatever the connection does now, the answer is whole."""
+        """Return True once a finish reason or [DONE] came: the answer is whole, whatever the connection does now."""
         return self._decoder is not None and (self._decoder.finished or self._decoder.done)
 
     @property
@@ -82,7 +82,7 @@ class Reply:
         return self._decoder.model if self._decoder else None
 
     def head(self, *, sse: bool) -> None:
-        """A good status arrived."""
+        """See providers.base.ReplySink."""
         request, trace_id = self._request, self._output.trace_id
         self._attempt.status = 200
         if not sse:
@@ -129,7 +129,7 @@ class Reply:
                 self._last = self._loop.time()
 
     def close(self) -> None:
-        """The body ended. Raises ProviderError if that was not the answer's end."""
+        """Pass on the rest, since the body ended. Raises ProviderError if that was not the answer's end."""
         self.disarm()
         decoder = self._decoder
         if decoder is None:
@@ -145,13 +145,13 @@ class Reply:
         self._pass(decoder, events)
 
     def disarm(self) -> None:
-        """No timeout any more."""
+        """Stop the clock."""
         if self._timeout is not None:
             self._timeout.cancel()
             self._timeout = None
 
     def timed_out(self) -> ProviderTimeout:
-        """The error of an expired timer."""
+        """Return the error of an expired timer."""
         if self.too_late:
             return ProviderTimeout(TOO_LATE)
         return ProviderTimeout(f"The provider took too long: the {self._waiting} did not come in time.")
@@ -183,7 +183,7 @@ class Reply:
         return False
 
     def _arm(self, seconds: float) -> None:
-        """(Re)start the clock: the attempt ends when nothing comes for so long."""
+        """Start the clock again: the attempt ends when nothing comes for so long."""
         self.disarm()
         self._timeout = self._loop.call_at(min(self._last + seconds, self._deadline), self._check_timeout, seconds)
 

@@ -1,4 +1,4 @@
-"""Picks who answers: targets in order or by weight, retries with jittered back-off, cooldown of failing targets.
+"""Picks the target that answers: in order or by weight, with retries, jittered back-off and cooldown after failures.
 
 Fallback ends with the first token; after it an error is an event in the stream. Each attempt is noted in a list that
 becomes the trace's spans. Called by chat.py, once a run.
@@ -20,7 +20,7 @@ from gateway.domain.trace import Attempt
 from gateway.errors import AnswerTooLong, NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.base import Call, Provider
 from gateway.providers.reply import TOO_LATE, Output, Reply
-from gateway.wire.redact import scrub
+from gateway.wire.redact import redact
 
 _LONGEST_WAIT_S = 2.0  # a Retry-After beyond this is somebody else's to wait for
 _FAILURES_BEFORE_COOLDOWN = 3
@@ -29,14 +29,14 @@ _log = logging.getLogger("gateway.router")
 
 
 class Health:
-    """Which targets to leave alone for now. Times are loop times."""
+    """Remembers which targets to leave alone for now. Times are loop times."""
 
     def __init__(self) -> None:
         self._failures: dict[str, int] = {}
         self._until: dict[str, float] = {}
 
     def failed(self, target: str, error: ProviderError, now: float) -> bool:
-        """Whether the target cools down now."""
+        """Note a failure. Return True when the target cools down from now on."""
         failures = self._failures[target] = self._failures.get(target, 0) + 1
         pause = error.retry_after or 0.0
         if failures >= _FAILURES_BEFORE_COOLDOWN:
@@ -70,7 +70,7 @@ class Router:
         self._health = Health()
 
     def model(self, name: str | None) -> tuple[str, Model]:
-        """The model asked for, or `default`, or the first declared. Raises NotFound."""
+        """Return the model asked for, or `default`, or the first declared, with its name. Raises NotFound."""
         if name is None:
             name = "default" if "default" in self.models else next(iter(self.models), "demo/echo")
         if name in self.models:
@@ -103,7 +103,7 @@ class Router:
         raise error or ProviderError("No provider answered.")
 
     async def embed(self, model: Model, fields: dict[str, msgspec.Raw]) -> bytes:
-        """Embeddings from the first target that gives them."""
+        """Return the embeddings from the first target that gives them. Raises ProviderError."""
         error: ProviderError | None = None
         for target in self._order(model):
             provider, _, name = target.partition("/")
@@ -113,7 +113,7 @@ class Router:
             except TimeoutError:
                 error = ProviderTimeout("The provider took too long.")
             except ProviderError as failure:
-                failure.message = scrub(failure.message, self._providers[provider].private)
+                failure.message = redact(failure.message, self._providers[provider].private)
                 if isinstance(failure, ProviderRefused):
                     raise
                 error = failure
@@ -128,7 +128,7 @@ class Router:
         attempts: list[Attempt],
         deadline: float,
     ) -> tuple[ProviderError | None, bool]:
-        """One call: its error if it failed, and whether tokens went out before."""
+        """Make one call. Return its error if it failed, and whether tokens went out before."""
         provider, _, name = target.partition("/")
         attempt = Attempt(span_id=new_span_id(), provider=provider, model=name, start_ms=monotonic_ms())
         attempts.append(attempt)
@@ -161,7 +161,7 @@ class Router:
             reply.disarm()
         attempt.error = error.code if error else None
         if error is not None:
-            error.message = scrub(error.message, self._providers[provider].private)
+            error.message = redact(error.message, self._providers[provider].private)
             attempt.message = error.message
             attempt.status = error.upstream_status or attempt.status
             if not reply.too_late:
@@ -181,7 +181,7 @@ class Router:
             self._cooled(target)
 
     def _order(self, model: Model) -> list[str]:
-        """Targets in the order to try: those that cool down last, since a bad chance beats none."""
+        """Return the targets in the order to try. Those that cool down come last, since a bad chance beats none."""
         if len(model.targets) == 1 and isinstance(only := model.targets[0], str):
             return [only]
         targets = [t if isinstance(t, Target) else Target(target=t) for t in model.targets]
@@ -192,7 +192,7 @@ class Router:
 
 
 def _worth_retrying(error: ProviderError) -> bool:
-    """On the same target: what may pass in a moment. A timeout has cost enough already."""
+    """Return True for what may pass in a moment on the same target. A timeout has cost enough already."""
     if isinstance(error, (ProviderTimeout, ProviderRefused)):
         return False
     if isinstance(error, ProviderBusy):
@@ -202,7 +202,7 @@ def _worth_retrying(error: ProviderError) -> bool:
 
 
 def _pause(attempt_number: int, error: ProviderError | None) -> float:
-    """Seconds before the next try: what the provider asked for, else a doubling wait with jitter."""
+    """Return the seconds before the next try: what the provider asked for, or else a doubling wait with jitter."""
     if error is not None and error.retry_after:
         return error.retry_after
     return min(_LONGEST_WAIT_S, 0.2 * 2.0 ** (attempt_number - 1)) * random.uniform(0.5, 1.0)

@@ -113,6 +113,8 @@ def _responses(route: Route, about: Operation, found: dict[Any, Any]) -> dict[st
     if about.media == SSE:  # OpenAPI 3.1 has no word for the schema of one event's data
         content = {"schema": {}} | ({"x-event-data": reply} if reply else {})
     responses: dict[str, Any] = {"200": {"description": "Success", "content": {about.media: content}}}
+    if about.streamed:
+        responses["200"]["content"][SSE] = {"schema": {}}
     if about.empty:
         responses["204"] = {"description": about.empty}
     refused: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}

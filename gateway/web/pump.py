@@ -23,8 +23,13 @@ from gateway.wire.encoder import Encoder
 class Client(Protocol):
     """Where a stream goes."""
 
-    started: bool  # something was sent
-    push: Write | None  # sends at once what can be sent without waiting; None on a server that can't
+    @property
+    def started(self) -> bool:
+        """Return True once `start` was called, or where there is nothing to start."""
+
+    @property
+    def push(self) -> Write | None:
+        """Return what sends at once, if that needs no waiting; None on a server that can't."""
 
     async def start(self, encoder: Encoder) -> None:
         """Send what comes before the stream."""

@@ -17,7 +17,7 @@ from gateway.domain.messages import Role
 from gateway.domain.trace import preview
 from gateway.errors import BadRequest, InvalidValue
 from gateway.wire.encoder import Headers
-from gateway.wire.json_safety import undecodable
+from gateway.wire.json_safety import json_problem
 
 Id = Annotated[str, Meta(min_length=1, max_length=250, description="Any string of 1 to 250 characters")]
 Tags = Annotated[
@@ -41,7 +41,7 @@ _messages = msgspec.json.Decoder(list[Message])
 
 
 def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
-    """A JSON object, its values still raw. Raises BadRequest for what isn't JSON, InvalidValue for what isn't ours."""
+    """Return a JSON object, its values still raw. Raises BadRequest for what isn't JSON, else InvalidValue."""
     try:
         body.decode()
     except UnicodeDecodeError:
@@ -52,7 +52,7 @@ def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
         _refuse(body, "The body must be a JSON object.")
     except (msgspec.DecodeError, RecursionError):
         _refuse(body)
-    if problem := undecodable(body):
+    if problem := json_problem(body):
         raise InvalidValue(f"The body {problem}.")
     return fields
 
@@ -60,7 +60,7 @@ def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
 def _refuse(
     body: bytes, problem: str = "The body has text that is not valid Unicode (half of a surrogate pair)."
 ) -> NoReturn:
-    """Say what is wrong: that it isn't JSON, or else the problem. (Half a character in an escape is JSON.)"""
+    """Raise BadRequest for what isn't JSON, else InvalidValue with the problem. (A lone surrogate is JSON.)"""
     try:
         json.loads(body.decode(), parse_constant=lambda _: 1 / 0)
     except (ValueError, ZeroDivisionError, RecursionError):
@@ -69,8 +69,10 @@ def _refuse(
 
 
 def convert(raw: bytes, kind: Any, field: str = "") -> Any:
-    """Decode one value strictly; InvalidValue names the field. `kind` is a type, or, where it is asked often, a
-    decoder: msgspec prepares one anew for each call with a type."""
+    """Return one value, decoded strictly. Raises InvalidValue, which names the field.
+
+    `kind` is a type, or a decoder where it is used often, since msgspec makes one for each call with a type.
+    """
     try:
         return kind.decode(raw) if isinstance(kind, msgspec.json.Decoder) else msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
@@ -83,7 +85,7 @@ def convert(raw: bytes, kind: Any, field: str = "") -> Any:
 
 
 def check_messages(raw: msgspec.Raw, *, may_be_empty: bool = True) -> str:
-    """Check `messages` and give the preview of the last user message."""
+    """Check `messages` and return the preview of the last user message. Raises InvalidValue."""
     messages = convert(bytes(raw), _messages, "messages")
     if not messages:
         raise InvalidValue("messages: must not be empty", details=[("messages", "must not be empty")])

@@ -13,7 +13,7 @@ from gateway.domain.messages import Usage
 
 
 class Message(msgspec.Struct):
-    """What a delta or a message says; servers name reasoning in two ways."""
+    """A delta or a message; servers name reasoning in two ways."""
 
     content: Any = None
     refusal: Any = None
@@ -40,7 +40,7 @@ class UsageField(msgspec.Struct):
 
 
 class Chunk(msgspec.Struct):
-    """A chunk, a completion, or an error amid a stream."""
+    """A chunk, a completion, or an error within a stream."""
 
     choices: list[Choice] | None = None
     usage: UsageField | None = None
@@ -52,7 +52,7 @@ decode_chunk = msgspec.json.Decoder(Chunk).decode
 
 
 def content_text(value: Any) -> str:
-    """The text of a `content`, which some servers send as a list of parts."""
+    """Return the text of a `content`, which some servers send as a list of parts."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -60,18 +60,18 @@ def content_text(value: Any) -> str:
     return ""
 
 
-def says(choice: Choice) -> bool:
-    """Whether a choice has content: some servers send the usage, after the end, with one that has none."""
+def has_content(choice: Choice) -> bool:
+    """Return True for a choice with content: some servers send the usage, after the end, with one that has none."""
     said = choice.delta or choice.message
     return bool(choice.finish_reason or (said and any(getattr(said, name) for name in said.__struct_fields__)))
 
 
 def usage_of(usage: UsageField) -> Usage:
-    """As the gateway keeps it."""
+    """Return the usage as the gateway keeps it."""
     prompt, completion = _count(usage.prompt_tokens), _count(usage.completion_tokens)
     return Usage(prompt, completion, _count(usage.total_tokens) or prompt + completion)
 
 
 def _count(value: Any) -> int:
-    """A number of tokens; what can't be one counts as none given."""
+    """Return a number of tokens; what can't be one counts as none given."""
     return value if type(value) is int and 0 <= value < 2**53 else 0

@@ -14,7 +14,7 @@ from gateway.domain.answer import Part, assistant_messages
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from gateway.domain.messages import Usage
 from gateway.errors import AnswerTooLong, ProviderError
-from gateway.wire.repair import decode_mended
+from gateway.wire.repair import decode_repaired
 from gateway.wire.upstream import StreamDecoder
 
 _encode = msgspec.json.encode
@@ -22,7 +22,7 @@ _UNREADABLE = "The provider sent something that can't be read."
 
 
 class CompletionDecoder:
-    """Sans-I/O decoder of one JSON document. Its events come all at once, when it is closed.
+    """Decodes one JSON document, without I/O. Its events come all at once, when it is closed.
 
     `raw` is then the document with the trace ID, or, where the caller wants a stream, the same as chunks.
     """
@@ -68,7 +68,7 @@ class CompletionDecoder:
         return events
 
     def _chunks(self, body: bytes) -> bytes:
-        whole: dict[str, Any] = decode_mended(body)
+        whole: dict[str, Any] = decode_repaired(body)
         usage = whole.pop("usage", None)
         whole["object"] = "chat.completion.chunk"
         frames = []
@@ -86,7 +86,7 @@ class CompletionDecoder:
 
 
 class FoldingDecoder(StreamDecoder):
-    """An event stream for a caller that wants one document: `raw` is it, when closed."""
+    """Decodes an event stream for a caller that wants one document: once it is closed, `raw` is that."""
 
     def __init__(self, trace_id: str, *, max_frame_bytes: int) -> None:
         super().__init__(trace_id, max_frame_bytes=max_frame_bytes)
@@ -123,7 +123,7 @@ class FoldingDecoder(StreamDecoder):
         return events
 
     def _document(self) -> bytes:
-        head: dict[str, Any] = decode_mended(self.first) if self.first else {}
+        head: dict[str, Any] = decode_repaired(self.first) if self.first else {}
         for name in ("choices", "usage", "object"):
             head.pop(name, None)
         indexes = [0, *sorted(self._others)]

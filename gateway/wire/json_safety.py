@@ -1,4 +1,4 @@
-"""Whether JSON can be decoded wherever it is read again: what is stored must not fail there.
+"""Finds JSON that could not be decoded wherever it is read again: what is stored must not fail there.
 
 A decoder that skips a field skips its faults too: a number that no float holds, and nesting, of which it takes as much
 as the interpreter's stack has room for, so that how much depends on who calls it. Called by the codecs and the
@@ -20,8 +20,8 @@ _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _POWER, _LONG = b"0e000", b"0" * 200  # so seen, a number over 10^308 has one of these in it; other text may, too
 
 
-def undecodable(text: bytes) -> str | None:
-    """What is wrong with it, to be said after its name, or None."""
+def json_problem(text: bytes) -> str | None:
+    """Return what is wrong with the JSON, as words that follow its name, or None where nothing is."""
     if _too_deep(text):
         return f"is nested deeper than {MAX_DEPTH} levels"
     digits = text.translate(_DIGITS, b"+")  # passes of a nanosecond a byte, where a regular expression takes forty

@@ -19,8 +19,8 @@ _SECRETS = re.compile(
 )
 
 
-def scrub(text: str, secrets: Iterable[str] = (), limit: int = 500) -> str:
-    """`text` on one line, at most `limit` characters, with `secrets` and everything alike replaced by `…`."""
+def redact(text: str, secrets: Iterable[str] = (), limit: int = 500) -> str:
+    """Return `text` on one line, at most `limit` characters, with `secrets` and everything like them as `…`."""
     for secret in secrets:
         text = re.sub(re.escape(secret), "…", text, flags=re.IGNORECASE)
     text = _SECRETS.sub("…", text[: limit * 8])

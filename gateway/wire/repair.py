@@ -1,4 +1,4 @@
-"""JSON that isn't quite: bad UTF-8, bare control characters, and characters cut into two halves of a surrogate pair.
+"""Repairs what is nearly JSON: bad UTF-8, bare control characters, and characters cut into two surrogates.
 
 msgspec takes none of these, servers send them all. Called by the decoders of what providers send.
 """
@@ -19,29 +19,29 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 _HALVES = re.compile("([\U0010f800-\U0010fbff])([\U0010fc00-\U0010ffff])|[\U0010f800-\U0010ffff]")
 
 
-def mend(payload: bytes) -> bytes:
-    """JSON that msgspec takes, from JSON with bad UTF-8, lone surrogates or raw control characters in its strings."""
+def repair(payload: bytes) -> bytes:
+    """Return JSON that msgspec takes, from JSON with bad UTF-8, lone surrogates or bare control characters."""
     text = _ESCAPE.sub(
         lambda m: chr(int(m[1], 16) - 0xD800 + _LONE) if m[1] else m[0], payload.decode("utf-8", "replace")
     )
     return _CONTROL.sub(lambda m: f"\\u{ord(m[0]):04x}", text).encode()
 
 
-def is_first_half(character: str) -> bool:
-    """Whether this stands in for the first half of a character, after `mend`."""
+def is_first_surrogate(character: str) -> bool:
+    """Return True for a character that, after `repair`, stands in for the first surrogate of a pair."""
     return "\U0010f800" <= character <= "\U0010fbff"
 
 
-def join_halves(text: str) -> str:
-    """Surrogates in two halves become the character they meant; a half without its other, U+FFFD."""
+def join_surrogates(text: str) -> str:
+    """Return the text with each pair of surrogates as the character it means, and a lone one as U+FFFD."""
     return _HALVES.sub(
         lambda m: chr(0x10000 + ((ord(m[1]) - _LONE) << 10) + (ord(m[2]) - _LONE - 0x400)) if m[1] else "\ufffd", text
     )
 
 
-def decode_mended(payload: bytes) -> Any:
-    """A whole JSON value, mended where it has to be. Raises ValueError for what can't be."""
+def decode_repaired(payload: bytes) -> Any:
+    """Return a whole JSON value, repaired where it has to be. Raises ValueError for what can't be."""
     try:
         return msgspec.json.decode(payload)
     except ValueError:
-        return msgspec.json.decode(join_halves(mend(payload).decode()))
+        return msgspec.json.decode(join_surrogates(repair(payload).decode()))

@@ -15,10 +15,10 @@ import msgspec
 
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from gateway.errors import AnswerTooLong, ProviderBusy, ProviderError
-from gateway.wire.chunk import Chunk, Message, content_text, decode_chunk, says, usage_of
-from gateway.wire.json_safety import undecodable
-from gateway.wire.redact import scrub
-from gateway.wire.repair import is_first_half, join_halves, mend
+from gateway.wire.chunk import Chunk, Message, content_text, decode_chunk, has_content, usage_of
+from gateway.wire.json_safety import json_problem
+from gateway.wire.redact import redact
+from gateway.wire.repair import is_first_surrogate, join_surrogates, repair
 from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
 
 _encode = msgspec.json.encode
@@ -28,9 +28,9 @@ _MAX_LEARN = 8  # frames in a row that fit no template, after which none is soug
 
 
 def upstream_failure(error: Any) -> ProviderError:
-    """What a provider's `error` value says, as an error of ours. Its text is scrubbed."""
+    """Return a provider's `error` value as a ProviderError. Its text is redacted."""
     fields = error if isinstance(error, dict) else {"message": error}
-    message = scrub(str(fields.get("message") or "The provider reported an error."))
+    message = redact(str(fields.get("message") or "The provider reported an error."))
     kind = f"{fields.get('code')} {fields.get('type')}"
     if "429" in kind or "rate_limit" in kind:
         return ProviderBusy(message)
@@ -38,7 +38,7 @@ def upstream_failure(error: Any) -> ProviderError:
 
 
 class StreamDecoder:
-    """Sans-I/O decoder of one event stream.
+    """Decodes one event stream, without I/O.
 
     `raw` holds the frames to pass on as they came: with the trace ID on each that carries a finish reason, without
     the usage chunk nobody asked for, without `[DONE]` and comments. It is kept only where `keep_raw` says so.
@@ -82,13 +82,13 @@ class StreamDecoder:
         return self._frames(frames.split(b"\n\n")[:-1])
 
     def document(self, body: bytes) -> list[Delta]:
-        """The events of a whole completion, which reads like one chunk whose `message` is its delta."""
+        """Return the events of a whole completion, which reads like one chunk whose `message` is its delta."""
         events: list[Delta] = []
         self._whole(b"data: " + body.replace(b"\r", b" ").replace(b"\n", b" "), events, [], last=False)
         return events + self.close()
 
     def close(self) -> list[Delta]:
-        """The stream ended: what an unfinished last frame and a held half character still give."""
+        """Return what an unfinished last frame and a held half of a character still give, since the stream ended."""
         events = [] if self.done or self.failure else self._frames(self._splitter.close(), last=True)
         if self._held.pop("text", None):
             events.append(TextDelta("\ufffd".encode(), 1))
@@ -148,22 +148,22 @@ class StreamDecoder:
                     + self._stamp
                 )
             return
-        mended = False
+        repaired = False
         try:
             try:
                 frame.decode()  # msgspec doesn't look into what stays raw, nor anybody into the other lines
                 chunk, readable = decode_chunk(payload), payload
             except (UnicodeDecodeError, msgspec.DecodeError):
-                mended = True
+                repaired = True
                 # What goes on as it came must at least be text to those who read it.
                 payload, frame = (part.decode("utf-8", "replace").encode() for part in (payload, frame))
-                readable = mend(payload)
+                readable = repair(payload)
                 chunk = decode_chunk(readable)
         except (msgspec.DecodeError, RecursionError):
             if not last:  # a last frame that was cut off says nothing
                 self.failure = ProviderError("The provider sent something that can't be read.")
             return
-        if undecodable(readable):  # tool calls are stored, and the first chunk's fields passed on
+        if json_problem(readable):  # tool calls are stored, and the first chunk's fields passed on
             self.failure = ProviderError("The provider sent something that can't be read.")
             return
         if chunk.error is not None:
@@ -171,30 +171,30 @@ class StreamDecoder:
             return
         self.first = self.first or payload
         self.model = chunk.model or self.model
-        finishes = self._events(chunk, events, mended=mended)
+        finishes = self._events(chunk, events, repaired=repaired)
         if chunk.usage is not None:
             events.append(UsageReported(usage_of(chunk.usage)))
             ended = False in self._open.values()  # some servers end only the first of several choices
-            extra = not chunk.choices or (ended and not any(map(says, chunk.choices)))
+            extra = not chunk.choices or (ended and not any(map(has_content, chunk.choices)))
             if extra and not self._keep_usage:
                 return
         if finishes:
             frame = b"data: " + payload.replace(b"\n", b" ").rstrip()[:-1] + self._stamp
         kept.append(frame)
-        if not finishes and not mended and not self._held and self._misses < _MAX_LEARN:
+        if not finishes and not repaired and not self._held and self._misses < _MAX_LEARN:
             self._learn(frame, chunk)
 
-    def _events(self, chunk: Chunk, events: list[Delta], *, mended: bool) -> bool:
-        """Append what a chunk says; whether it ends a choice."""
+    def _events(self, chunk: Chunk, events: list[Delta], *, repaired: bool) -> bool:
+        """Append a chunk's events. Return True when it ends a choice."""
         finishes = False
-        mended = mended or bool(self._held)
+        repaired = repaired or bool(self._held)
         for choice in chunk.choices or ():
             index = choice.index or 0
             said = choice.delta or choice.message or Message()
             text = content_text(said.content) or content_text(said.refusal)
             reasoning = content_text(said.reasoning_content) or content_text(said.reasoning)
             calls: Sequence[msgspec.Raw] = said.tool_calls or ()
-            if mended:
+            if repaired:
                 text = self._joined(f"text {index}" if index else "text", text)
                 reasoning = self._joined("reasoning", reasoning)
                 calls = [self._joined_call(call) for call in calls]
@@ -217,23 +217,23 @@ class StreamDecoder:
         return finishes
 
     def _joined(self, where: str, text: str) -> str:
-        """Text whose surrogate halves are joined; a first half at its end waits for the next piece."""
+        """Return the text with its surrogates joined; a first half at its end waits for the next piece."""
         if not text:
             return text
         text = self._held.pop(where, "") + text
-        if is_first_half(text[-1]):
+        if is_first_surrogate(text[-1]):
             self._held[where] = text[-1]
             text = text[:-1]
             self._prefix = ()  # the next frame must come here, whatever it looks like
-        return join_halves(text)
+        return join_surrogates(text)
 
     def _joined_call(self, call: msgspec.Raw) -> msgspec.Raw:
-        """A tool call's piece with the same done to its arguments."""
+        """Return a tool call's piece with the surrogates of its arguments joined."""
         piece = msgspec.json.decode(call)
         function = piece.get("function") if isinstance(piece, dict) else None
         if isinstance(function, dict) and isinstance(function.get("arguments"), str):
             function["arguments"] = self._joined(f"call {piece.get('index')}", function["arguments"])
-        return msgspec.Raw(join_halves(_encode(piece).decode()).encode())
+        return msgspec.Raw(join_surrogates(_encode(piece).decode()).encode())
 
     def _learn(self, frame: bytes, chunk: Chunk) -> None:
         """Keep the bytes around the text, if this frame is nothing but text and the text is found in one place."""

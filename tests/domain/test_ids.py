@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -17,6 +18,15 @@ def test_a_trace_id_begins_with_the_time() -> None:
     assert ids.TRACE_ID.fullmatch(one)
     assert before <= int(one[3:15], 16) <= ids.now_ms()
     assert one != two
+
+
+def test_trace_ids_of_one_millisecond_rise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trace IDs made within one millisecond rise, by steps that differ, and keep the time that they begin with."""
+    monkeypatch.setattr(ids, "now_ms", lambda: 1_700_000_000_000)
+    numbers = [int(ids.new_trace_id()[3:], 16) for _ in range(2000)]
+    assert numbers == sorted(numbers)
+    assert len({after - before for before, after in pairwise(numbers)}) == 1999
+    assert {number >> 80 for number in numbers} == {1_700_000_000_000}
 
 
 def test_the_other_ids() -> None:

@@ -1,7 +1,8 @@
 """`python -m tests.fuzz upstream|frames --seconds N --corpus DIR`: libFuzzer, guided by the coverage of gateway/wire.
 
 Made by atheris, which has wheels for Linux on x86-64 only. It starts from the recordings and golden streams; what it
-finds lies as a file in DIR, to be kept under tests/wire/found once it is mended. The exit code is 0 where nothing was.
+finds lies as a file in DIR, to be kept under tests/wire/found once it is repaired.
+The exit code is 0 where nothing was.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from gateway.wire.upstream import StreamDecoder
 from tests.support.provider_streams import TRACE, merged, text_of
 
 SMALL = 256  # a bound on frames that fuzzed input can pass
-STANDS_IN = re.compile("[\U0010f800-\U0010ffff]")  # the decoder's own use of these is documented in wire/mend.py
+STANDS_IN = re.compile("[\U0010f800-\U0010ffff]")  # the decoder's own use of these is documented in wire/repair.py
 Decoder = StreamDecoder | CompletionDecoder
 
 

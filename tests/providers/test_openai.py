@@ -166,7 +166,7 @@ async def test_what_the_body_is(raw: Raw, provider: OpenAIProvider, kind: str, a
 async def test_refusals(
     raw: Raw, provider: OpenAIProvider, status: int, body: bytes, kind: type[ProviderError], shown: str
 ) -> None:
-    """A status tells whose fault it is; what the provider said is scrubbed."""
+    """A status tells whose fault it is; what the provider said is redacted."""
     raw.replies = [[whole(status, body)]]
     with pytest.raises(ProviderError) as caught:
         await provider.chat(call(), Sink())

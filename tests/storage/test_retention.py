@@ -14,6 +14,7 @@ from gateway.config.schema import StoreConfig
 from gateway.domain.ids import now_ms
 from gateway.domain.trace import Checkpoint
 from gateway.errors import StoreUnavailable
+from gateway.storage.engine import Engine
 from gateway.storage.retention import BATCH, DAY_MS, keep_sweeping, sweep
 from gateway.storage.scripts.feedback import feedback_of, record_feedback
 from gateway.storage.scripts.ops import expire, expire_oldest
@@ -23,60 +24,60 @@ from gateway.storage.sqlite.migrate import migrate
 from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 
 
-async def _add(store: SQLiteStore, end_time: int, *, session_id: str = "s", text: str = "Hello") -> str:
+async def _add(engine: Engine, end_time: int, *, session_id: str = "s", text: str = "Hello") -> str:
     start = a_start(session_id=session_id)
-    _ = store.write(begin_trace, start)
-    await store.write(finish_trace, an_end(start, end_time=end_time, response=text))
+    _ = engine.write(begin_trace, start)
+    await engine.write(finish_trace, an_end(start, end_time=end_time, response=text))
     return start.trace_id
 
 
-async def test_expiry_deletes_traces_and_keeps_numbers(store: SQLiteStore) -> None:
+async def test_expiry_deletes_traces_and_keeps_numbers(engine: Engine) -> None:
     """Of a rating the score and its scale stay, of a trace nothing."""
-    old = await _add(store, 1_999)
-    new = await _add(store, 2_000)
+    old = await _add(engine, 1_999)
+    new = await _add(engine, 2_000)
     kept = {"score": "4", "scale": "1-5"}
-    await store.write(
+    await engine.write(
         record_feedback,
         a_write(old, a_rating(value=0.8, rationale="why", metadata={**kept, "reasons": '["x"]'}), a_rating(name="n")),
     )
-    await store.write(record_feedback, a_write(new, a_rating(rationale="why")))
-    assert await store.write(expire, 2_000, 0, 10) == 1
-    assert await store.read(get_trace, PROJECT, old) is None
-    assert await store.read(get_spans, old) == []
-    assert await store.read(get_session, PROJECT, "s") is not None
-    first, second = sorted((await store.read(feedback_of, PROJECT, [old], "ann"))[old], key=lambda one: one.name)
+    await engine.write(record_feedback, a_write(new, a_rating(rationale="why")))
+    assert await engine.write(expire, 2_000, 0, 10) == 1
+    assert await engine.read(get_trace, PROJECT, old) is None
+    assert await engine.read(get_spans, old) == []
+    assert await engine.read(get_session, PROJECT, "s") is not None
+    first, second = sorted((await engine.read(feedback_of, PROJECT, [old], "ann"))[old], key=lambda one: one.name)
     assert (second.value, second.rationale, second.metadata) == (0.8, None, kept)
     assert first.metadata == {}
-    assert (await store.read(feedback_of, PROJECT, [new], "ann"))[new][0].rationale == "why"
+    assert (await engine.read(feedback_of, PROJECT, [new], "ann"))[new][0].rationale == "why"
 
 
-async def test_a_session_goes_with_its_last_trace(store: SQLiteStore) -> None:
+async def test_a_session_goes_with_its_last_trace(engine: Engine) -> None:
     """And not before."""
-    await _add(store, 1)
-    await _add(store, 2)
-    assert await store.write(expire_oldest, 1) == 1
-    assert await store.read(get_session, PROJECT, "s") is not None
-    assert await store.write(expire_oldest, 5) == 1
-    assert await store.read(get_session, PROJECT, "s") is None
+    await _add(engine, 1)
+    await _add(engine, 2)
+    assert await engine.write(expire_oldest, 1) == 1
+    assert await engine.read(get_session, PROJECT, "s") is not None
+    assert await engine.write(expire_oldest, 5) == 1
+    assert await engine.read(get_session, PROJECT, "s") is None
 
 
-async def test_a_running_trace_never_expires(store: SQLiteStore) -> None:
+async def test_a_running_trace_never_expires(engine: Engine) -> None:
     """However old it is."""
     start = a_start(request_time=1)
-    await store.write(begin_trace, start)
-    await store.write(checkpoint, [Checkpoint(start.trace_id, 1, "[]")], now_ms())
-    assert await store.write(expire, 9_999_999, 0, 10) == 0
-    assert await store.write(expire_oldest, 10) == 0
-    assert await store.read(get_trace, PROJECT, start.trace_id) is not None
+    await engine.write(begin_trace, start)
+    await engine.write(checkpoint, [Checkpoint(start.trace_id, 1, "[]")], now_ms())
+    assert await engine.write(expire, 9_999_999, 0, 10) == 0
+    assert await engine.write(expire_oldest, 10) == 0
+    assert await engine.read(get_trace, PROJECT, start.trace_id) is not None
 
 
-async def test_old_idempotency_keys_go(store: SQLiteStore) -> None:
+async def test_old_idempotency_keys_go(engine: Engine) -> None:
     """Young ones stay."""
-    trace_id = await _add(store, 1)
+    trace_id = await _add(engine, 1)
     for now in (10, 20):
-        await store.write(record_feedback, a_write(trace_id, idempotency_key=f"k{now}", now=now))
-    await store.write(expire, 0, 20, 10)
-    assert await store._writer.submit(ask, "SELECT key FROM idempotency") == [("k20",)]
+        await engine.write(record_feedback, a_write(trace_id, idempotency_key=f"k{now}", now=now))
+    await engine.write(expire, 0, 20, 10)
+    assert await engine.write(ask, "SELECT key FROM idempotency") == [("k20",)]
 
 
 async def test_a_sweep_goes_by_age(store: SQLiteStore) -> None:
@@ -145,14 +146,14 @@ async def test_a_file_that_grew_shrinks(tmp_path: Path) -> None:
             await store.close()
 
 
-async def test_only_numbers_are_kept_of_metadata(store: SQLiteStore) -> None:
+async def test_only_numbers_are_kept_of_metadata(engine: Engine) -> None:
     """What only pretends to be a score goes with the rest."""
-    trace_id = await _add(store, 1)
-    await store.write(
+    trace_id = await _add(engine, 1)
+    await engine.write(
         record_feedback, a_write(trace_id, a_rating(metadata={"score": "Jane lives in Rome", "scale": "1-5"}))
     )
-    await store.write(expire_oldest, 1)
-    (rating,) = (await store.read(feedback_of, PROJECT, [trace_id], "ann"))[trace_id]
+    await engine.write(expire_oldest, 1)
+    (rating,) = (await engine.read(feedback_of, PROJECT, [trace_id], "ann"))[trace_id]
     assert rating.metadata == {"scale": "1-5"}
 
 

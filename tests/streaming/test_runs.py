@@ -102,6 +102,18 @@ async def test_a_replay_is_looked_after_too() -> None:
     assert dropped == ["it"]
 
 
+async def test_an_answer_is_stopped_by_its_trace() -> None:
+    """One that is over, or was never here, is left alone."""
+    harness = RunHarness()
+    run = harness.run(ScriptedAnswer("a", ScriptedAnswer.hold))
+    await ticks()
+    harness.runs.stop("tr-unknown")
+    harness.runs.stop(run.trace_id)
+    await run.wait()
+    assert harness.store.outcomes == ["stopped"]
+    harness.runs.stop(run.trace_id)
+
+
 async def test_a_finished_run_is_kept_for_the_resume_window() -> None:
     """Its log, and whose it is."""
     harness = RunHarness(resume_window_s=300)

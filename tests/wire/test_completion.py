@@ -114,7 +114,7 @@ def test_a_plain_answer_is_passed_on_with_the_trace_id() -> None:
 
 
 def test_a_halved_character_in_a_plain_answer_becomes_a_replacement_in_a_stream() -> None:
-    """What one decoder mends the way to a stream takes as well."""
+    """What one decoder repairs the way to a stream takes as well."""
     whole = document({"content": "a\ud83d"})
     there = completion(as_stream=True)
     there.feed(json.dumps(whole).encode())

@@ -1,4 +1,4 @@
-"""What the fuzzer once found stays mended, and what it starts from is good."""
+"""What the fuzzer once found stays repaired, and what it starts from is good."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidValue
 from gateway.wire.chat_body import decode_fields
-from gateway.wire.json_safety import MAX_DEPTH, undecodable
+from gateway.wire.json_safety import MAX_DEPTH, json_problem
 
 
 def nested(levels: int, inner: str = "1") -> bytes:
@@ -30,14 +30,14 @@ def depth(value: Any) -> int:
 
 def test_the_limit_itself_is_taken() -> None:
     """And not a level more."""
-    assert not undecodable(nested(MAX_DEPTH))
-    assert undecodable(nested(MAX_DEPTH + 1))
+    assert not json_problem(nested(MAX_DEPTH))
+    assert json_problem(nested(MAX_DEPTH + 1))
 
 
 @pytest.mark.parametrize("text", ['"' + "[" * 500 + '"', json.dumps('"' + "[{" * 500 + "\\"), "[" + "[]," * 900 + "0]"])
 def test_what_only_looks_deep(text: str) -> None:
     """Brackets within strings, with quotes and backslashes among them; and many beside each other."""
-    assert not undecodable(b"[" + text.encode() + b"]")
+    assert not json_problem(b"[" + text.encode() + b"]")
 
 
 @given(
@@ -49,7 +49,7 @@ def test_what_only_looks_deep(text: str) -> None:
 def test_any_value_is_counted_as_the_obvious_way_does(value: Any, around: int) -> None:
     """Around the limit."""
     wide = "[" + "[]," * MAX_DEPTH + json.dumps(value) + "]"
-    assert bool(undecodable(nested(around, wide))) == (around + max(depth(value), 1) + 1 > MAX_DEPTH)
+    assert bool(json_problem(nested(around, wide))) == (around + max(depth(value), 1) + 1 > MAX_DEPTH)
 
 
 def test_a_chat_that_is_too_deep_is_refused() -> None:
@@ -68,7 +68,7 @@ def test_a_number_that_nothing_holds_is_refused(number: str) -> None:
 @pytest.mark.parametrize("taken", ['"1e999"', '"%s"' % ("7" * 400), "1e308", "1e-999", "1e-500", "1" + "0" * 300])
 def test_a_number_that_is_large_enough_is_taken(taken: str) -> None:
     """Strings are as they like, and what is too small is nought."""
-    assert undecodable(b"[" + taken.encode() + b"]") is None
+    assert json_problem(b"[" + taken.encode() + b"]") is None
 
 
 @settings(max_examples=500)
@@ -83,9 +83,9 @@ def test_just_the_numbers_beyond_every_float_are_refused(
 ) -> None:
     """However they are written. A whole number is none: there are larger ones."""
     number = "9" * digits + fraction + ("" if exponent is None else form.format(exponent))
-    assert bool(undecodable(b"[%s]" % number.encode())) == (json.loads(number) == math.inf)
+    assert bool(json_problem(b"[%s]" % number.encode())) == (json.loads(number) == math.inf)
 
 
 def test_what_is_no_json_is_for_others_to_say() -> None:
     """It is decoded only where a number might be too large."""
-    assert undecodable(b"[nothing, 1e999]") is None
+    assert json_problem(b"[nothing, 1e999]") is None

@@ -201,7 +201,7 @@ def test_a_half_without_its_other_is_one_replacement_character() -> None:
 
 
 def test_a_tool_call_with_bad_utf8_passes() -> None:
-    """It is mended, so that what is sent on is text."""
+    """It is repaired, so that what is sent on is text."""
     call = b'{"index":0,"function":{"arguments":"a\xff"}}'
     [event] = decoder().feed(sse(b'{"choices":[{"delta":{"tool_calls":[%b]}}]}' % call))
     assert "a\ufffd" in bytes(event.call).decode()  # type: ignore[union-attr]
@@ -228,7 +228,7 @@ def test_what_cannot_be_read_is_a_failure(junk: bytes) -> None:
 
 
 def test_an_error_in_the_stream_is_the_providers() -> None:
-    """Its text is scrubbed, and a rate limit is told from the rest."""
+    """Its text is redacted, and a rate limit is told from the rest."""
     stream = decoder()
     stream.feed(sse({"error": {"message": "busy, key sk-abcdefgh12", "type": "rate_limit_error"}}))
     assert isinstance(stream.failure, ProviderBusy)

@@ -20,7 +20,7 @@ _CONTENT = "request_preview = NULL, response_preview = NULL, request = NULL, res
 _ERASED_TEXT = '"erased"'  # stands for a text value that is no declared option
 
 
-class Belonging(msgspec.Struct, frozen=True):
+class ErasureTarget(msgspec.Struct, frozen=True):
     """A trace that an erasure clears; `shared`: it is another's, of a conversation that they took part in."""
 
     trace_id: str
@@ -29,13 +29,13 @@ class Belonging(msgspec.Struct, frozen=True):
     shared: bool = False
 
 
-def traces_of(user_id: str, project: str | None) -> Script[list[Belonging]]:
+def traces_of(user_id: str, project: str | None) -> Script[list[ErasureTarget]]:
     """Their traces; and, as `shared`, later ones of others in the same conversations, which quote them."""
     rows = yield (
         f"SELECT trace_id, project, session_id, request_time FROM traces WHERE user_id = $1 AND {_IN_PROJECT}",  # noqa: S608  a constant
         (user_id, project),
     )
-    found = [Belonging(row["trace_id"], row["project"], row["session_id"]) for row in rows]
+    found = [ErasureTarget(row["trace_id"], row["project"], row["session_id"]) for row in rows]
     first: dict[tuple[str, str], int] = {}
     for row in rows:
         place = (row["project"], row["session_id"])
@@ -46,40 +46,40 @@ def traces_of(user_id: str, project: str | None) -> Script[list[Belonging]]:
             " AND (user_id IS NULL OR user_id <> $4)",
             (of, session_id, time, user_id),
         )
-        found += [Belonging(row["trace_id"], of, session_id, shared=True) for row in others]
+        found += [ErasureTarget(row["trace_id"], of, session_id, shared=True) for row in others]
     return found
 
 
-def erase_traces(belongings: Sequence[Belonging], options: Collection[tuple[str, str]]) -> Script[None]:
+def erase_traces(targets: Sequence[ErasureTarget], options: Collection[tuple[str, str]]) -> Script[None]:
     """Clear these traces and what others said about them. `options`: the (name, value) texts that are no content."""
-    for each in belongings:
+    for target in targets:
         # No session has the empty ID, so that the turn is in no conversation any more.
         person = (
             "user_id = NULL, client_request_id = NULL, session_id = '', traceparent = NULL, tags = '{}',"
             " metadata = '{}', error_message = NULL, name = NULL, "
         )
         yield (
-            f"UPDATE traces SET {'' if each.shared else person}{_CONTENT} WHERE trace_id = $1",  # noqa: S608  constants
-            (each.trace_id,),
+            f"UPDATE traces SET {'' if target.shared else person}{_CONTENT} WHERE trace_id = $1",  # noqa: S608  constants
+            (target.trace_id,),
         )
         yield (
             "UPDATE spans SET message = NULL, attributes = '{}' WHERE trace_id = $1 AND otlp IS NULL",
-            (each.trace_id,),
+            (target.trace_id,),
         )
-        yield "DELETE FROM spans WHERE trace_id = $1 AND otlp IS NOT NULL", (each.trace_id,)  # a client's own, whole
-        yield "DELETE FROM trace_artifacts WHERE trace_id = $1", (each.trace_id,)
-        yield "DELETE FROM dataset_records WHERE source_id = $1", (each.trace_id,)  # copies
-        yield "DELETE FROM checkpoints WHERE trace_id = $1", (each.trace_id,)
-        if each.shared:
+        yield "DELETE FROM spans WHERE trace_id = $1 AND otlp IS NOT NULL", (target.trace_id,)  # a client's own, whole
+        yield "DELETE FROM trace_artifacts WHERE trace_id = $1", (target.trace_id,)
+        yield "DELETE FROM dataset_records WHERE source_id = $1", (target.trace_id,)  # copies
+        yield "DELETE FROM checkpoints WHERE trace_id = $1", (target.trace_id,)
+        if target.shared:
             continue
-        yield "DELETE FROM labels WHERE trace_id = $1", (each.trace_id,)
-        rows = yield "SELECT * FROM assessments WHERE trace_id = $1", (each.trace_id,)
+        yield "DELETE FROM labels WHERE trace_id = $1", (target.trace_id,)
+        rows = yield "SELECT * FROM assessments WHERE trace_id = $1", (target.trace_id,)
         for row in rows:
             yield from _erase_rating(row, row["source_id"], options)
         yield (
             "DELETE FROM sessions WHERE project = $1 AND session_id = $2"
             " AND NOT EXISTS (SELECT 1 FROM traces WHERE project = $1 AND session_id = $2)",
-            (each.project, each.session_id),
+            (target.project, target.session_id),
         )
 
 

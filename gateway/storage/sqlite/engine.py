@@ -17,7 +17,7 @@ import aiosqlite
 from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Script, Stats
 from gateway.storage.sqlite import file
-from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, problem, still_in_place
+from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, problem, same_file
 from gateway.storage.sqlite.readers import open_reader, run_on
 from gateway.storage.sqlite.writer import Writer
 
@@ -61,10 +61,10 @@ class SQLiteStore:
         readers: list[aiosqlite.Connection] = []
         try:
             connection = await asyncio.to_thread(connect, path, create=create)
-            in_place = still_in_place(path)
+            is_same = same_file(path)
             for _ in range(_READERS + _SEARCHERS):
                 readers.append(await open_reader(path))
-            return cls(path, Writer(connection, in_place, max_queue), readers, lock)
+            return cls(path, Writer(connection, is_same, max_queue), readers, lock)
         except BaseException:
             for reader in readers:
                 await reader.close()
@@ -129,10 +129,10 @@ class SQLiteStore:
         return pages * size
 
     def trim(self) -> Awaitable[bool]:
-        return self._writer.alone(lambda connection: file.trim(connection, _TRIM_PAGES))
+        return self._writer.run_outside_transaction(lambda connection: file.trim(connection, _TRIM_PAGES))
 
     def purge_deleted(self, *, rewrite: bool) -> Awaitable[bool]:
-        return self._writer.alone(lambda connection: file.purge_deleted(connection, rewrite))
+        return self._writer.run_outside_transaction(lambda connection: file.purge_deleted(connection, rewrite))
 
 
 def _synchronous() -> Script[int]:

@@ -104,7 +104,7 @@ def read_only_uri(path: Path) -> str:
     return f"file:{quote(str(path))}?mode=ro"
 
 
-def still_in_place(path: Path) -> Callable[[], bool]:
+def same_file(path: Path) -> Callable[[], bool]:
     """A check whether the path still leads to the files that it leads to now. Costs two stat calls.
 
     SQLite goes on writing into files that were unlinked or replaced, and reports success.

@@ -77,12 +77,12 @@ class _Job(Generic[T]):
 
 
 class Writer:
-    """Owns `connection` from here on. `in_place` says whether the file is still the one that was opened."""
+    """Owns `connection` from here on. `same_file` says whether the file is still the one that was opened."""
 
-    def __init__(self, connection: sqlite3.Connection, in_place: Callable[[], bool], max_queue: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, same_file: Callable[[], bool], max_queue: int) -> None:
         self.stats = Stats()
         self._connection = connection
-        self._in_place = in_place
+        self._same_file = same_file
         self._max_queue = max_queue
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
@@ -102,7 +102,7 @@ class Writer:
         self._queue.put(_Job(partial(script, *args, **kwargs), future))
         return future
 
-    def alone(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+    def run_outside_transaction(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Put in the queue what can't be in a transaction. It fails with StoreUnavailable, as `submit` does."""
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed or self.stats.queued >= self._max_queue:
@@ -122,7 +122,7 @@ class Writer:
     # -------------------------------------------------------------- in the thread
 
     def _work(self) -> None:
-        _step_back()
+        _lower_priority()
         closing = False
         while not closing:
             jobs = [self._queue.get()]
@@ -136,7 +136,7 @@ class Writer:
                 if work is None:
                     self._commit(together)
                 else:
-                    self._work_alone(together)
+                    self._run_outside(together)
                 with suppress(RuntimeError):  # a loop that was closed first has nobody waiting
                     self._loop.call_soon_threadsafe(self._settle, together)
         self._connection.close()  # the last one to close checkpoints the WAL and removes it
@@ -152,7 +152,7 @@ class Writer:
         try:
             if not self._lost:
                 self._transact(batch)
-                if not self._in_place():
+                if not self._same_file():
                     # the commit went to a file that has no name any more
                     self._lost = True
                     _log.critical("the store's file was removed or replaced: no write is taken until a restart")
@@ -173,7 +173,7 @@ class Writer:
         self.stats.writes += len(batch)
         self.stats.rows += self._connection.total_changes - before
 
-    def _work_alone(self, jobs: Sequence[_Job[Any]]) -> None:
+    def _run_outside(self, jobs: Sequence[_Job[Any]]) -> None:
         for job in jobs:
             try:
                 if self._lost:
@@ -236,7 +236,7 @@ def _unavailable() -> StoreUnavailable:
     return StoreUnavailable("The store can't take this right now.", retry_after=1)
 
 
-def _step_back() -> None:
+def _lower_priority() -> None:
     """The event loop goes first: streams mustn't wait for a commit.
 
     Not SCHED_IDLE: beside other busy processes such a thread is preempted while it holds the interpreter's lock, and

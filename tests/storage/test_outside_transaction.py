@@ -32,8 +32,8 @@ async def test_it_stands_between_what_came_before_and_after(store: SQLiteStore) 
 
     jobs: list[asyncio.Future[Any]] = [
         asyncio.ensure_future(store.write(begin_trace, first)),
-        store._writer.alone(look),
-        store._writer.alone(look),
+        store._writer.run_outside_transaction(look),
+        store._writer.run_outside_transaction(look),
         asyncio.ensure_future(store.write(begin_trace, second)),
     ]
     for at, job in enumerate(jobs):
@@ -51,7 +51,7 @@ def _nonsense(connection: sqlite3.Connection) -> None:
 async def test_its_failure_is_logged_and_told(store: SQLiteStore, caplog: pytest.LogCaptureFixture) -> None:
     """Without SQL to the caller; the next write goes on."""
     with pytest.raises(StoreUnavailable) as caught:
-        await store._writer.alone(_nonsense)
+        await store._writer.run_outside_transaction(_nonsense)
     assert "nonsense" not in caught.value.message
     assert "can't be tidied up: no such column: nonsense" in caplog.text
     await store.write(ping, now_ms())
