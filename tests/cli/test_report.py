@@ -28,7 +28,7 @@ def scored(score: int, high: int = 5) -> dict[str, Any]:
 
 
 def reported(store: SQLiteStore, since: int, project: str | None = None) -> list[Group]:
-    with reading(store.path) as reader:
+    with reading(f"sqlite:///{store.path}") as reader:
         return report(reader, since, project)
 
 

@@ -18,10 +18,11 @@ from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Script, Stats
 from gateway.storage.sqlite import file
 from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, problem, same_file
+from gateway.storage.sqlite.look import reading
 from gateway.storage.sqlite.readers import open_reader, run_on
 from gateway.storage.sqlite.writer import Writer
 
-__all__ = ["SQLiteStore", "check_unowned", "open_store"]
+__all__ = ["SQLiteStore", "check_unowned", "open_store", "reading"]
 P = ParamSpec("P")
 T = TypeVar("T")
 _READERS, _SEARCHERS = 2, 1
@@ -30,7 +31,7 @@ _TRIM_PAGES = 1000  # given back to the file system at once
 
 
 async def open_store(url: str, *, own: bool, create: bool = True) -> SQLiteStore:
-    """See `Opener`."""
+    """Open or make a store, as `Opener` says."""
     return await SQLiteStore.open(parse_url(url), own=own, create=create)
 
 
@@ -49,9 +50,9 @@ class SQLiteStore:
 
     @classmethod
     async def open(cls, path: Path, *, own: bool, create: bool = True, max_queue: int = 10_000) -> Self:
-        """Open or make the file. `own`: as its one server, under the lock; a Conflict says who has it.
+        """Open or make the file. `own`: as its one server, under the lock; raise Conflict if another process has it.
 
-        StoreUnavailable, in one line, for a file that can't be used.
+        Raise StoreUnavailable, in one line, for a file that can't be used.
         """
         path = locate(path)
         if not create and not path.exists():
@@ -90,7 +91,7 @@ class SQLiteStore:
         return self._writer.stats
 
     def synchronous(self) -> Awaitable[int]:
-        """What the writer's own connection says of its durability: 2 is FULL."""
+        """Return what the writing connection says of its durability: 2 is FULL."""
         return self._writer.submit(_synchronous)
 
     def write(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:

@@ -12,13 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.storage.engine import Row, Statement
-from gateway.storage.scripts import export as sql_export
-from gateway.storage.scripts.export import Query
-from gateway.storage.sqlite.file import locate, problem, read_only_uri, why
+from gateway.storage.sqlite.file import locate, parse_url, problem, read_only_uri, why
 from gateway.storage.sqlite.migrate import migrations
 from gateway.storage.sqlite.writer import bind
-
-_PAGE = 500  # rows of one read: a reader that stops amid them holds up nobody for long
 
 
 class Reader:
@@ -36,26 +32,11 @@ class Reader:
         except sqlite3.Error as error:
             raise problem(self._path, why(error)) from error
 
-    def export(self, query: Query) -> Iterator[Row]:
-        """All that a query finds, in constant memory."""
-        last: Row | None = None
-        while True:
-            found = 0
-            for row in self.rows(sql_export.page(query, last, _PAGE)):
-                yield row
-                last, found = row, found + 1
-            if found < _PAGE:
-                return
-
-    def count(self, query: Query) -> int:
-        """How many `export` gives, as things stand."""
-        return sum(row["n"] for row in self.rows(sql_export.count(query)))
-
 
 @contextmanager
-def reading(path: Path) -> Iterator[Reader]:
-    """Open the file for a while. StoreUnavailable where there is none, or one of another version."""
-    path = locate(path)
+def reading(url: str) -> Iterator[Reader]:
+    """See `Opener`. Raise StoreUnavailable where there is no file, or one of another version."""
+    path = locate(parse_url(url))
     if not path.exists():
         raise problem(path, "there is no such file.")
     connection = sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=5)

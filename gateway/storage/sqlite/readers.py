@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 async def open_reader(path: Path) -> aiosqlite.Connection:
-    """A connection that only reads, with what SQLite lacks: LIKE that knows case, and `matches`."""
+    """Open a connection that only reads. It has what SQLite lacks: LIKE that knows case, and `matches`."""
     reader = aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=2)
     reader._thread.daemon = True  # or a process that fails before close() would never end
     await reader
@@ -35,7 +35,7 @@ def _matches(text: Any, pattern: str) -> bool:
 
 
 async def run_on(reader: aiosqlite.Connection, script: Script[T]) -> T:
-    """A script that only reads. Raises StoreUnavailable, InvalidValue, and what the script raises."""
+    """Run a script that only reads. Raise StoreUnavailable, InvalidValue, and what the script raises."""
     try:
         statement, params = next(script)
         while True:
