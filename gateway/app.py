@@ -26,7 +26,7 @@ from gateway.access.local import keys_required
 from gateway.access.tokens import Tokens
 from gateway.chat import Chat
 from gateway.config.current import Current
-from gateway.config.schema import Config, Target
+from gateway.config.schema import Config
 from gateway.config.watch import watch
 from gateway.domain import ids
 from gateway.domain.activity import ChatActivity, RatingActivity
@@ -39,7 +39,7 @@ from gateway.mlflow.routes import ENDPOINTS
 from gateway.mlflow.wire.errors import MLFLOW
 from gateway.observability.feed import Feed
 from gateway.observability.logs import Logs, local_url, program, startup_lines
-from gateway.observability.metrics import Metrics
+from gateway.observability.metrics import Metrics, label_values
 from gateway.providers.registry import Registry
 from gateway.storage.engine import Opener, Store
 from gateway.storage.recovery import recover
@@ -71,7 +71,7 @@ class Gateway:
 
         self.feed = Feed()
         self.metrics = metrics = Metrics()
-        current.subscribe(lambda config: metrics.configure(*_labels(config)))
+        current.subscribe(lambda config: metrics.configure(*label_values(config)))
 
         self.limits = Limits(current)
         tokens = Tokens((signing_key,), 0)
@@ -195,16 +195,6 @@ def _mlflow_request(request: Request, body: bytes) -> mlflow.Request:
         max_bytes=request.services.config.server.max_body_bytes,
         announce=request.services.feedback.announce,
     )
-
-
-def _labels(config: Config) -> tuple[list[str], list[str], list[str]]:
-    """Return the label values that the metrics may use: models, targets, names of ratings."""
-    targets = [
-        target.target if isinstance(target, Target) else target
-        for model in config.models.values()
-        for target in model.targets
-    ]
-    return list(config.models), targets, [f"user_{name}" for name in config.feedback.dimensions]
 
 
 @contextlib.asynccontextmanager
