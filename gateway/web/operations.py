@@ -84,6 +84,7 @@ _SUBJECT = ("trace_id", "client_request_id", "user_id")
 _RATER = ("X-Feedback-Token",)
 _ASKER = ("X-Feedback-Token", "X-User-Assertion", "traceparent")
 
+UNDESCRIBED = Operation(group="Other", summary="A route that isn't described yet")
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/v1/chat/completions"): Operation(
         group="OpenAI",

@@ -102,13 +102,13 @@ def take(kind: type[msgspec.Struct], fields: dict[str, Any], problems: Problems)
 
 @functools.cache
 def _fields_of(kind: type[msgspec.Struct]) -> list[tuple[str, bool, type[msgspec.Struct]]]:
-    """Name, whether it is required, and a struct of it alone: msgspec prepares a struct once, other types each time."""
+    """Return each field's name, whether it is required, and a struct of it alone, which msgspec prepares only once."""
     found = msgspec.structs.fields(kind)
     return [(field.name, field.required, msgspec.defstruct("One", [(field.name, field.type)])) for field in found]
 
 
 def _limit(name: str, value: Any) -> str | None:
-    """What the types can't say."""
+    """Return what is wrong with a value that its type can't say; None where nothing is."""
     try:
         if isinstance(value, float) and not math.isfinite(value):
             return "must be a finite number"
