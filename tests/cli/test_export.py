@@ -27,8 +27,8 @@ from gateway.storage.scripts.export import Query
 from gateway.storage.scripts.keys import add_key
 from gateway.storage.scripts.traces import begin_trace
 from gateway.storage.sqlite.engine import SQLiteStore
-from gateway.storage.sqlite.look import reading
 from gateway.storage.sqlite.migrate import migrate
+from gateway.storage.sqlite.row_reader import reading
 from tests.cli.conftest import Run, chat, rate
 from tests.support.hostile_text import NASTIES
 from tests.support.rows import a_key, a_start

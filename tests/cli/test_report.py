@@ -17,7 +17,7 @@ from gateway.storage.scripts.feedback import retract_feedback
 from gateway.storage.scripts.ops import expire_oldest
 from gateway.storage.scripts.traces import begin_trace
 from gateway.storage.sqlite.engine import SQLiteStore
-from gateway.storage.sqlite.look import reading
+from gateway.storage.sqlite.row_reader import reading
 from tests.cli.conftest import Run, chat, rate
 from tests.support.hostile_text import NASTIES
 from tests.support.rows import a_start

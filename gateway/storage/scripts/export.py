@@ -57,7 +57,7 @@ FILTERS: Mapping[What, Mapping[str, str]] = {
         "valid": "valid",
     },
 }
-_PAGE = 500  # rows of one read: a reader that stops amid them holds up nobody for long
+_PAGE = 500  # rows of one read, so that a caller who stops between two rows holds up nobody for long
 _TIME = {"traces": "request_time", "assessments": "create_time"}
 _ORDER = {"traces": ("trace_id",), "assessments": ("create_time", "assessment_id")}
 

@@ -17,9 +17,10 @@ import aiosqlite
 from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Script, Stats
 from gateway.storage.sqlite import file
-from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, problem, same_file
-from gateway.storage.sqlite.look import reading
+from gateway.storage.sqlite.errors import unusable
+from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, same_file
 from gateway.storage.sqlite.readers import open_reader, run_on
+from gateway.storage.sqlite.row_reader import reading
 from gateway.storage.sqlite.writer import Writer
 
 __all__ = ["SQLiteStore", "check_unowned", "open_store", "reading"]
@@ -56,7 +57,7 @@ class SQLiteStore:
         """
         path = locate(path)
         if not create and not path.exists():
-            raise problem(path, "there is no such file.")
+            raise unusable(path, "there is no such file.")
         lock = OwnerLock.take(path) if own else None
         connection: sqlite3.Connection | None = None
         readers: list[aiosqlite.Connection] = []

@@ -18,19 +18,12 @@ from urllib.parse import quote
 
 from gateway.domain import ids
 from gateway.errors import Conflict, StoreUnavailable
+from gateway.storage.sqlite.errors import reason_of, unusable
 from gateway.storage.sqlite.migrate import migrate
 
 _BUSY_MS = 2000
 _PURGE_MS = 200
 _PREFIX = "sqlite:///"
-_PROBLEMS = {
-    "SQLITE_NOTADB": "it is not a SQLite database.",
-    "SQLITE_CORRUPT": "the file is damaged.",
-    "SQLITE_BUSY": "another program has locked it.",
-    "SQLITE_READONLY": "it is read-only.",
-    "SQLITE_FULL": "the disk is full.",
-    "SQLITE_CANTOPEN": "it can't be opened or made there.",
-}
 
 
 def parse_url(url: str) -> Path:
@@ -41,23 +34,18 @@ def parse_url(url: str) -> Path:
     return Path(name)
 
 
-def problem(path: Path, why: str) -> StoreUnavailable:
-    """Return the error that names the file. `why` is a clause with a full stop."""
-    return StoreUnavailable(f"The store {path} can't be used: {why}")
-
-
 def locate(path: Path) -> Path:
     """Return the path with links resolved, so that one file has one lock. Raise if its directory is missing."""
     path = path.resolve()
     if not path.parent.is_dir():
-        raise problem(path, "its directory does not exist.")
+        raise unusable(path, "its directory does not exist.")
     return path
 
 
 def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     """Open the connection that writes: durable, and migrated to the newest schema. Any one thread may use it."""
     if path.is_dir():
-        raise problem(path, "it is a directory.")
+        raise unusable(path, "it is a directory.")
     if create:
         # The signing key is in it, so only its owner and group may read it; SQLite gives its other files the same
         # mode. A file that exists isn't opened here: closing it would drop the locks of this process's connections.
@@ -78,7 +66,7 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = ON")  # overwrite what is deleted
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
-            raise problem(path, "its file system or its mode allows no write-ahead log.")
+            raise unusable(path, "its file system or its mode allows no write-ahead log.")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_size_limit = 67108864")  # or a burst leaves a huge WAL behind
         migrate(connection)
@@ -86,20 +74,11 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         if connection is not None:
             connection.close()
         if isinstance(error, sqlite3.Error):
-            raise problem(path, why(error)) from error
+            raise unusable(path, reason_of(error)) from error
         if isinstance(error, StoreUnavailable) and not error.message.startswith("The store"):
-            raise problem(path, error.message) from error
+            raise unusable(path, error.message) from error
         raise
     return connection
-
-
-def why(error: Exception) -> str:
-    """Return what a sqlite3 error means, as a clause for `problem`."""
-    name: str = getattr(error, "sqlite_errorname", "")
-    for prefix, meaning in _PROBLEMS.items():
-        if name.startswith(prefix):
-            return meaning
-    return f"{error}."
 
 
 def read_only_uri(path: Path) -> str:
@@ -144,7 +123,7 @@ class OwnerLock:
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise problem(path, f"{lock} can't be written ({error.strerror}).") from error
+            raise unusable(path, f"{lock} can't be written ({error.strerror}).") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import aiosqlite
 import re2
 
-from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Params, Rows, Script
+from gateway.storage.sqlite.errors import read_error
 from gateway.storage.sqlite.file import read_only_uri
 from gateway.storage.sqlite.writer import bind
 
@@ -48,7 +48,5 @@ async def run_on(reader: aiosqlite.Connection, script: Script[T]) -> T:
 async def _fetch(reader: aiosqlite.Connection, statement: str, params: Params) -> Rows:
     try:
         return list(await reader.execute_fetchall(*bind(statement, params)))
-    except (UnicodeEncodeError, OverflowError) as error:
-        raise InvalidValue("A value can't be stored.") from error
-    except (sqlite3.Error, ValueError) as error:  # ValueError: it is closed
-        raise StoreUnavailable("The store can't be read right now.", retry_after=1) from error
+    except (sqlite3.Error, ValueError, OverflowError) as error:  # ValueError: the connection is closed
+        raise read_error(error) from error

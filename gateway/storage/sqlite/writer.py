@@ -21,8 +21,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from gateway.errors import Conflict, GatewayError, InvalidValue, StoreUnavailable
+from gateway.errors import GatewayError
 from gateway.storage.engine import Params, Script, Stats, drive
+from gateway.storage.sqlite.errors import script_error, write_error
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -97,7 +98,7 @@ class Writer:
         """Put a script into the queue. The future fails with StoreUnavailable, or with the script's own error."""
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed or self.stats.queued >= self._max_queue:
-            future.set_exception(_unavailable())
+            future.set_exception(write_error())
             return future
         self.stats.queued += 1
         self._queue.put(_Job(partial(script, *args, **kwargs), future))
@@ -107,7 +108,7 @@ class Writer:
         """Put work that can't be in a transaction into the queue. The future fails with StoreUnavailable alone."""
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed or self.stats.queued >= self._max_queue:
-            future.set_exception(_unavailable())
+            future.set_exception(write_error())
             return future
         self.stats.queued += 1
         self._queue.put(_Job(None, future, work))
@@ -177,17 +178,17 @@ class Writer:
         for job in jobs:
             try:
                 if self._lost:
-                    raise _unavailable()
+                    raise write_error()
                 job.result = job.work(self._connection)  # type: ignore[misc]
             except Exception as error:
                 if not isinstance(error, GatewayError):
                     _log.error("the store can't be tidied up: %s", error)
-                job.error = _unavailable()
+                job.error = write_error()
 
     def _failed(self, batch: Sequence[_Job[Any]]) -> None:
         self.stats.failed_batches += 1
         for job in batch:
-            job.error = _unavailable()
+            job.error = write_error()
 
     def _transact(self, batch: Sequence[_Job[Any]]) -> None:
         """Commit all scripts but those that fail by themselves. Raise sqlite3.Error if nothing is committed.
@@ -206,7 +207,7 @@ class Writer:
                 try:
                     job.result = drive(job.script(), self._execute)  # type: ignore[misc]
                 except Exception as error:
-                    job.error = _own_fault(error)
+                    job.error = script_error(error)
                     if self._connection.total_changes != before:
                         again = True
                         break
@@ -219,21 +220,6 @@ class Writer:
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:  # some errors roll back by themselves
                 self._connection.execute("ROLLBACK")
-
-
-def _own_fault(error: Exception) -> Exception:
-    """Return the error for the script's caller. Raise it again if it is the store's fault, not the script's."""
-    if isinstance(error, sqlite3.IntegrityError):
-        return Conflict("It exists already.")
-    if isinstance(error, (sqlite3.DataError, ValueError, OverflowError)) and not isinstance(error, GatewayError):
-        return InvalidValue("A value can't be stored.")
-    if isinstance(error, sqlite3.Error) and not isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
-        raise error
-    return error
-
-
-def _unavailable() -> StoreUnavailable:
-    return StoreUnavailable("The store can't take this right now.", retry_after=1)
 
 
 def _lower_priority() -> None:
