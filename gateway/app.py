@@ -1,4 +1,4 @@
-"""The composition root: makes every part and hands it what it needs, runs them, and takes them down in order.
+"""The composition root: makes every part and hands it what it needs, runs them, and closes them in order.
 
 SIGTERM ─▶ draining: /readyz 503, new chats 503 ─▶ running streams get drain_s ─▶ the rest end `interrupted`
         ─▶ sockets close 1001 ─▶ the HTTP server exits ─▶ store closed ─▶ exit code 0
@@ -26,7 +26,7 @@ from gateway.access.local import keys_required
 from gateway.access.tokens import Tokens
 from gateway.chat import Chat
 from gateway.config.current import Current
-from gateway.config.schema import Config, Target
+from gateway.config.schema import Config
 from gateway.config.watch import watch
 from gateway.domain import ids
 from gateway.domain.activity import ChatActivity, RatingActivity
@@ -39,7 +39,7 @@ from gateway.mlflow.routes import ENDPOINTS
 from gateway.mlflow.wire.errors import MLFLOW
 from gateway.observability.feed import Feed
 from gateway.observability.logs import Logs, local_url, program, startup_lines
-from gateway.observability.metrics import Metrics
+from gateway.observability.metrics import Metrics, label_values
 from gateway.providers.registry import Registry
 from gateway.storage.engine import Opener, Store
 from gateway.storage.recovery import recover
@@ -49,7 +49,7 @@ from gateway.storage.scripts.keys import list_keys, touch_keys
 from gateway.streaming.runs import Runs
 from gateway.web.application import Application
 from gateway.web.binding import bind
-from gateway.web.files import Pages
+from gateway.web.files import DOCS, STATIC, Pages
 from gateway.web.openapi import document
 from gateway.web.request import Request
 from gateway.web.routes import ROUTES
@@ -66,48 +66,52 @@ class Gateway:
 
     def __init__(self, config: Config, store: Store, keys: KeyRing, logs: Logs, signing_key: str) -> None:
         self.store, self.keys, self.logs = store, keys, logs
-        self.current = Current(config)
-        self.metrics = Metrics()
+        self.current = current = Current(config)
+        current.subscribe(_log_warnings)
+
         self.feed = Feed()
-        counters = {
-            "heartbeats": self.metrics.heartbeat,
-            "send_timeouts": self.metrics.send_timeout,
-            "checkpoints": self.metrics.checkpoint,
-        }
-        self.runs = Runs(store, self.current, lambda what: counters[what]())
-        self.providers = Registry(self._attempted, self.metrics.cooldown)
-        self.limits = Limits(self.current)
+        self.metrics = metrics = Metrics()
+        current.subscribe(lambda config: metrics.configure(*label_values(config)))
+
+        self.limits = Limits(current)
         tokens = Tokens((signing_key,), 0)
-        self.chat = Chat(self.current, self.providers.router, store, self.runs, self._finished, tokens, self.limits)
-        self.authenticator = Authenticator(keys, tokens, self.current)
-        feedback = Feedback(store, tokens, self._rated, self.limits.rating)
-        self.erasure = Erasure(store, self.runs, self.current)
-        services = Services(
-            self.current,
-            self.limits,
-            self.chat,
-            feedback,
-            store,
-            self.authenticator,
-            self.metrics,
-            self.feed,
-            document(),
-            self.erasure,
-            Pages(),
-        )
-        routes = (*ROUTES, *bind(ENDPOINTS, ("review",), _mlflow_request))
-        self.app = Application(services, routes, (MLFLOW, OPENAI, AI_SDK))
-        self.current.subscribe(lambda config: self.metrics.configure(*_labels(config)))
-        self.current.subscribe(
+        current.subscribe(
             lambda config: tokens.configure(
                 config.auth.signing_keys or (signing_key,), config.auth.feedback_token_ttl_s
             )
         )
-        self.current.subscribe(_warn)
+        self.authenticator = Authenticator(keys, tokens, current)
+
+        counters = {
+            "heartbeats": metrics.heartbeat,
+            "send_timeouts": metrics.send_timeout,
+            "checkpoints": metrics.checkpoint,
+        }
+        self.runs = Runs(store, current, lambda what: counters[what]())
+        self.providers = Registry(self._attempted, metrics.cooldown)
+        self.chat = Chat(current, self.providers.router, store, self.runs, self._finished, tokens, self.limits)
+        self.erasure = Erasure(store, self.runs, current)
+
+        services = Services(
+            current=current,
+            limits=self.limits,
+            chat=self.chat,
+            feedback=Feedback(store, tokens, self._rated, self.limits.rating),
+            store=store,
+            authenticator=self.authenticator,
+            metrics=metrics,
+            feed=self.feed,
+            openapi=document(),
+            erasure=self.erasure,
+            pages=Pages(STATIC),
+            docs=Pages(DOCS),
+        )
+        routes = (*ROUTES, *bind(ENDPOINTS, ("review",), _mlflow_request))
+        self.app = Application(services, routes, (MLFLOW, OPENAI, AI_SDK))
         self._watch_values()
 
     def background(self, path: Path | None, load: Callable[[], Config]) -> list[Coroutine[Any, Any, None]]:
-        """The loops that run beside the server."""
+        """Return the loops that run beside the server."""
         return [
             self.runs.sweep_forever(),
             keep_sweeping(self.store, lambda: self.current.value.store),
@@ -117,8 +121,8 @@ class Gateway:
         ]
 
     async def drain(self, server: Server) -> None:
-        """See the module's head."""
-        _log.info("draining; streams that are running: %d", len(self.runs.running))
+        """End the streams, then the sockets, and let the server exit; the module's head shows the order."""
+        _log.info("The server drains. Streams that are running: %d.", len(self.runs.running))
         await self.runs.drain(self.current.value.server.drain_s)
         await asyncio.gather(*(socket.leave() for socket in list(self.app.sockets)), return_exceptions=True)
         await self.runs.farewell()
@@ -126,7 +130,7 @@ class Gateway:
         server.should_exit = True
 
     async def close(self) -> None:
-        """Let go of connections and the store. What still runs, since a second signal came, ends `interrupted`."""
+        """Close connections and the store. What still runs, since a second signal came, ends `interrupted`."""
         await self.runs.drain(0)
         await self.providers.close()
         with contextlib.suppress(StoreUnavailable):
@@ -147,7 +151,7 @@ class Gateway:
         self.metrics.attempt(target, attempt.error or "ok")
 
     async def _refresh_keys(self) -> None:
-        """Keys that another command made or revoked count within two seconds."""
+        """Read the keys again and again: those that a command made or revoked count within two seconds."""
         while True:
             await asyncio.sleep(_KEYS_EVERY_S)
             try:
@@ -155,9 +159,9 @@ class Gateway:
                 if used := self.keys.take_used():
                     await self.store.write(touch_keys, used)
             except GatewayError as error:
-                _log.warning("the keys can't be read anew: %s", error.message)
+                _log.warning("The keys can't be read again: %s", error.message)
             except Exception:
-                _log.exception("the keys can't be read anew")
+                _log.exception("The keys can't be read again.")
 
     def _watch_values(self) -> None:
         stats = self.store.stats
@@ -173,7 +177,7 @@ class Gateway:
         watched("gateway_log_lines_dropped", "Lines stdout didn't take.", lambda: self.logs.dropped, counts=True)
 
 
-def _warn(config: Config) -> None:
+def _log_warnings(config: Config) -> None:
     for warning in config.auth.warnings():
         _log.warning("%s", warning)
 
@@ -193,26 +197,16 @@ def _mlflow_request(request: Request, body: bytes) -> mlflow.Request:
     )
 
 
-def _labels(config: Config) -> tuple[list[str], list[str], list[str]]:
-    """Label values the metrics may use: models, targets, names of ratings."""
-    targets = [
-        target.target if isinstance(target, Target) else target
-        for model in config.models.values()
-        for target in model.targets
-    ]
-    return list(config.models), targets, [f"user_{name}" for name in config.feedback.dimensions]
-
-
 @contextlib.asynccontextmanager
 async def opened(config: Config, logs: Logs, stores: Opener) -> AsyncIterator[Gateway]:
-    """A gateway with its store open and recovered; closed again at the end."""
+    """Open and recover the store, and yield a gateway over it; close both at the end."""
     store = await stores.open_store(config.store.url, own=True)
     try:
         recovered = await recover(store, ids.now_ms())
         keys = KeyRing(await store.read(list_keys))
         if keys_required(config) and not len(keys):
             raise GatewayError(
-                f"keys are required on {config.server.host} and there is none yet; make one with: "
+                f"API keys are required on {config.server.host}, and there is none yet. Make one with: "
                 f"{program()} keys create --role admin --store {config.store.url}"
             )
         signing_key = await store.write(key_scripts.signing_key, secrets.token_urlsafe(32))
@@ -227,7 +221,7 @@ async def opened(config: Config, logs: Logs, stores: Opener) -> AsyncIterator[Ga
         await store.close()
         raise
     if recovered:
-        _log.warning("%d answers were cut off when the server stopped last; their text is kept", recovered)
+        _log.warning("Answers that were cut off when the server stopped last: %d. Their text is kept.", recovered)
     try:
         yield gateway
     finally:
@@ -270,13 +264,13 @@ async def run(path: Path | None, load: Callable[[], Config], config: Config, log
                 for task in (*tasks, *drains):
                     task.cancel()
                 await asyncio.gather(*tasks, *drains, return_exceptions=True)
-                _log.info("stopped")
+                _log.info("The server has stopped.")
 
 
 def serve(path: Path | None, load: Callable[[], Config], stores: Opener) -> int:
     """Run the server and return the exit code. `load` reads the configuration from `path`, and again when that changes.
 
-    `stores` opens the store. Raises ConfigError, and GatewayError where it can't start.
+    `stores` opens the store. Raise ConfigError, and GatewayError where it can't start.
     """
     config = load()
     _allow_many_files()
@@ -291,7 +285,7 @@ def serve(path: Path | None, load: Callable[[], Config], stores: Opener) -> int:
 
 
 def _allow_many_files() -> None:
-    """A stream holds two sockets, and the usual limit of 1,024 files is far below `max_streams`."""
+    """Raise the limit of open files: a stream holds two, and the usual 1,024 are far below `max_streams`."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):  # some systems name a hard limit that they don't grant
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

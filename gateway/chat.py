@@ -24,7 +24,7 @@ from gateway.domain import ids
 from gateway.domain.activity import ChatActivity
 from gateway.domain.events import Started
 from gateway.domain.messages import ChatRequest
-from gateway.domain.trace import Attempt, Trace, TraceEnd, TraceStart
+from gateway.domain.trace import Attempt, Outcome, Trace, TraceEnd, TraceStart
 from gateway.errors import ContentTooLarge, GatewayError, NotFound
 from gateway.providers.router import Router
 from gateway.storage.engine import Store
@@ -115,20 +115,20 @@ class Chat:
         with self.runs.reading(run.log) as reader:
             yield reader
 
-    async def stop(self, principal: Principal, trace_id: str) -> str:
+    async def stop(self, principal: Principal, trace_id: str) -> Outcome:
         """Stop the caller's own stream, wait until its record is stored, and return its outcome, whatever it is."""
         self._in_memory(principal, trace_id)
         run = self.runs.running.get(trace_id)
         if run is not None and (end := await run.stop()) is not None:
-            return end.outcome.value
+            return end.outcome
         trace = await self._stored(principal, trace_id)
         if trace.outcome is None:
             raise NotFound(NO_SUCH_STREAM)
-        return trace.outcome.value
+        return trace.outcome
 
     async def stop_session(
         self, principal: Principal, session_id: str, user_id: str | None
-    ) -> tuple[str, str | None] | None:
+    ) -> tuple[str, Outcome | None] | None:
         """Stop the session's running answer, wait until its record is stored, and return the trace and its outcome.
 
         Return None where none is running. Raises NotFound where the session is another user's.
@@ -136,7 +136,7 @@ class Chat:
         if (run := await self._running(principal, session_id, user_id)) is None:
             return None
         end = await run.stop()
-        return run.trace_id, end.outcome.value if end is not None else None
+        return run.trace_id, end.outcome if end is not None else None
 
     async def start(self, principal: Principal, request: ChatRequest, *, resumable: bool, address: str = "") -> Run:
         """Start a chat that nobody reads yet. `address` is the caller's, for its limits.

@@ -19,11 +19,14 @@ NAMES = {  # package → what is imported
 }
 
 
-def test_every_import_is_a_dependency() -> None:
-    """Every import, also those inside functions, is declared as a dependency."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    packages = {re.split(r"[<>=;\[ ]", line)[0] for line in declared}
-    known = {NAMES.get(package, package) for package in packages} | set(sys.stdlib_module_names) | {"gateway"}
+def declared() -> set[str]:
+    """The packages that the product asks for."""
+    lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    return {re.split(r"[<>=;\[ ]", line)[0] for line in lines}
+
+
+def imported() -> set[str]:
+    """The modules that its code imports, also inside functions."""
     found = set()
     for path in (ROOT / "gateway").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -31,4 +34,16 @@ def test_every_import_is_a_dependency() -> None:
                 found |= {name.name.partition(".")[0] for name in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.partition(".")[0])
-    assert found - known == set()
+    return found
+
+
+def test_every_import_is_a_dependency() -> None:
+    """Nothing is imported that isn't declared."""
+    known = {NAMES.get(package, package) for package in declared()} | set(sys.stdlib_module_names) | {"gateway"}
+    assert imported() - known == set()
+
+
+def test_every_dependency_is_imported() -> None:
+    """Nothing is declared that isn't used."""
+    found = imported()
+    assert {package for package in declared() if NAMES.get(package, package) not in found} == set()

@@ -1,4 +1,4 @@
-"""What the shipped files promise about the configuration."""
+"""What the shipped files promise about the configuration, and what the pages name."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from gateway.config.load import load
 from gateway.config.schema import Config
+from gateway.domain.events import ReasoningDelta, Started, TextDelta
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "config.toml"
@@ -51,3 +52,69 @@ def test_what_is_commented_out_is_valid(tmp_path: Path) -> None:
     assert config.providers["openai"].api_key == "sk-1"
     assert "tone" in config.feedback.dimensions
     assert config.models["default"] == load(None, {"OPENAI_API_KEY": "sk-1"}).models["default"]
+
+
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "frontend/README.md")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+FOLDERS = ("gateway", "tests", "docs", "scripts", "frontend/src", "frontend/app", "frontend/tests", "frontend/scripts")
+FILES = [
+    str(path.relative_to(ROOT))
+    for folder in FOLDERS
+    for path in (ROOT / folder).rglob("*.*")
+    if "node_modules" not in path.parts
+]
+FILES += [path.name for path in ROOT.glob("*.*")] + [
+    f"frontend/{path.name}" for path in (ROOT / "frontend").glob("*.*")
+]
+
+
+def page_name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """A file, and where it names one, a heading in it."""
+    for link in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors_of(target), link
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the names that GitHub gives to a page's headings."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    """Named by its path, or by the end of it."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    names = set(re.findall(r"`([\w./-]+\.(?:py|ts|tsx|sql|css|json|toml|sh))`", text)) - ELSEWHERE
+    routes = {name for name in names if name.startswith("/")}
+    assert [name for name in names - routes if not any(f"/{file}".endswith(f"/{name}") for file in FILES)] == []
+
+
+# Files that readers have or would make, and those of MLflow's own tests.
+ELSEWHERE = {
+    "src/App.tsx",
+    "traces.json",
+    "tests/tracking/test_rest_tracking.py",
+    "tests/tracing/test_assessment.py",
+    "tests/tracing/test_otel_logging.py",
+    "test_otel_loading.py",
+    "tests/genai/datasets/test_fluent.py",
+}
+
+
+def test_the_wire_of_the_recipes_works() -> None:
+    """As it is printed: it streams the text of an answer, pushed or not."""
+    [code] = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/recipes.md").read_text(), re.M | re.S)
+    module: dict[str, Any] = {}
+    exec(code, module)  # noqa: S102 - our own page
+    wire = module["PlainText"]()
+    events = [(1, Started("tr-1", "s", "m")), (2, TextDelta(rb"a\"b\u20ac", 4)), (3, ReasoningDelta(b"hm", 2))]
+    assert wire.encode(events) == ['a"b€'.encode()]
+    assert wire.text(b"c", 3) == b"c"

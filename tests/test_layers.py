@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,47 @@ def test_imports_go_down(file: Path) -> None:
         )
 
 
+def test_no_two_files_need_each_other() -> None:
+    """There is an order of all files, by their imports at run time and for types."""
+    list(TopologicalSorter({module_of(file): imports_of(file) - {module_of(file)} for file in FILES}).static_order())
+
+
+# Within a package: what is on the left never imports what is on the right.
+INSIDE = (
+    ("gateway.storage.engine", "gateway.storage.scripts"),
+    ("gateway.storage.scripts", "gateway.storage.sqlite"),
+    ("gateway.mlflow.values", "gateway.mlflow.wire"),
+    ("gateway.mlflow.wire", "gateway.mlflow.scripts"),
+    ("gateway.mlflow.wire", "gateway.mlflow.handlers"),
+    ("gateway.mlflow.scripts", "gateway.mlflow.handlers"),
+    ("gateway.providers.base", "gateway.providers.http"),
+    ("gateway.providers.http", "gateway.providers.openai"),
+    ("gateway.web.request", "gateway.web.route"),
+    ("gateway.web.route", "gateway.web.routes"),
+)
+
+
+@pytest.mark.parametrize(("lower", "upper"), INSIDE)
+def test_packages_have_an_order_inside(lower: str, upper: str) -> None:
+    """Engines are above scripts, handlers above codecs, the table of routes above its handlers."""
+    for file in FILES:
+        if f"{module_of(file)}.".startswith(f"{lower}."):
+            assert not [name for name in imports_of(file) if f"{name}.".startswith(f"{upper}.")], module_of(file)
+
+
+def test_the_map_shows_every_package() -> None:
+    """docs/architecture.md has LAYERS as a table, and a line for each folder within a package."""
+    page = (ROOT / "docs/architecture.md").read_text()
+    rows = re.findall(r"^\| *(\d*) *\| `([\w/.]+)` \|", page, re.M)
+    named = {"gateway." + path.removesuffix("/").removesuffix(".py").replace("/", "."): layer for layer, path in rows}
+    named["gateway"] = named.pop("gateway.__init__")
+    folders = {module_of(file) for file in FILES if file.name == "__init__.py"}
+    assert {name: int(layer) for name, layer in named.items() if layer} == LAYERS
+    assert set(named) == set(LAYERS) | folders
+    for folder in re.findall(r"^\| `((?:src|app)/[\w/]*)` \|", page, re.M):
+        assert (ROOT / "frontend" / folder).is_dir(), folder
+
+
 SCRIPTS = ("gateway.storage.", "gateway.mlflow.scripts.")
 WIRES = ("gateway.wire", "gateway.mlflow.wire")
 
@@ -82,6 +125,14 @@ WIRES = ("gateway.wire", "gateway.mlflow.wire")
 def test_the_store_knows_no_wire(file: Path) -> None:
     """Transaction scripts and engines take and return values; what goes over a wire is made of them above."""
     assert not {name for name in imports_of(file) if name.startswith(WIRES)}
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if module_of(file).startswith("gateway.mlflow.wire.")], ids=module_of
+)
+def test_mlflows_wire_knows_no_store(file: Path) -> None:
+    """It makes values of what clients send, and the other way; handlers run the scripts."""
+    assert not {name for name in imports_of(file) if name.startswith(("gateway.storage", "gateway.mlflow.scripts"))}
 
 
 # Which modules beside gateway/mlflow name MLflow, and for what.

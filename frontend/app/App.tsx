@@ -39,7 +39,13 @@ export function App() {
             <img className={styles.logo} src="/assets/icon.svg" alt="Feedback Gateway" width="30" height="30" />
             <nav className={styles.pages} aria-label="Parts of the app">
               {PAGES.map((each) => (
-                <a key={each.path} href={`#/${each.path}`} className={styles.part} aria-current={each === page ? "page" : undefined}>
+                <a
+                  key={each.path}
+                  href={`#/${each.path}`}
+                  className={styles.part}
+                  aria-label={each.label}
+                  aria-current={each === page ? "page" : undefined}
+                >
                   <Drawing path={each.icon} size={20} />
                   <span>{each.label}</span>
                 </a>

@@ -25,9 +25,9 @@ from gateway.cli.common import (
 from gateway.cli.formats import csv_rows, json_row
 from gateway.cli.store import reading
 from gateway.domain.trace import Outcome, State
-from gateway.storage.engine import Row
+from gateway.storage.engine import Row, RowReader
+from gateway.storage.scripts import export as scripts
 from gateway.storage.scripts.export import FILTERS, Query, What
-from gateway.storage.sqlite.look import Reader
 
 Format = Literal["jsonl", "csv"]
 _WORDS = {"valid": ("true", "false"), "outcome": tuple(Outcome), "state": tuple(State)}
@@ -78,7 +78,7 @@ def parse_filters(what: What, pairs: Sequence[str]) -> dict[str, tuple[str, ...]
     return found
 
 
-def export(reader: Reader, query: Query, form: Format, target: Path | None) -> int:
+def export(reader: RowReader, query: Query, form: Format, target: Path | None) -> int:
     """Write what the query finds, and return how many there were. Raise StoreUnavailable, OSError."""
     with _output(target) as out:
         shown = target is None and sys.stdout.isatty()
@@ -87,10 +87,10 @@ def export(reader: Reader, query: Query, form: Format, target: Path | None) -> i
             out.write(head)
         else:
             line = _json_line(query.what)
-        rows = reader.export(query)
+        rows = scripts.rows(reader, query)
         written = 0
         if sys.stderr.isatty() and not shown:
-            rows = _watched(rows, lambda: reader.count(query), query.what)
+            rows = _watched(rows, lambda: scripts.count(reader, query), query.what)
         for row in rows:
             out.write(line(row))
             written += 1

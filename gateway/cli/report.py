@@ -14,10 +14,10 @@ from gateway.cli.common import add_since_option, add_store_option, describe, sin
 from gateway.cli.store import reading
 from gateway.domain.trace import Value
 from gateway.observability.lines import json_line, pretty_row, rfc3339
+from gateway.storage.engine import RowReader
 from gateway.storage.scripts import export as sql_export
 from gateway.storage.scripts.feedback import read_value
 from gateway.storage.scripts.traces import strings
-from gateway.storage.sqlite.look import Reader
 
 THUMB = "user_feedback"
 _GROUPS, _DIMENSIONS = (24, 9, 9, 9, 9, 13), (24, 26, 9, 15)  # columns, with the two spaces after each
@@ -144,7 +144,7 @@ class _Tally:
         )
 
 
-def report(reader: Reader, since: int, project: str | None = None) -> list[Group]:
+def report(reader: RowReader, since: int, project: str | None = None) -> list[Group]:
     """Return the total, then each model: chats asked since then, and ratings given since then, however old their chat.
 
     `since` is in milliseconds.

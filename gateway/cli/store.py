@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.cli.common import read_config
 
 if TYPE_CHECKING:
-    from gateway.storage.engine import Opener, Store
-    from gateway.storage.sqlite.look import Reader
+    from gateway.storage.engine import Opener, RowReader, Store
 
 
 def opener() -> Opener:
@@ -37,11 +36,9 @@ def with_store(args: argparse.Namespace, work: Callable[[Store], Awaitable[int]]
     return asyncio.run(run())
 
 
-def reading(args: argparse.Namespace) -> AbstractContextManager[Reader]:
+def reading(args: argparse.Namespace) -> AbstractContextManager[RowReader]:
     """Open the store to read it row by row, beside whoever owns it."""
-    from gateway.storage.sqlite.look import reading
-
-    return reading(store_path(args))
+    return opener().reading(read_config(args).store.url)
 
 
 def store_path(args: argparse.Namespace) -> Path:

@@ -20,7 +20,7 @@ def check(config: Config) -> None:
 
 
 def _problems(config: Config) -> Iterator[tuple[str, str]]:
-    """What types can't say, in the file's order."""
+    """Yield the path and the problem of each bad value, in the file's order."""
     for origin in config.server.cors_origins:
         if not ORIGIN.fullmatch(origin):
             yield "$.server.cors_origins", f"{origin!r} is not an exact origin, such as https://app.example.com"

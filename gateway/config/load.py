@@ -25,7 +25,7 @@ DEFAULT_DIMENSIONS = {name: Dimension(min=1, max=5) for name in ("accuracy", "he
 
 
 def find_config(given: str | None) -> Path | None:
-    """The file to read: the one named, else config.toml of the working directory if there is one."""
+    """Return the file to read: the one named, else config.toml of the working directory if there is one."""
     if given is not None:
         return Path(given)
     here = Path("config.toml")
@@ -35,7 +35,7 @@ def find_config(given: str | None) -> Path | None:
 def load(
     path: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any] | None = None, *, secrets: bool = True
 ) -> Config:
-    """Return the whole configuration, checked, its secrets resolved and its defaults filled in. Raises ConfigError.
+    """Return the whole configuration, checked, its secrets resolved and its defaults filled in. Raise ConfigError.
 
     `env` beats the file at `path`, and `overrides` beats both: values by their keys' paths, such as `$.server.port`.
     Without `secrets`, for commands that use none, one whose variable isn't set stays `env:NAME`.
@@ -73,7 +73,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _steps(name: str) -> list[str]:
-    """GATEWAY_SERVER__PORT → server, port. Names without `__` are other things, such as GATEWAY_KEY."""
+    """Return server, port of GATEWAY_SERVER__PORT; nothing of names without `__`, such as GATEWAY_KEY."""
     if not name.startswith(PREFIX) or "__" not in name:
         return []
     return name.removeprefix(PREFIX).lower().split("__")
@@ -105,7 +105,7 @@ def _override(data: dict[str, Any], env: Mapping[str, str]) -> None:
 
 
 def _member(kind: Any, key: str) -> Any:
-    """The type of `key` in a table of type `kind`, or None if it has no such key."""
+    """Return the type of `key` in a table of type `kind`, or None if it has no such key."""
     if typing.get_origin(kind) is dict:
         return typing.get_args(kind)[1]
     return typing.get_type_hints(kind, include_extras=True).get(key) if _is_table(kind) else None
@@ -116,7 +116,7 @@ def _is_table(kind: Any) -> bool:
 
 
 def _from_text(text: str, kind: Any, path: str, name: str) -> Any:
-    """A variable's text as the struct's type has it; lists as TOML (`["a", "b"]`) or with commas (`a, b`)."""
+    """Return a variable's text as the struct's type has it; lists as TOML (`["a", "b"]`) or with commas (`a, b`)."""
     try:
         if "tuple[" not in str(kind):
             return msgspec.convert(text, kind, strict=False)
@@ -131,7 +131,7 @@ def _from_text(text: str, kind: Any, path: str, name: str) -> Any:
 
 
 def _build(kind: Any, value: Any, path: str, look: Look) -> Any:
-    """msgspec.convert, but an error's path names the keys of dicts too, and secrets are resolved."""
+    """Convert as msgspec does, but name the keys of dicts in an error's path too, and resolve secrets."""
     if not _is_table(kind):
         return _leaf(kind, value, path, look)
     if not isinstance(value, dict):

@@ -1,6 +1,6 @@
 """The configuration: what config.toml may say, as frozen structs with their defaults.
 
-How it is read, checked and watched is gateway/config_load.py's. Everything else is handed these structs.
+How it is read, checked, shown and watched is the other files' of this package. Everything else is handed these structs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAFE_KEY = 32  # characters; a shorter key can be found by whoever has something
 
 
 class ConfigError(Exception):
-    """One bad key: `path` as in `$.server.port`, what is wrong with it, and the file or variable it came from."""
+    """A bad key: `path` as in `$.server.port`, what is wrong with it, and the file or variable it came from."""
 
     def __init__(self, path: str, problem: str, source: str = "") -> None:
         super().__init__(path, problem, source)
@@ -131,7 +131,7 @@ class Auth(_Section, frozen=True):
     user_assertion_key: SecretText = ""
 
     def warnings(self) -> list[str]:
-        """What is allowed, and not safe."""
+        """Return a sentence for each thing that is allowed, and not safe."""
         keys = {f"signing_keys[{at}]": key for at, key in enumerate(self.signing_keys)}
         keys["user_assertion_key"] = self.user_assertion_key
         return [

@@ -140,7 +140,7 @@ class Feedback:
         self._recorded(_activity(stored))
 
     async def _own(self, principal: Principal, subject: S, names: Iterable[str]) -> S:
-        """The subject as the caller's credential has it: its rater counts, whoever else was named. Raises Forbidden."""
+        """Return the subject as the caller's credential has it: its rater counts, whoever is named. Raise Forbidden."""
         if principal.user_id is not None:
             subject = msgspec.structs.replace(subject, user_id=principal.user_id)
         if principal.token is None:

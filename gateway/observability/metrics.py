@@ -12,12 +12,23 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.config.schema import Config, Target
 from gateway.domain.activity import ChatActivity, RatingActivity
 from gateway.domain.messages import Usage
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
 OTHER = "other"
+
+
+def label_values(config: Config) -> tuple[list[str], list[str], list[str]]:
+    """Return the label values that the metrics may use: models, targets, names of ratings."""
+    targets = [
+        target.target if isinstance(target, Target) else target
+        for model in config.models.values()
+        for target in model.targets
+    ]
+    return list(config.models), targets, [f"user_{name}" for name in config.feedback.dimensions]
 
 
 class Metrics:

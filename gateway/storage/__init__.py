@@ -1,1 +1,1 @@
-"""Where traces, ratings and keys live: `engine` is the seam, `scripts/` what is done, the other folders the engines."""
+"""The store: `engine` is the seam, `scripts/` has the transactions by subject, and each other folder is an engine."""

@@ -12,7 +12,8 @@ times in milliseconds UTC, JSON as TEXT, truth as 0 or 1. Three words stand for 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -77,7 +78,8 @@ class Maintenance(Protocol):
     """What an engine does to its own files or tables, which no script can say."""
 
     @property
-    def stats(self) -> Stats: ...
+    def stats(self) -> Stats:
+        """Return the writer's counts. They go on changing."""
 
     def synchronous(self) -> Awaitable[int]:
         """Return how far a commit waits for the disk, as the writing connection itself says: 2 is to the end."""
@@ -102,11 +104,21 @@ class Store(Engine, Maintenance, Protocol):
     """One opened store."""
 
 
+class RowReader(Protocol):
+    """A store opened to look, beside whoever owns it: for commands, which wait for each row."""
+
+    def rows(self, statement: Statement) -> Iterator[Row]:
+        """Yield what a statement finds; a row is in memory only while it is looked at. Raise StoreUnavailable."""
+
+
 class Opener(Protocol):
     """One kind of engine: opens its stores by their URLs. Its methods raise StoreUnavailable, in one line."""
 
     async def open_store(self, url: str, *, own: bool, create: bool = True) -> Store:
         """Open or make a store. `own`: as its one server. Raise Conflict, which says who it is, if there is one."""
+
+    def reading(self, url: str) -> AbstractContextManager[RowReader]:
+        """Open a store to look for a while. It takes no lock and writes nothing."""
 
     def check_unowned(self, url: str) -> None:
         """Raise Conflict if a server owns the store. Nothing is made where there is none."""

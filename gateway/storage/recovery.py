@@ -1,4 +1,4 @@
-"""Recovery: closes what a crash left open. Called once by app.py, as the store's owner, before it takes anything."""
+"""Recovery: closes the traces that a crash left open. Called once by app.py, as the store's owner, before any chat."""
 
 from __future__ import annotations
 

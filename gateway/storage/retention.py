@@ -1,6 +1,6 @@
-"""Retention: deletes what is too old or too much, in small batches. One background task, started by app.py.
+"""Retention: deletes traces that are too old or too many, in small batches. One background task, started by app.py.
 
-Each batch is a write like any other, so chats and ratings get their turn between two of them.
+Each batch is a write like any other, so chats and ratings get their turn between two batches.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.storage.engine import Store
 from gateway.storage.scripts.ops import expire, expire_oldest
 
 BATCH = 100
-# Of the cap, so that the file stays below it between two looks: deleted pages are used again.
+# Shares of the cap: deletion starts at HIGH and ends at LOW, so that the file stays below the cap between two sweeps.
 HIGH, LOW = 0.95, 0.85
 DAY_MS = 24 * 3600 * 1000
 _log = logging.getLogger("gateway.storage")
@@ -32,7 +32,7 @@ class StoreConfig(Protocol):
 
 
 async def sweep(store: Store, config: StoreConfig, now: int) -> int:
-    """Delete what is due at `now`. Returns how many traces went."""
+    """Delete what is due at `now`. Return how many traces were deleted."""
     before = int(now - config.retention_days * DAY_MS) if config.retention_days else 0
     deleted = 0
     while True:
@@ -46,7 +46,7 @@ async def sweep(store: Store, config: StoreConfig, now: int) -> int:
 
 
 async def _keep_below(store: Store, cap: int) -> int:
-    """Delete the oldest traces as long as too much is in use, and cut the file where it is too long all the same."""
+    """Delete the oldest traces while too much is in use, then shrink the file if it is still above the cap."""
     deleted = 0
     if await store.used_bytes() > cap * HIGH:
         while await store.used_bytes() > cap * LOW:
@@ -60,7 +60,7 @@ async def _keep_below(store: Store, cap: int) -> int:
 
 
 async def keep_sweeping(store: Store, config: Callable[[], StoreConfig], interval_s: float = 10) -> None:
-    """Sweep for ever; `config` is asked anew each time, as it may be reloaded."""
+    """Sweep for ever. `config` is called for each sweep, since the configuration may be reloaded."""
     while True:
         try:
             if deleted := await sweep(store, config(), ids.now_ms()):

@@ -5,29 +5,25 @@ A chat's ID is a session's. Resume is a full replay, as the SDK's clients expect
 
 from __future__ import annotations
 
-from typing import Any
-
 from gateway.web.chat import send_resumed, stream_route
 from gateway.web.request import Request
 from gateway.wire import ai_sdk
+from gateway.wire.native_events import StopReply
 
 chat = stream_route(ai_sdk.decode_chat, ai_sdk.UIMessageStream)  # POST /api/chat
 
 
 async def resume(request: Request) -> None:
-    """GET /api/chat/{id}/stream: the running answer from its beginning on; 204 where none is."""
+    """Send the chat's running answer from its beginning on; 204 where none is running."""
     async with request.services.chat.resume_session(request.principal, *_session(request)) as reader:
         await send_resumed(request, reader, ai_sdk.UIMessageStream())
 
 
 async def stop(request: Request) -> None:
-    """POST /api/chat/{id}/stop: stop the running answer; that there is none is no error."""
+    """Stop the chat's running answer; that there is none is no error."""
     stopped = await request.services.chat.stop_session(request.principal, *_session(request))
-    reply: dict[str, Any] = {"status": "success", "trace_id": None, "outcome": None}
-    if stopped is not None:
-        request.trace_id, outcome = stopped
-        reply |= {"trace_id": request.trace_id, "outcome": outcome}
-    await request.reply(reply)
+    request.trace_id, outcome = stopped if stopped is not None else (None, None)
+    await request.reply(StopReply(trace_id=request.trace_id, outcome=outcome))
 
 
 def _session(request: Request) -> tuple[str, str | None]:

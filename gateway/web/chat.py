@@ -17,6 +17,7 @@ from gateway.web.pump import stream, whole
 from gateway.web.request import Request
 from gateway.wire import native, openai
 from gateway.wire.encoder import Encoder, Headers
+from gateway.wire.native_events import StopReply
 
 Decode = Callable[[bytes, str, Headers], ChatRequest]  # of a body, its route and its headers
 
@@ -41,7 +42,7 @@ chat_stream = stream_route(native.decode_chat, native.EventStream)  # POST /chat
 
 
 async def chat(request: Request) -> None:
-    """POST /chat: the whole answer at once."""
+    """Answer with the whole text at once."""
     asked = native.decode_chat(await request.json_body(), request.path, request.raw_headers)
     async with ask(request, asked) as reader:
         done, _ = await whole(request, reader)
@@ -60,7 +61,7 @@ async def chat(request: Request) -> None:
 
 
 async def resume(request: Request) -> None:
-    """GET /chat/stream/{trace_id}: what came after `Last-Event-ID` or `?after=`, then live; 204 where nothing can."""
+    """Send what came after `Last-Event-ID` or `?after=`, then continue live; 204 where there is nothing to resume."""
     trace_id = trace_id_of(request.path_params["trace_id"])
     # An EventSource advances only the header.
     given = request.header(b"last-event-id") or request.query_dict().get("after", "0")
@@ -81,15 +82,15 @@ async def send_resumed(request: Request, reader: Reader | None, encoder: Encoder
 
 
 async def stop(request: Request) -> None:
-    """POST /chat/stream/{trace_id}/stop."""
+    """Stop a stream. One that has ended stays as it is."""
     trace_id = trace_id_of(request.path_params["trace_id"])
     outcome = await request.services.chat.stop(request.principal, trace_id)
     request.trace_id = trace_id
-    await request.reply({"status": "success", "trace_id": trace_id, "outcome": outcome})
+    await request.reply(StopReply(trace_id=trace_id, outcome=outcome))
 
 
 async def completions(request: Request) -> None:
-    """POST /v1/chat/completions, streamed and not."""
+    """Answer as OpenAI's API does, streamed or not."""
     asked = openai.decode_chat(await request.json_body(), request.path, request.raw_headers)
     async with ask(request, asked) as reader:
         model, created = reader.log.started.model, ids.now_ms() // 1000

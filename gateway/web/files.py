@@ -1,4 +1,4 @@
-"""The built web app's files in memory, ready to send. Made by app.py; asked by pages.py.
+"""The files of a page in memory, ready to send. Made by app.py; asked by pages.py.
 
 Only names that were found in the folder are known, so that no path leads anywhere else. Starlette's StaticFiles would
 read from disk in a thread for each request, and compress each time, while streams wait for the CPU.
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parent / "static"  # the web app, built from frontend/
+DOCS = Path(__file__).parent / "docs"  # the page that shows /openapi.json
 HTML = "text/html; charset=utf-8"
 _TYPES = {
     ".html": HTML,
@@ -37,9 +38,9 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Pages:
-    """The built app in memory. It is read again after each build."""
+    """A folder's index.html and assets. It is read again where it was built again."""
 
-    def __init__(self, folder: Path = STATIC) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stamp: int | None = None
         self._files: dict[str, File] = {}

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway import __version__
 from gateway.access.principal import Role
-from gateway.web.operations import OPERATIONS, PARAMETERS, SSE, Operation
+from gateway.web.operations import OPERATIONS, PARAMETERS, SSE, UNDESCRIBED, Operation
 from gateway.web.route import Route
 from gateway.web.routes import ROUTES
 from gateway.web.schemas import FIELDS, SCHEMAS, TYPES
@@ -48,7 +48,7 @@ milliseconds UTC. docs/api.md has an example of each route, event, frame and err
 
 def document() -> bytes:
     """Return the description of ROUTES as OpenAPI 3.1, in JSON."""
-    pairs = [(route, OPERATIONS[route.method, route.path]) for route in ROUTES]
+    pairs = [(route, OPERATIONS.get((route.method, route.path), UNDESCRIBED)) for route in ROUTES]
     types = [kind for _, about in pairs for kind in (*about.body, about.reply) if kind and not isinstance(kind, str)]
     schemas, components = msgspec.json.schema_components([*types, *TYPES], ref_template="#/components/schemas/{name}")
     found = dict(zip(types, schemas, strict=False))
@@ -113,6 +113,8 @@ def _responses(route: Route, about: Operation, found: dict[Any, Any]) -> dict[st
     if about.media == SSE:  # OpenAPI 3.1 has no word for the schema of one event's data
         content = {"schema": {}} | ({"x-event-data": reply} if reply else {})
     responses: dict[str, Any] = {"200": {"description": "Success", "content": {about.media: content}}}
+    if about.streamed:
+        responses["200"]["content"][SSE] = {"schema": {}}
     if about.empty:
         responses["204"] = {"description": about.empty}
     refused: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}

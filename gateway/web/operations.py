@@ -21,7 +21,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """`group`, `summary` and `description` are for people. `body`: any of these types.
 
     `query` and `headers`: names, described in PARAMETERS. `reply`: a type, or the name of a schema in schemas.py;
-    None: of free form. `empty`: why the reply may be a 204. `provider`: a provider is asked, and may fail.
+    None: of free form. `streamed`: it may also come as server-sent events. `empty`: why the reply may be a 204.
+    `provider`: a provider is asked, and may fail.
     """
 
     group: str
@@ -33,6 +34,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[str, ...] = ()
     reply: Any = None
     media: str = "application/json"
+    streamed: bool = False
     empty: str = ""
     provider: bool = False
 
@@ -82,6 +84,7 @@ _SUBJECT = ("trace_id", "client_request_id", "user_id")
 _RATER = ("X-Feedback-Token",)
 _ASKER = ("X-Feedback-Token", "X-User-Assertion", "traceparent")
 
+UNDESCRIBED = Operation(group="Other", summary="A route that isn't described yet")
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/v1/chat/completions"): Operation(
         group="OpenAI",
@@ -90,6 +93,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "in the header `X-Trace-Id` and in `trace_id` of the body, or of the chunk that has a `finish_reason`.",
         body=(CompletionBody,),
         headers=(*_ASKER, "X-Session-Id", "X-User-Id", "X-Client-Request-Id", "X-Mlflow-Return-Trace-Id"),
+        reply="ChatCompletion",
+        streamed=True,
         provider=True,
     ),
     ("POST", "/chat/stream"): Operation(
@@ -228,6 +233,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         summary="Get embeddings as with OpenAI's API",
         description="The provider's reply as it is.",
         body=(FreeBody,),
+        reply="Embeddings",
         provider=True,
     ),
     ("GET", "/config"): Operation(
@@ -251,6 +257,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         media=SSE,
     ),
     ("GET", "/openapi.json"): Operation(group="Operation", summary="Get this description", reply="Document"),
+    ("GET", "/docs"): Operation(group="Web", summary="Read this description as a page", media="text/html"),
+    ("GET", "/docs/{name}"): Operation(
+        group="Web", summary="Get a file of that page", media="application/octet-stream"
+    ),
     ("GET", "/"): Operation(group="Web", summary="Get the web app", media="text/html"),
     ("GET", "/assets/{name}"): Operation(
         group="Web", summary="Get a file of the web app", media="application/octet-stream"

@@ -1,4 +1,4 @@
-"""The web app at `/`: the built files of the package, and what is shown where there are none. Called by routes.py.
+"""The web app at `/` and the API's page at `/docs`: files of the package. Called by routes.py.
 
 Files whose name carries a hash are kept by browsers for ever; browsers ask for the page itself each time, so that an
 upgrade shows at once.
@@ -7,7 +7,7 @@ upgrade shows at once.
 from __future__ import annotations
 
 from gateway.errors import NotFound
-from gateway.web.files import HTML, File
+from gateway.web.files import HTML, File, Pages
 from gateway.web.request import Request
 from gateway.web.responses import Response
 
@@ -42,11 +42,28 @@ async def app(request: Request) -> Response:
 
 
 async def asset(request: Request) -> Response:
-    """Return one of its files. Raise NotFound."""
-    file = request.services.pages.find(request.path_params["name"])
-    if file is None or file.media_type == HTML:
+    """Return one of the web app's files. Raise NotFound."""
+    return _response(request, _asset(request.services.pages, request.path_params["name"]))
+
+
+async def docs(request: Request) -> Response:
+    """Return the page that shows /openapi.json."""
+    file = request.services.docs.find("index.html")
+    if file is None:
         raise NotFound("There is no such file.")
     return _response(request, file)
+
+
+async def docs_asset(request: Request) -> Response:
+    """Return one of that page's files. Raise NotFound."""
+    return _response(request, _asset(request.services.docs, request.path_params["name"]))
+
+
+def _asset(pages: Pages, name: str) -> File:
+    file = pages.find(name)
+    if file is None or file.media_type == HTML:
+        raise NotFound("There is no such file.")
+    return file
 
 
 def _response(request: Request, file: File) -> Response:

@@ -43,6 +43,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/metrics", ops.metrics, ADMIN),
     Route("GET", "/events", ops.events, ADMIN),
     Route("GET", "/openapi.json", ops.openapi, ()),
+    Route("GET", "/docs", pages.docs, ()),
+    Route("GET", "/docs/{name}", pages.docs_asset, ()),
     Route("GET", "/", pages.app, ()),
     Route("GET", "/assets/{name}", pages.asset, ()),
 )

@@ -140,6 +140,12 @@ SCHEMAS: dict[str, Any] = {
             }
         },
     },
+    "ChatCompletion": {
+        "description": "OpenAI's chat completion as the provider gave it, with the trace's ID beside it.",
+        "type": "object",
+        "properties": {"trace_id": {"type": "string"}},
+    },
+    "Embeddings": {"description": "OpenAI's list of embeddings as the provider gave it.", "type": "object"},
     "Document": {"description": "An OpenAPI 3.1 document.", "type": "object"},
 }
 

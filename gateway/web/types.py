@@ -33,6 +33,7 @@ class Services(msgspec.Struct, frozen=True):
     openapi: bytes
     erasure: Erasure
     pages: Pages
+    docs: Pages
 
     @property
     def config(self) -> Config:

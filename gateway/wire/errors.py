@@ -1,7 +1,7 @@
 """How each family of routes writes an error: the one table of shapes.
 
-A route names its wire; a path without a route belongs to the wire whose prefix it
-has. Sans-I/O; called by web/. What an event or a WebSocket frame says of an error is native.py's.
+A route names its wire; a path without a route belongs to the wire whose prefix it has. Sans-I/O; called by web/. What
+an event or a WebSocket frame says of an error is native.py's.
 """
 
 from __future__ import annotations

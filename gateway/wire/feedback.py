@@ -149,26 +149,26 @@ def item_of(rating: Assessment) -> FeedbackItem:
 
 
 def decode_subject(query: Query, *, known: str | None = None) -> Subject:
-    """The query of reading back. Raises InvalidValue."""
+    """Return the subject of reading back. Raise InvalidValue."""
     problems: Problems = []
     return _subject(Subject, once(_pairs(query), problems), problems, known)
 
 
 def decode_retraction(query: Query, *, known: str | None = None) -> NamedSubject:
-    """The query of a retraction. Raises InvalidValue."""
+    """Return the subject and name of a retraction. Raise InvalidValue."""
     problems: Problems = []
     return _subject(NamedSubject, once(_pairs(query), problems), problems, known)
 
 
 def decode_rating(query: Query, body: bytes, *, known: str | None = None) -> tuple[Subject, Ratings]:
-    """Return one rating, given in either form. Raise BadRequest, TooLarge, InvalidValue."""
+    """Return one rating, given in either form. Raise BadRequest, ContentTooLarge, InvalidValue."""
     problems: Problems = []
     fields = read_object(body, problems)
     return _rating(once(_pairs(query), problems), fields, problems, known)
 
 
 def decode_token_request(query: Query, body: bytes | None) -> TokenRequest:
-    """From the query, a JSON body, or both together. Raises BadRequest, InvalidValue."""
+    """Return what a token is wanted for: from the query, a JSON body, or both. Raise BadRequest, InvalidValue."""
     problems: Problems = []
     given: list[tuple[str, Any]] = list(_pairs(query))
     if body and not body.isspace():
@@ -264,7 +264,7 @@ def _pairs(query: Query) -> Iterable[tuple[str, str]]:
 def _subject(
     kind: type[S], fields: dict[str, Any], problems: Problems, known: str | None, unknown: str = "unknown parameter"
 ) -> S:
-    """The last thing decoded: what remains in `fields` is unknown. Raises what `problems` has gathered."""
+    """Return the subject, decoded last: what remains in `fields` is unknown. Raise what `problems` has gathered."""
     values = take(kind, fields, problems)
     problems += [(name, unknown) for name in fields]
     named = {name for name, _ in problems}

@@ -17,6 +17,7 @@ from gateway.errors import GatewayError, InvalidValue
 from gateway.wire.chat_body import Id, Message, Tags, check_messages, convert, decode_fields
 from gateway.wire.chat_body import traceparent as traceparent_of
 from gateway.wire.encoder import Encoder, Headers
+from gateway.wire.native_events import DoneEvent, ErrorEvent, StartEvent, Timing
 
 _encode = msgspec.json.encode
 _NAMES: dict[type, bytes] = {Done: b"event: done\n", Failed: b"event: error\n"}
@@ -125,36 +126,12 @@ def event_json(event: Event) -> bytes:
         case ToolCallDelta(call=call):
             return b'{"type":"tool_call","tool_call":' + bytes(call).replace(b"\n", b" ") + b"}"
         case Started():
-            return _encode(
-                {
-                    "type": "start",
-                    "trace_id": event.trace_id,
-                    "session_id": event.session_id,
-                    "model": event.model,
-                    "feedback_token": event.feedback_token,
-                }
-            )
+            return _encode(StartEvent(event.trace_id, event.session_id, event.model, event.feedback_token))
         case Done():
-            return _encode(
-                {
-                    "type": "done",
-                    "trace_id": event.trace_id,
-                    "finish_reason": event.finish_reason,
-                    "usage": event.usage,
-                    "timing": {"first_token_ms": event.first_token_ms, "total_ms": event.total_ms},
-                    "feedback_token": event.feedback_token,
-                }
-            )
+            timing = Timing(event.first_token_ms, event.total_ms)
+            return _encode(DoneEvent(event.trace_id, event.finish_reason, event.usage, timing, event.feedback_token))
         case _:
-            return _encode(
-                {
-                    "type": "error",
-                    "error": event.error,
-                    "code": event.code,
-                    "retryable": event.retryable,
-                    "trace_id": event.trace_id,
-                }
-            )
+            return _encode(ErrorEvent(event.error, event.code, event.retryable, event.trace_id))
 
 
 class EventStream(Encoder):

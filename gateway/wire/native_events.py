@@ -1,7 +1,7 @@
 """The events of a native stream and the frames of a WebSocket as types, and the replies of the native routes.
 
-They describe what native.py and the handlers of web/ write; /openapi.json is made of them. The token's own event is
-written by hand there, since each costs CPU; a test compares the two. Sans-I/O.
+native.py and the handlers of web/ write them, and /openapi.json is made of them. Tokens are written by hand in
+native.py, since each costs CPU, and so are frames; tests compare them with the types. Sans-I/O.
 """
 
 from __future__ import annotations

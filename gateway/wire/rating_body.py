@@ -20,6 +20,7 @@ MAX_BODY = 1_000_000  # more than all limits of a rating allow, with every chara
 MAX_VALUE, MAX_PAIR = 10_000, 1_000  # bytes of UTF-8
 _MAX_INT = 2**63 - 1
 _MAX_NAMED = 50  # bad fields that one error names
+_NO_UNICODE = "is not valid Unicode (half of a surrogate pair)"
 _PATH = re.compile(r" - at `.*`", re.DOTALL)
 
 Problems = list[tuple[str, str]]  # field, what is wrong with it
@@ -90,6 +91,8 @@ def take(kind: type[msgspec.Struct], fields: dict[str, Any], problems: Problems)
             problem = _PATH.sub("", str(error))
             if "regex" in problem:  # the one pattern there is
                 problem = "must be tr- and 32 hex digits" if name == "trace_id" else "must be 16 hex digits"
+        except UnicodeEncodeError:  # text where another type is expected
+            problem = _NO_UNICODE
         if problem:
             problems.append((name, problem))
         else:
@@ -99,13 +102,13 @@ def take(kind: type[msgspec.Struct], fields: dict[str, Any], problems: Problems)
 
 @functools.cache
 def _fields_of(kind: type[msgspec.Struct]) -> list[tuple[str, bool, type[msgspec.Struct]]]:
-    """Name, whether it is required, and a struct of it alone: msgspec prepares a struct once, other types each time."""
+    """Return each field's name, whether it is required, and a struct of it alone, which msgspec prepares only once."""
     found = msgspec.structs.fields(kind)
     return [(field.name, field.required, msgspec.defstruct("One", [(field.name, field.type)])) for field in found]
 
 
 def _limit(name: str, value: Any) -> str | None:
-    """What the types can't say."""
+    """Return what is wrong with a value that its type can't say; None where nothing is."""
     try:
         if isinstance(value, float) and not math.isfinite(value):
             return "must be a finite number"
@@ -117,7 +120,7 @@ def _limit(name: str, value: Any) -> str | None:
         if name == "metadata" and any(len(text.encode()) > MAX_PAIR for pair in (value or {}).items() for text in pair):
             return f"has a name or value of more than {MAX_PAIR} bytes"
     except UnicodeEncodeError:
-        return "is not valid Unicode (half of a surrogate pair)"
+        return _NO_UNICODE
     return None
 
 

@@ -70,7 +70,9 @@ def _arguments() -> argparse.Namespace:
         " it takes in five minutes (eight minutes; --quick: on what it takes in twenty seconds)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures as JSON")
-    parser.add_argument("--markdown", action="store_true", help="print the table as docs/benchmarks.md has it")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the tables as docs/benchmarks-appendix.md has them"
+    )
     parser.add_argument("--gateway", type=Path, default=Path(".venv/bin/gateway"), help="the command to measure")
     parser.add_argument(
         "--beside", type=Path, metavar="GATEWAY", help="an older gateway's command: measured by turns, with the ratios"

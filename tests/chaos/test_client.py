@@ -12,8 +12,8 @@ import trustme
 
 from gateway.chaos.client import Client
 from gateway.errors import ProviderError
+from tests.support.body_sink import OK, BodySink
 from tests.support.clock import until
-from tests.support.http_parts import OK, Taker
 from tests.support.servers import free_port
 from tests.support.upstream import HEAD, Raw, part, raw_server
 
@@ -28,10 +28,10 @@ def root(raw: Raw) -> str:
     return raw.url.removesuffix("/v1/")
 
 
-async def post(client: Client, taker: Taker | None = None) -> Taker:
-    taker = taker or Taker()
-    await client.post("/v1/chat/completions", {"n": 1}, taker.answered)
-    return taker
+async def post(client: Client, sink: BodySink | None = None) -> BodySink:
+    sink = sink or BodySink()
+    await client.post("/v1/chat/completions", {"n": 1}, sink.answered)
+    return sink
 
 
 async def test_the_request(raw: Raw) -> None:
@@ -62,11 +62,11 @@ async def test_a_client_that_leaves_closes_its_connection(raw: Raw) -> None:
     raw.replies = [[HEAD, part(b"a"), "gone"], [HEAD, part(b"a"), "gone"]]
     client = Client(root(raw), None)
     with pytest.raises(ValueError, match="enough"):
-        await post(client, Taker(refuse=ValueError("enough")))
+        await post(client, BodySink(refuse=ValueError("enough")))
     await raw.gone.wait()
     raw.gone.clear()
-    task = asyncio.ensure_future(post(client, taker := Taker()))
-    await taker.came.wait()
+    task = asyncio.ensure_future(post(client, sink := BodySink()))
+    await sink.came.wait()
     task.cancel()
     await raw.gone.wait()
 
@@ -74,10 +74,10 @@ async def test_a_client_that_leaves_closes_its_connection(raw: Raw) -> None:
 async def test_failures(raw: Raw) -> None:
     """A response that breaks off is a ProviderError after its text; a gateway that isn't there is an OSError."""
     raw.replies = [[HEAD, part(b"half"), "close"]]
-    taker = Taker()
+    sink = BodySink()
     with pytest.raises(ProviderError):
-        await post(Client(root(raw), None), taker)
-    assert taker.data == b"half"
+        await post(Client(root(raw), None), sink)
+    assert sink.data == b"half"
     with pytest.raises(ConnectionRefusedError):
         await post(Client(f"http://127.0.0.1:{free_port()}", None))
 

@@ -22,12 +22,13 @@ import pytest
 from gateway.cli import export as exporting
 from gateway.cli.export import parse_filters
 from gateway.domain.trace import Outcome
+from gateway.storage.scripts import export as scripts
 from gateway.storage.scripts.export import Query
 from gateway.storage.scripts.keys import add_key
 from gateway.storage.scripts.traces import begin_trace
 from gateway.storage.sqlite.engine import SQLiteStore
-from gateway.storage.sqlite.look import reading
 from gateway.storage.sqlite.migrate import migrate
+from gateway.storage.sqlite.row_reader import reading
 from tests.cli.conftest import Run, chat, rate
 from tests.support.hostile_text import NASTIES
 from tests.support.rows import a_key, a_start
@@ -138,11 +139,11 @@ def test_filters(run: Run, argv: list[str], count: int) -> None:
         runner.run(_seed(store))
         code, out, _ = run("export", *argv)
         assert (code, len(jsonl(out))) == (0, count)
-        with reading(store.path) as reader:
+        with reading(f"sqlite:///{store.path}") as reader:
             given = [each for at, each in enumerate(argv) if argv[at - 1] == "--filter"]
             if given:
                 what: Any = argv[0]
-                assert reader.count(Query(what, 0, parse_filters(what, given))) == count
+                assert scripts.count(reader, Query(what, 0, parse_filters(what, given))) == count
 
 
 @pytest.mark.parametrize(
@@ -256,7 +257,7 @@ def test_memory_does_not_grow(run: Run, what: Any) -> None:
     """So many rows take no more than a thousand do, and each of them comes once, in order."""
     many(Path("gateway.db"), ROWS)
     store = Path("gateway.db").resolve()
-    with reading(store) as reader:
+    with reading(f"sqlite:///{store}") as reader:
         exporting.export(reader, Query(what, 0, {"model": ("none",)}), "csv", Path("warm.csv"))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         assert exporting.export(reader, Query(what), "jsonl", Path("all.jsonl")) == ROWS
@@ -286,9 +287,9 @@ def test_rows_may_come_and_go_meanwhile(tmp_path: Path) -> None:
     """The export holds no lock: what it has not come to yet can be deleted, and is not in it."""
     path = tmp_path / "gateway.db"
     many(path, 2_000)
-    with reading(path) as reader, closing(sqlite3.connect(path, isolation_level=None)) as writer:
+    with reading(f"sqlite:///{path}") as reader, closing(sqlite3.connect(path, isolation_level=None)) as writer:
         found = []
-        for at, row in enumerate(reader.export(Query("traces"))):
+        for at, row in enumerate(scripts.rows(reader, Query("traces"))):
             found.append(row["trace_id"])
             if at == 250:
                 writer.execute("DELETE FROM traces WHERE request_time > 1000")

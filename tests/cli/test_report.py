@@ -17,7 +17,7 @@ from gateway.storage.scripts.feedback import retract_feedback
 from gateway.storage.scripts.ops import expire_oldest
 from gateway.storage.scripts.traces import begin_trace
 from gateway.storage.sqlite.engine import SQLiteStore
-from gateway.storage.sqlite.look import reading
+from gateway.storage.sqlite.row_reader import reading
 from tests.cli.conftest import Run, chat, rate
 from tests.support.hostile_text import NASTIES
 from tests.support.rows import a_start
@@ -28,7 +28,7 @@ def scored(score: int, high: int = 5) -> dict[str, Any]:
 
 
 def reported(store: SQLiteStore, since: int, project: str | None = None) -> list[Group]:
-    with reading(store.path) as reader:
+    with reading(f"sqlite:///{store.path}") as reader:
         return report(reader, since, project)
 
 

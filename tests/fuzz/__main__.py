@@ -1,7 +1,7 @@
 """`python -m tests.fuzz upstream|frames --seconds N --corpus DIR`: libFuzzer, guided by the coverage of gateway/wire.
 
 Made by atheris, which has wheels for Linux on x86-64 only. It starts from the recordings and golden streams; what it
-finds lies as a file in DIR, to be kept under tests/wire/found once it is repaired.
+finds lies as a file in DIR, to be kept under tests/wire/fuzz_findings once it is repaired.
 The exit code is 0 where nothing was.
 """
 
@@ -48,7 +48,7 @@ def main() -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     seeds = [frame.encode() for frame in FRAMES]
     if options.target == "upstream":
-        files = [*TESTS.glob("recordings/*"), *TESTS.glob("golden/*"), *TESTS.glob("wire/found/*")]
+        files = [*TESTS.glob("recordings/*"), *TESTS.glob("golden/*"), *TESTS.glob("wire/fuzz_findings/*")]
         # Short, and one for each reader: the fuzzer is quicker with little ones, and makes its own long ones.
         seeds = [bytes([kind]) + path.read_bytes()[:1000] for path in sorted(files) for kind in (3, 4, 5, 6, 7)]
     for number, seed in enumerate(seeds):

@@ -12,8 +12,8 @@ import pytest
 
 from gateway.errors import ProviderError
 from gateway.providers.http.client import Client
+from tests.support.body_sink import OK, BodySink, head, post, served
 from tests.support.clock import until
-from tests.support.http_parts import OK, Taker, head, post, served
 from tests.support.upstream import HEAD, LAST, Raw, part, raw_server, whole
 
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
@@ -59,8 +59,8 @@ async def client(raw: Raw) -> AsyncIterator[Client]:
 async def test_bodies_by_their_heads(raw: Raw, client: Client, reply: bytes, body: bytes, kept: bool) -> None:
     """Each kind of body ends in its own way, and its connection is used again unless something forbids it."""
     raw.replies = [[reply], [OK]]
-    taker = await post(client)
-    assert taker.data == body
+    sink = await post(client)
+    assert sink.data == body
     assert await served(raw, client) == ([1, 1] if kept else [1, 2])
 
 
@@ -91,11 +91,11 @@ async def test_a_body_that_ends_with_its_connection(raw: Raw, client: Client, co
 )
 async def test_replies_that_are_not_whole(raw: Raw, client: Client, steps: list[Any], body: bytes) -> None:
     """An incomplete response is an error after its good part, and an endless head is not read on."""
-    taker = Taker()
+    sink = BodySink()
     raw.replies = [steps]
     with pytest.raises(ProviderError, match="broke"):
-        await post(client, taker)
-    assert taker.data == body
+        await post(client, sink)
+    assert sink.data == body
     await until(lambda: client.pool.open_count == 0)
 
 
@@ -113,10 +113,10 @@ async def test_compressed_bodies(
     """Compressed bodies are decompressed although nobody asked for them, in pieces of bounded size."""
     body = b"abc" * (size // 3) + b"d" * (size % 3)
     raw.replies = [[whole(200, pack(body), Content_Encoding=coding)]]
-    taker = await post(client)
-    assert taker.data == body
+    sink = await post(client)
+    assert sink.data == body
     if coding not in ("identity", "") and size == 3_000_000:
-        assert taker.pieces >= 3
+        assert sink.pieces >= 3
 
 
 async def test_a_compressed_stream_comes_piece_by_piece(raw: Raw, client: Client) -> None:
@@ -130,9 +130,9 @@ async def test_a_compressed_stream_comes_piece_by_piece(raw: Raw, client: Client
             part(packer.flush()) + LAST,
         ]
     ]
-    task = asyncio.ensure_future(post(client, taker := Taker()))
-    await taker.came.wait()
-    assert taker.data == b"first"
+    task = asyncio.ensure_future(post(client, sink := BodySink()))
+    await sink.came.wait()
+    assert sink.data == b"first"
     taker_came.set()
     await task
 

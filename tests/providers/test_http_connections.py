@@ -16,8 +16,8 @@ from gateway.providers.http import connection as connections
 from gateway.providers.http.client import Client
 from gateway.providers.http.connection import Connection
 from gateway.providers.http.pool import Pool
+from tests.support.body_sink import OK, BodySink, post, served
 from tests.support.clock import until
-from tests.support.http_parts import OK, Taker, post, served
 from tests.support.upstream import HEAD, LAST, Raw, part, raw_server, whole
 
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
@@ -105,28 +105,28 @@ async def test_back_pressure(raw: Raw, client: Client) -> None:
     """While the body's consumer is full nothing is read, so the server has to wait; afterwards everything arrives."""
     block = b"x" * 1_000_000
     raw.replies = [[HEAD, *[part(block)] * 30, LAST], [OK]]
-    taker = Taker()
-    taker.free.clear()
-    task = asyncio.ensure_future(post(client, taker))
-    await taker.came.wait()
+    sink = BodySink()
+    sink.free.clear()
+    task = asyncio.ensure_future(post(client, sink))
+    await sink.came.wait()
     for _ in range(5):
         await asyncio.sleep(0.01)
-    assert taker.pieces == 1
-    taker.free.set()
+    assert sink.pieces == 1
+    sink.free.set()
     await task
-    assert taker.data == block * 30
+    assert sink.data == block * 30
     assert await served(raw, client) == [1, 1]
 
 
 async def test_a_client_that_is_closed_while_there_is_no_room(raw: Raw, client: Client) -> None:
     """Closing the client while a consumer is full is an error for the caller."""
     raw.replies = [[HEAD, part(b"a"), "gone"]]
-    taker = Taker()
-    taker.free.clear()
-    task = asyncio.ensure_future(post(client, taker))
-    await taker.came.wait()
+    sink = BodySink()
+    sink.free.clear()
+    task = asyncio.ensure_future(post(client, sink))
+    await sink.came.wait()
     await client.close()
-    taker.free.set()
+    sink.free.set()
     with pytest.raises(ProviderError, match="broke"):
         await task
     with pytest.raises(ProviderError, match="broke"):
@@ -138,11 +138,11 @@ async def test_a_client_that_is_closed_while_there_is_no_room(raw: Raw, client: 
 async def test_cancel(raw: Raw, client: Client, when: str) -> None:
     """Cancelling closes the connection at once, wherever the caller waits."""
     raw.replies = [["gone"] if when == "head" else [HEAD, part(b"a"), "gone"]]
-    taker = Taker()
+    sink = BodySink()
     if when == "room":
-        taker.free.clear()
-    task = asyncio.ensure_future(post(client, taker))
-    await until(lambda: raw.seen) if when == "head" else await taker.came.wait()
+        sink.free.clear()
+    task = asyncio.ensure_future(post(client, sink))
+    await until(lambda: raw.seen) if when == "head" else await sink.came.wait()
     await asyncio.sleep(0.005)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -155,7 +155,7 @@ async def test_what_feed_raises_reaches_the_caller(raw: Raw, client: Client) -> 
     """What `feed` raises reaches the caller, and closes the connection."""
     raw.replies = [[HEAD, part(b"a"), "gone"]]
     with pytest.raises(ProviderBusy, match="so it is"):
-        await post(client, Taker(refuse=ProviderBusy("so it is")))
+        await post(client, BodySink(refuse=ProviderBusy("so it is")))
     await raw.gone.wait()
 
 
@@ -164,22 +164,22 @@ async def test_enough_of_a_body(raw: Raw, client: Client, monkeypatch: pytest.Mo
     monkeypatch.setattr(connections, "_LINGER_S", 10)
     late = asyncio.Event()
     raw.replies = [[HEAD, part(b"all"), late, part(b"more"), part(b"more") + LAST], [OK]]
-    taker = await post(client, Taker(b"all"))
+    sink = await post(client, BodySink(b"all"))
     assert client.pool.idle_count == 0
     late.set()
     await until(lambda: client.pool.idle_count)
     assert await served(raw, client) == [1, 1]
-    assert taker.data == b"all"
+    assert sink.data == b"all"
 
 
 @pytest.mark.parametrize("rest", [b"zz\r\n", "close", "reset", None])
 async def test_enough_of_a_body_that_never_ends(raw: Raw, client: Client, rest: Any) -> None:
     """A body that never ends costs its connection, whatever else is wrong with it."""
     raw.replies = [[HEAD, part(b"all"), *([rest] if rest else []), "gone"]]
-    await post(client, Taker(b"all"))
+    await post(client, BodySink(b"all"))
     await until(lambda: client.pool.open_count == 0)
     raw.replies = [[HEAD + part(b"all") + b"zz\r\n", "gone"]]
-    await post(client, Taker(b"all"))
+    await post(client, BodySink(b"all"))
     await until(lambda: client.pool.open_count == 0)
 
 
@@ -193,8 +193,8 @@ async def test_a_reply_before_the_request_is_read(raw: Raw, client: Client) -> N
 
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     hasty = Client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {})
-    taker = await post(hasty, body=b"x" * 20_000_000)
-    assert (taker.status, taker.data) == (413, b"no")
+    sink = await post(hasty, body=b"x" * 20_000_000)
+    assert (sink.status, sink.data) == (413, b"no")
     assert hasty.pool.idle_count == 0
     await hasty.close()
     server.close()
@@ -237,14 +237,14 @@ REPLIES = [
 async def test_a_reset_is_no_end() -> None:
     """A reset is an error even for a body that ends where the connection ends."""
     connection, _ = connected()
-    taker = Taker()
-    task = asyncio.ensure_future(connection.request([b""], taker.answered))
+    sink = BodySink()
+    task = asyncio.ensure_future(connection.request([b""], sink.answered))
     await asyncio.sleep(0)
     connection.data_received(UNTIL_CLOSE + b"abc")
     connection.connection_lost(ConnectionResetError())
     with pytest.raises(ProviderError, match="broke"):
         await task
-    assert taker.data == b"abc"
+    assert sink.data == b"abc"
 
 
 async def test_a_connection_that_ends_before_it_is_used() -> None:
@@ -252,23 +252,23 @@ async def test_a_connection_that_ends_before_it_is_used() -> None:
     connection, _ = connected()
     connection.eof_received()
     with pytest.raises(ProviderError, match="broke"):
-        await connection.request([b""], Taker().answered)
+        await connection.request([b""], BodySink().answered)
 
 
 async def test_a_caller_that_is_cancelled_at_the_end() -> None:
     """A caller that is cancelled at the end doesn't close a connection that another caller has by then."""
     connection, pool = connected()
-    first = asyncio.ensure_future(connection.request([b""], Taker().answered))
+    first = asyncio.ensure_future(connection.request([b""], BodySink().answered))
     await asyncio.sleep(0)
     connection.data_received(OK)
     first.cancel()
     assert pool.take() is connection
-    second = asyncio.ensure_future(connection.request([b""], (taker := Taker()).answered))
+    second = asyncio.ensure_future(connection.request([b""], (sink := BodySink()).answered))
     await asyncio.sleep(0)
     assert first.cancelled()
     connection.data_received(OK)
     await second
-    assert taker.data == b"ok"
+    assert sink.data == b"ok"
 
 
 @settings(max_examples=150, deadline=None)
@@ -276,10 +276,10 @@ async def test_a_caller_that_is_cancelled_at_the_end() -> None:
 def test_any_split_gives_the_same_body(reply: bytes, cuts: list[int]) -> None:
     """The body is the same wherever the network cuts a response."""
 
-    async def run() -> tuple[Taker, bool]:
+    async def run() -> tuple[BodySink, bool]:
         connection, pool = connected()
-        taker = Taker()
-        task = asyncio.ensure_future(connection.request([b""], taker.answered))
+        sink = BodySink()
+        task = asyncio.ensure_future(connection.request([b""], sink.answered))
         await asyncio.sleep(0)
         at = 0
         for cut in [*sorted({cut for cut in cuts if cut < len(reply)}), len(reply)]:
@@ -288,8 +288,8 @@ def test_any_split_gives_the_same_body(reply: bytes, cuts: list[int]) -> None:
         kept = pool.idle_count == 1
         connection.eof_received()
         await task
-        return taker, kept
+        return sink, kept
 
-    taker, kept = asyncio.run(run())
-    assert (taker.data, taker.status) == (BODY, 200)
+    sink, kept = asyncio.run(run())
+    assert (sink.data, sink.status) == (BODY, 200)
     assert kept is not reply.startswith(UNTIL_CLOSE)

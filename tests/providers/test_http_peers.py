@@ -20,8 +20,8 @@ from gateway.providers.base import Call
 from gateway.providers.http.client import Client
 from gateway.providers.openai import OpenAIProvider
 from tests.providers.test_openai import Sink
+from tests.support.body_sink import BodySink
 from tests.support.clock import until
-from tests.support.http_parts import Taker
 from tests.support.reference import need, node
 
 BODY = b"x" * 300_000
@@ -48,10 +48,10 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     return made
 
 
-async def post(client: Client, path: str = "/", body: bytes = BODY) -> Taker:
-    taker = Taker()
-    await client.post(path, "text/plain", body, taker.answered, 5)
-    return taker
+async def post(client: Client, path: str = "/", body: bytes = BODY) -> BodySink:
+    sink = BodySink()
+    await client.post(path, "text/plain", body, sink.answered, 5)
+    return sink
 
 
 @asynccontextmanager
@@ -87,7 +87,7 @@ async def test_node(files: Files, tls: bool) -> None:
         with pytest.raises(ProviderError, match="broke"):
             await post(client, "/cut")
         many = await asyncio.gather(*(post(client, "/stream") for _ in range(20)))
-        assert len({taker.data for taker in many}) == 20
+        assert len({sink.data for sink in many}) == 20
         await until(lambda: client.pool.idle_count == 20)
 
 

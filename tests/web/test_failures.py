@@ -16,7 +16,6 @@ from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.observability.metrics import Metrics
 from gateway.web.application import Application
-from gateway.web.files import Pages
 from gateway.web.request import Request
 from gateway.web.route import Handler, Route
 from gateway.web.types import Services
@@ -39,7 +38,18 @@ async def ask(handler: Handler, aborted: list[str], *, direct: bool) -> list[Any
     nothing: Any = None
     authenticator = Authenticator(KeyRing(), Tokens(("k",), 60), current)
     services = Services(
-        current, Limits(current), nothing, nothing, nothing, authenticator, Metrics(), nothing, b"{}", nothing, Pages()
+        current,
+        Limits(current),
+        nothing,
+        nothing,
+        nothing,
+        authenticator,
+        Metrics(),
+        nothing,
+        b"{}",
+        nothing,
+        nothing,
+        nothing,
     )
     app = Application(services, [Route("GET", "/healthz", handler, (), direct=direct)])
     sent: list[Any] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -115,6 +116,17 @@ async def test_a_new_build_shows_at_once(folder: Path) -> None:
 def test_no_path_leads_out(edge: GatewayProcess, path: str) -> None:
     """Over a real socket."""
     assert call(edge, "GET", path).status == 404
+
+
+def test_the_apis_page(edge: GatewayProcess) -> None:
+    """It loads nothing but its own files, from here."""
+    page = call(edge, "GET", "/docs")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    loaded = re.findall(r'(?:src|href)="([^"#]+)"', page.body.decode())
+    assert set(loaded) == {"/docs/docs.css", "/docs/docs.js", "/openapi.json"}
+    assert all(call(edge, "GET", path).status == 200 for path in loaded)
+    assert call(edge, "GET", "/docs/index.html").status == 404
 
 
 def test_home(edge: GatewayProcess) -> None:

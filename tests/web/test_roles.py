@@ -71,6 +71,8 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("GET", "/healthz"): ("/healthz", None, OPEN),
     ("GET", "/readyz"): ("/readyz", None, OPEN),
     ("GET", "/openapi.json"): ("/openapi.json", None, OPEN),
+    ("GET", "/docs"): ("/docs", None, OPEN),
+    ("GET", "/docs/{name}"): ("/docs/docs.js", None, OPEN),
     ("GET", "/"): ("/", None, OPEN),
     ("GET", "/assets/{name}"): ("/assets/none.js", None, dict.fromkeys(CALLERS, 404)),  # not 401
     ("POST", "/api/chat"): ("/api/chat", UI, ASKS),

@@ -220,6 +220,11 @@ def test_half_a_surrogate_pair_in_lists_and_names() -> None:
     assert [*bad({"is_correct": True, "\ud800": 1})] == ["\\ud800"]
 
 
+def test_half_a_surrogate_pair_in_place_of_another_type() -> None:
+    """It is a bad value also where no text is expected."""
+    assert [*bad({"is_correct": "\ud800"})] == ["is_correct"]
+
+
 def test_a_whole_surrogate_pair() -> None:
     """Two escapes that make one character are text."""
     (rating,) = wire.decode_rating(QUERY, b'{"is_correct":true,"comment":"\\ud83d\\ude00"}')[1].given

@@ -101,11 +101,12 @@ export function createChat(initial: ChatOptions = {}): Chat {
         for (const event of batch) error = note(event);
       }
     } catch (thrown) {
-      error = signal.aborted ? null : asChatError(thrown, "The answer could not be read.", "bad_stream");
-      const began = getState().traceId || error?.code === "interrupted";
-      change = error
-        ? { status: began ? "interrupted" : "failed", error: error.message }
-        : { status: stopping ? "stopped" : "interrupted" };
+      if (signal.aborted) change = { status: stopping ? "stopped" : "interrupted" };
+      else {
+        error = asChatError(thrown, "The answer could not be read.", "bad_stream");
+        const began = getState().traceId || error.code === "interrupted";
+        change = { status: began ? "interrupted" : "failed", error: error.message };
+      }
     }
     queue.flush();
     if (running !== mine) return;

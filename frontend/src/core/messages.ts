@@ -80,7 +80,7 @@ export function fromTurns(turns: readonly Turn[], replaced: readonly string[] = 
       model: turn.model,
       feedback: turn.feedback,
       ...token(turn.feedback_token),
-      ...(turn.error ? { error: turn.error } : {}),
+      ...(turn.error && { error: turn.error }),
     };
     const hidden = replaced.includes(turn.trace_id);
     const asked = replaced.includes(turns[index - 1]?.trace_id ?? "");
@@ -108,7 +108,8 @@ const outcomes: Record<string, MessageStatus> = {
 };
 
 function ended(reason: string): MessageStatus {
-  return reason === "stopped" ? "stopped" : reason === "disconnected" ? "interrupted" : "done";
+  if (reason === "stopped") return reason;
+  return reason === "disconnected" ? "interrupted" : "done";
 }
 
 function token(value: string | undefined): { feedbackToken?: string } {

@@ -1,7 +1,9 @@
-"""Transaction scripts that remove a person from the store, and keep the numbers. See sql.py for what a script is.
+"""Transaction scripts that remove a person from the store and keep the numbers. See traces.py for what a script is.
 
-A trace of theirs stays as a row of numbers: when, how long, which model, how it ended. So do ratings, without their
-words and without who gave them. gateway/erasure.py says in which order.
+A trace of the person stays as a row of numbers: when, how long, which model, how it ended. So do ratings, without
+their words and without who gave them. Called by gateway/erasure.py, which keeps the order; the notes also by
+`gateway erase`. In all of them `project` None means every project, and `options` holds the (name, value) of ratings
+whose text is a declared option, and so says nothing of a person.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ from gateway.storage.scripts.traces import to_json
 
 _IN_PROJECT = "project = COALESCE($2, project)"
 _CONTENT = "request_preview = NULL, response_preview = NULL, request = NULL, response = NULL, parts = NULL"
-_ERASED_TEXT = '"erased"'  # stands for a text value that is no declared option
+_ERASED_TEXT = '"erased"'  # replaces a text value that is no declared option
 
 
 class ErasureTarget(msgspec.Struct, frozen=True):
-    """A trace that an erasure clears; `shared`: it is another's, of a conversation that they took part in."""
+    """A trace that an erasure clears. `shared`: it is another user's, of a conversation that the person was in."""
 
     trace_id: str
     project: str
@@ -30,7 +32,10 @@ class ErasureTarget(msgspec.Struct, frozen=True):
 
 
 def traces_of(user_id: str, project: str | None) -> Script[list[ErasureTarget]]:
-    """Their traces; and, as `shared`, later ones of others in the same conversations, which quote them."""
+    """Return the person's traces and, as `shared`, later ones of others in the same conversations, which quote them.
+
+    It reads every trace.
+    """
     rows = yield (
         f"SELECT trace_id, project, session_id, request_time FROM traces WHERE user_id = $1 AND {_IN_PROJECT}",  # noqa: S608  a constant
         (user_id, project),
@@ -51,9 +56,9 @@ def traces_of(user_id: str, project: str | None) -> Script[list[ErasureTarget]]:
 
 
 def erase_traces(targets: Sequence[ErasureTarget], options: Collection[tuple[str, str]]) -> Script[None]:
-    """Clear these traces and what others said about them. `options`: the (name, value) texts that are no content."""
+    """Clear these traces, their spans, and their ratings of all that isn't a number."""
     for target in targets:
-        # No session has the empty ID, so that the turn is in no conversation any more.
+        # No session has the empty ID, so the turn is in no conversation any more.
         person = (
             "user_id = NULL, client_request_id = NULL, session_id = '', traceparent = NULL, tags = '{}',"
             " metadata = '{}', error_message = NULL, name = NULL, "
@@ -66,7 +71,8 @@ def erase_traces(targets: Sequence[ErasureTarget], options: Collection[tuple[str
             "UPDATE spans SET message = NULL, attributes = '{}' WHERE trace_id = $1 AND otlp IS NULL",
             (target.trace_id,),
         )
-        yield "DELETE FROM spans WHERE trace_id = $1 AND otlp IS NOT NULL", (target.trace_id,)  # a client's own, whole
+        # A span that a client made is content as a whole.
+        yield "DELETE FROM spans WHERE trace_id = $1 AND otlp IS NOT NULL", (target.trace_id,)
         yield "DELETE FROM trace_artifacts WHERE trace_id = $1", (target.trace_id,)
         yield "DELETE FROM dataset_records WHERE source_id = $1", (target.trace_id,)  # copies
         yield "DELETE FROM checkpoints WHERE trace_id = $1", (target.trace_id,)
@@ -84,7 +90,7 @@ def erase_traces(targets: Sequence[ErasureTarget], options: Collection[tuple[str
 
 
 def ratings_by(user_id: str, project: str | None) -> Script[list[str]]:
-    """IDs of the ratings that they gave, whosever the trace is."""
+    """Return the IDs of the ratings that the person gave, on anybody's traces. It reads every rating."""
     rows = yield (
         f"SELECT assessment_id FROM assessments WHERE source_id = $1 AND {_IN_PROJECT}",  # noqa: S608  a constant
         (user_id, project),
@@ -93,7 +99,10 @@ def ratings_by(user_id: str, project: str | None) -> Script[list[str]]:
 
 
 def erase_ratings(assessment_ids: Iterable[str], options: Collection[tuple[str, str]]) -> Script[None]:
-    """Take the rater and the words off; what is one rater's on a trace stays so, by a name that tells nothing."""
+    """Clear these ratings of the rater and of all that isn't a number.
+
+    Those of one trace get one rater's name, made from the trace's ID, so that they still count as one rater's.
+    """
     for assessment_id in assessment_ids:
         rows = yield "SELECT * FROM assessments WHERE assessment_id = $1", (assessment_id,)
         for row in rows:
@@ -114,7 +123,7 @@ def _erase_rating(row: Row, source_id: str, options: Collection[tuple[str, str]]
 
 
 def erase_receipts(user_id: str, project: str | None, trace_ids: Collection[str]) -> Script[None]:
-    """Replies kept for retries: their own, and those about their traces. They hold comments and a hash of them."""
+    """Delete the receipts kept for retries by this person or about these traces: they hold comments."""
     rows = yield (
         # A receipt begins with {"trace_id":"tr-…", as record_feedback writes it.
         "SELECT project, source_id, key, SUBSTR(receipt, 14, 35) AS trace_id FROM idempotency"
@@ -133,6 +142,7 @@ def erase_receipts(user_id: str, project: str | None, trace_ids: Collection[str]
 
 
 def put_note(name: str, value: str) -> Script[None]:
+    """Store a small text under a name, as a message to or from the server that owns the store."""
     yield (
         "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (name, value),
@@ -140,10 +150,11 @@ def put_note(name: str, value: str) -> Script[None]:
 
 
 def notes(prefix: str) -> Script[dict[str, str]]:
-    """All whose name begins so: a small text each, for whoever owns the store, or from them."""
+    """Return the notes whose name begins with `prefix`, by name."""
     rows = yield "SELECT name, value FROM meta WHERE SUBSTR(name, 1, $1) = $2", (len(prefix), prefix)
     return {row["name"]: row["value"] for row in rows}
 
 
 def drop_note(name: str) -> Script[None]:
+    """Delete a note, if it is there."""
     yield "DELETE FROM meta WHERE name = $1", (name,)

@@ -1,17 +1,17 @@
-"""What `gateway export` and `gateway report` read: statements a page at a time, and the columns that leave the store.
+"""The reads of `gateway export` and `gateway report`: statements by the page, and the columns that leave the store.
 
-Not in a transaction of its own: a page is, so that no long read keeps the log from being moved into the file. No key,
-and no hash of one, is among the columns. Used by the commands of the same names.
+Each page is a transaction of its own, since a long one would keep the log from being moved into the file. No key, and
+no hash of one, is among the columns. Called by the commands of these names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
 
-from gateway.storage.engine import Row, Statement
+from gateway.storage.engine import Row, RowReader, Statement
 from gateway.storage.scripts.traces import numbers
 
 What = Literal["traces", "assessments"]
@@ -33,7 +33,7 @@ COLUMNS: Mapping[What, tuple[str, ...]] = {
         "last_update_time overrides valid retracted rationale metadata"
     ),
 }
-# what people say → the column
+# the name in `--filter` → the column
 FILTERS: Mapping[What, Mapping[str, str]] = {
     "traces": {
         "model": "model",
@@ -57,6 +57,7 @@ FILTERS: Mapping[What, Mapping[str, str]] = {
         "valid": "valid",
     },
 }
+_PAGE = 500  # rows of one read, so that a caller who stops between two rows holds up nobody for long
 _TIME = {"traces": "request_time", "assessments": "create_time"}
 _ORDER = {"traces": ("trace_id",), "assessments": ("create_time", "assessment_id")}
 
@@ -69,16 +70,34 @@ class Query(msgspec.Struct, frozen=True):
     filters: Mapping[str, tuple[str, ...]] = {}
 
 
-def count(query: Query) -> Statement:
-    """How many there are, as `n`."""
+def rows(reader: RowReader, query: Query) -> Iterator[Row]:
+    """Yield all that a query finds, in constant memory."""
+    last: Row | None = None
+    while True:
+        found = 0
+        for row in reader.rows(page(query, last, _PAGE)):
+            yield row
+            last, found = row, found + 1
+        if found < _PAGE:
+            return
+
+
+def count(reader: RowReader, query: Query) -> int:
+    """Return how many rows there are, as things stand."""
+    (row,) = reader.rows(count_statement(query))
+    return int(row["n"])
+
+
+def count_statement(query: Query) -> Statement:
+    """Return the statement that counts the rows, as `n`."""
     where, params = _where(query)
     return f"SELECT COUNT(*) AS n FROM {query.what} WHERE {where}", params  # noqa: S608  our own names
 
 
 def page(query: Query, after: Row | None, limit: int) -> Statement:
-    """The next `limit` rows after this one: traces as they began, ratings as they came."""
+    """Return the statement of the next `limit` rows after `after`: traces as they began, ratings as they came."""
     order = _ORDER[query.what]
-    # The place says more than `since` where it begins with the time; with both an engine may start at the wrong one.
+    # `after` narrows more than `since` if the order begins with the time; with both an engine may pick the wrong index.
     where, params = _where(query, timed=after is None or _TIME[query.what] not in order)
     if after is not None:
         where += f" AND ({', '.join(order)}) > ({numbers(len(params) + 1, len(order))})"
@@ -102,7 +121,7 @@ def _where(query: Query, *, timed: bool = True) -> tuple[str, list[object]]:
 
 
 def _values(name: str, text: str) -> list[object]:
-    """The forms in which the store may hold what was said."""
+    """Return the forms in which the store may hold the value of a filter."""
     if name == "valid":
         return [int(text == "true")]
     if name != "value":
@@ -119,7 +138,7 @@ def _values(name: str, text: str) -> list[object]:
 
 
 def chats(since: int, project: str | None) -> Statement:
-    """Chats that are over, by the model asked for: `chats`, and `rated`, those with a valid rating."""
+    """Return the statement that counts finished chats by the model asked for: `chats`, and `rated` with a rating."""
     rated = (
         "EXISTS (SELECT 1 FROM assessments a WHERE a.trace_id = traces.trace_id AND a.kind = 'feedback'"
         " AND a.source_type = 'HUMAN' AND a.valid = 1)"
@@ -132,7 +151,7 @@ def chats(since: int, project: str | None) -> Statement:
 
 
 def ratings(since: int, project: str | None) -> Statement:
-    """Each valid rating that a person gave: model, name, value, metadata."""
+    """Return the statement of each valid rating that a person gave: model, name, value, metadata."""
     return (
         "SELECT model, name, value, metadata FROM assessments WHERE create_time >= $1 AND kind = 'feedback'"
         " AND source_type = 'HUMAN' AND valid = 1 AND project = COALESCE($2, project)",

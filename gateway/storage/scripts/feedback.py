@@ -1,7 +1,8 @@
-"""Transaction scripts over ratings: record, retract, read back. See sql.py for what a script is.
+"""Transaction scripts over ratings: record, retract, read. See traces.py for what a script is.
 
-One rater has at most one valid feedback of a name on a trace: a new one overrides it, and the old one stays as
-history. A retraction ends the chain, and the next rating begins another.
+One rater has at most one valid feedback of a name on a trace. A new one overrides it, and the old one stays as
+history. A retraction ends the chain, and the next rating begins another. Called by the ratings service, and by scripts
+over other kinds of assessments.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class FeedbackWrite(msgspec.Struct, frozen=True, kw_only=True):
     """Ratings of one rater on one trace, stored all or not at all.
 
     Exactly one of `trace_id` and `client_request_id` is set. `source_id` None is the anonymous rater of that trace
-    (`anonymous:<trace_id>`). The assessments get these IDs, one a rating.
+    (`anonymous:<trace_id>`). Each rating becomes an assessment with the ID at its place in `assessment_ids`.
     """
 
     project: str
@@ -36,7 +37,7 @@ class FeedbackWrite(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FeedbackReceipt(msgspec.Struct, frozen=True):
-    """What was committed; a replay by Idempotency-Key gives the first one again, with `replayed` set."""
+    """The ratings that were committed. A replay by Idempotency-Key gives the first receipt, with `replayed` set."""
 
     trace_id: str
     assessments: tuple[Assessment, ...]
@@ -63,22 +64,27 @@ _COLUMNS = (
 _INSERT = insert_into("assessments", (*_COLUMNS, "model", "value", "metadata", "valid", "error"))
 _RECEIPT = msgspec.json.Decoder(FeedbackReceipt)
 
-# A person's: a judge's or a program's may have the same source_id.
+# Only a person's: a judge or a program may have the same source_id.
 _VALID = "kind = 'feedback' AND source_type = 'HUMAN' AND valid = 1"
 _CHAIN = f"trace_id = $1 AND source_id = $2 AND name = $3 AND {_VALID}"
 
 
 def anonymous(trace_id: str) -> str:
-    """The rater nobody named."""
+    """Return the `source_id` of the rater whom nobody named."""
     return f"anonymous:{trace_id}"
 
 
 def read_value(text: str) -> Any:
-    """A stored rating's value."""
+    """Return the value of a stored rating from its JSON."""
     return msgspec.json.decode(text)
 
 
 def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
+    """Store ratings and return the receipt. A replay by Idempotency-Key stores nothing and returns the first receipt.
+
+    The same rater, trace and name again: the new assessment overrides the valid one, which becomes invalid. Raise
+    NotFound for an unknown trace, InvalidValue (`idempotency_key_reused`) for a key that came with another body.
+    """
     if (first := (yield from replayed_feedback(write))) is not None:
         return first
     trace = yield from _known(write.project, write.trace_id, write.client_request_id)
@@ -121,7 +127,7 @@ def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
 
 
 def insert_assessment(assessment: Assessment, model: str) -> Statement:
-    """The row of one; `model` is the trace's."""
+    """Return the INSERT of one assessment. `model` is the trace's."""
     return _INSERT, (
         *[getattr(assessment, name) for name in _COLUMNS],
         model,
@@ -137,12 +143,13 @@ def _json(value: object) -> str:
 
 
 def _replay(write: FeedbackWrite) -> tuple[object, ...]:
-    """The receipt's key: of what the caller named, so that a retry finds it even where a newer trace has come."""
+    """Return the receipt's key, made of what the caller named: a retry finds it even if a newer trace has come."""
     rater = write.source_id or anonymous(str(write.trace_id or write.client_request_id))
     return write.project, rater, write.idempotency_key
 
 
 def replayed_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt | None]:
+    """Return what `record_feedback` would replay, or None. Raise InvalidValue as it does."""
     if write.idempotency_key is None:
         return None
     rows = yield (
@@ -171,6 +178,10 @@ def _known(project: str, trace_id: str | None, client_request_id: str | None) ->
 def retract_feedback(
     project: str, trace_id: str | None, client_request_id: str | None, source_id: str | None, name: str, now: int
 ) -> Script[tuple[str, int]]:
+    """Invalidate this rater's whole chain of that name. Return the trace's ID and how many ratings were valid.
+
+    Raise NotFound for an unknown trace.
+    """
     trace = yield from _known(project, trace_id, client_request_id)
     found: str = trace["trace_id"]
     rows = yield (
@@ -182,6 +193,7 @@ def retract_feedback(
 
 
 def feedback_of(project: str, trace_ids: Sequence[str], source_id: str | None) -> Script[dict[str, list[Assessment]]]:
+    """Return this rater's valid feedback by trace, oldest first. `source_id` None: each trace's anonymous rater."""
     found: dict[str, list[Assessment]] = {}
     for at in range(0, len(trace_ids), _CHUNK):
         chunk = trace_ids[at : at + _CHUNK]
@@ -197,6 +209,7 @@ def feedback_of(project: str, trace_ids: Sequence[str], source_id: str | None) -
 
 
 def to_assessment(row: Row) -> Assessment:
+    """Return the assessment that a row of `assessments` holds."""
     return Assessment(
         **{name: row[name] for name in _COLUMNS},
         value=read_value(row["value"]),

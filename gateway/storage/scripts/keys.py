@@ -1,4 +1,7 @@
-"""Transaction scripts over API keys, and the key that signs feedback tokens."""
+"""Transaction scripts over API keys, and over the key that signs feedback tokens. See traces.py for what a script is.
+
+Called by app.py, which keeps the ring of keys fresh, and by `gateway keys`.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,20 @@ from gateway.storage.scripts.traces import insert_into
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """An API key as it is stored: never the key, only its SHA-256."""
+    """An API key as it is stored: never the key itself, only its SHA-256. Times are in milliseconds."""
 
     key_id: str
     name: str
     role: Literal["chat", "review", "admin"]
     project: str
     key_hash: str  # hex
-    hint: str  # the first characters, to tell keys apart in a list
+    hint: str  # the key's first characters, to tell keys apart in a list
     created: int
     revoked: int | None = None
     last_used: int | None = None
-    publishable: bool = False  # it may stand in a web page: it only chats, and only from `origins`
+    publishable: bool = False  # it may stand in a web page; it can only chat, and only from `origins`
     origins: tuple[str, ...] = ()
-    requests_per_minute: int = 0  # 0: what the configuration says
+    requests_per_minute: int = 0  # 0: as the configuration says
     expires: int | None = None
 
 
@@ -34,6 +37,7 @@ _ADD_KEY = insert_into("keys", _KEY_COLUMNS)
 
 
 def list_keys() -> Script[list[KeyRecord]]:
+    """Return all keys, revoked ones included, oldest first."""
     rows = yield "SELECT * FROM keys ORDER BY created, key_id", ()
     return [_key(row) for row in rows]
 
@@ -45,6 +49,7 @@ def _key(row: Row) -> KeyRecord:
 
 
 def add_key(key: KeyRecord) -> Script[None]:
+    """Insert a key. Raise Conflict if an active key has its name."""
     taken = yield "SELECT key_id FROM keys WHERE name = $1 AND revoked IS NULL", (key.name,)
     if taken:
         raise Conflict("A key has this name: revoke it first, or choose another name.")
@@ -54,7 +59,7 @@ def add_key(key: KeyRecord) -> Script[None]:
 
 
 def revoke_key(name: str, now: int) -> Script[KeyRecord]:
-    """By name; by ID where no active key has that name."""
+    """Revoke the active key with this name, else the one with this ID, and return it. Raise NotFound without one."""
     found = yield (
         "SELECT key_id FROM keys WHERE revoked IS NULL AND (name = $1 OR key_id = $1)"
         " ORDER BY CASE WHEN name = $1 THEN 0 ELSE 1 END LIMIT 1",
@@ -67,11 +72,13 @@ def revoke_key(name: str, now: int) -> Script[KeyRecord]:
 
 
 def touch_keys(used: dict[str, int]) -> Script[None]:
+    """Set when keys were last used: milliseconds by key ID. An earlier time than the stored one changes nothing."""
     for key_id, time in used.items():
         yield "UPDATE keys SET last_used = $2 WHERE key_id = $1 AND COALESCE(last_used, 0) < $2", (key_id, time)
 
 
 def signing_key(fresh: str) -> Script[str]:
+    """Return the stored key that signs feedback tokens. Where there is none, store `fresh` and return it."""
     yield "INSERT INTO meta (name, value) VALUES ('signing_key', $1) ON CONFLICT (name) DO NOTHING", (fresh,)
     rows = yield "SELECT value FROM meta WHERE name = 'signing_key'", ()
     return str(rows[0]["value"])

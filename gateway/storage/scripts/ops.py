@@ -1,6 +1,7 @@
-"""Transaction scripts for running the gateway: recovery, retention, the log, API keys, the health check.
+"""Transaction scripts for running the gateway: recovery, retention, the log of activity, the health check.
 
-See sql.py for what a script is.
+See traces.py for what a script is. Called by recovery.py and retention.py, by `gateway tail`, by erasure and by
+`/readyz`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ _KEPT_METADATA = {"score": re.compile(r"-?\d{1,20}"), "scale": re.compile(r"-?\d
 
 
 def recover(now: int, limit: int) -> Script[int]:
-    """Close up to `limit` traces that a crash left open, with the text of their checkpoints. Returns how many."""
+    """Close up to `limit` traces that a crash left open, with the text of their checkpoints. Return how many.
+
+    It takes every open trace for one of a dead server, so only the store's one owner may run it, and before any chat.
+    """
     running = yield (
         "SELECT trace_id, root_span_id, project, request_time, model, request_preview, request IS NOT NULL AS full_text"
         " FROM traces WHERE end_time IS NULL ORDER BY request_time LIMIT $1",
@@ -44,7 +48,7 @@ def _interrupted(row: Row, pieces: Rows, now: int) -> TraceEnd:
     last = pieces[-1]["time"] if pieces else row["request_time"]
     duration = max(0, last - row["request_time"])
     parts = _joined(pieces)
-    full, previewed = bool(row["full_text"]), row["request_preview"] is not None  # what of the content is stored at all
+    full, previewed = bool(row["full_text"]), row["request_preview"] is not None  # how much content is captured
     root = Span(
         span_id=row["root_span_id"],
         parent_id=None,
@@ -59,7 +63,7 @@ def _interrupted(row: Row, pieces: Rows, now: int) -> TraceEnd:
         trace_id=row["trace_id"],
         project=row["project"],
         outcome=Outcome.INTERRUPTED,
-        end_time=now,  # when it became terminal, so that a log that is being followed shows it
+        end_time=now,  # the time of recovery, so that a log that is being followed shows it
         duration_ms=duration,
         error_code="server_shutdown",
         error_message=_STOPPED,
@@ -71,7 +75,7 @@ def _interrupted(row: Row, pieces: Rows, now: int) -> TraceEnd:
 
 
 def _joined(pieces: Rows) -> list[Part]:
-    """The checkpoints' parts as one list; where a checkpoint cut a text, it is whole again."""
+    """Return the checkpoints' parts as one list. A text that was cut by a checkpoint is joined again."""
     parts: list[tuple[Any, list[Any]]] = []
     for piece in pieces:
         for kind, value in _PARTS.decode(piece["parts"]):
@@ -90,9 +94,10 @@ def _json(value: object) -> str:
 
 
 def expire(before: int, receipts_before: int, limit: int) -> Script[int]:
-    """Delete up to `limit` traces that ended before that time, and the receipts kept for retries of before theirs.
+    """Delete up to `limit` traces that ended before `before`, and all receipts for retries before `receipts_before`.
 
-    Ratings keep their numbers. Return how many traces went.
+    Ratings stay, with their numbers and without their words. Both times are in milliseconds. Return how many traces
+    were deleted.
     """
     yield "DELETE FROM idempotency WHERE created < $1", (receipts_before,)
     traces = yield (
@@ -103,7 +108,7 @@ def expire(before: int, receipts_before: int, limit: int) -> Script[int]:
 
 
 def expire_oldest(limit: int) -> Script[int]:
-    """Delete the oldest `limit` finished traces, as `expire` does. Return how many went."""
+    """Delete the oldest `limit` finished traces, as `expire` does. Return how many were deleted."""
     traces = yield (
         "SELECT trace_id, project, session_id FROM traces WHERE end_time IS NOT NULL ORDER BY end_time LIMIT $1",
         (limit,),
@@ -142,7 +147,7 @@ def _keep_numbers(trace_id: str) -> Script[None]:
 
 
 def kept_numbers(metadata: str) -> dict[str, str]:
-    """Of a rating's metadata, JSON, what is a number: the score as given, and its scale."""
+    """Return what is a number in a rating's metadata, which is JSON: the score as given, and its scale."""
     return {
         name: value
         for name, value in strings(metadata).items()
@@ -154,7 +159,10 @@ def kept_numbers(metadata: str) -> dict[str, str]:
 
 
 def recent(since: int, limit: int = 1000, *, errors: bool = False) -> Script[list[Activity]]:
-    """The newest `limit` chats and ratings, oldest first; with `errors`, chats that failed and nothing else."""
+    """Return the newest `limit` chats and ratings that ended or came at or after `since`, oldest first.
+
+    `errors`: only chats that failed. A retraction counts as a rating without a value.
+    """
     records: list[Activity] = []
     chats = yield (
         "SELECT *, (SELECT COUNT(*) FROM spans WHERE spans.trace_id = traces.trace_id AND kind = 'CLIENT') AS attempts"  # noqa: S608  a constant
@@ -217,6 +225,7 @@ def _rating(row: Row, *, retracted: bool = False) -> RatingActivity:
 
 
 def ping(now: int) -> Script[None]:
+    """Write one row, which proves that a write commits and that everything submitted before it is committed."""
     yield (
         "INSERT INTO meta (name, value) VALUES ('ping', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (str(now),),

@@ -1,8 +1,11 @@
-"""Transaction scripts over traces: generators that yield SQL and receive rows, and know no engine.
+"""Transaction scripts over traces, their spans and conversations. They know no engine, no wire and no clock.
 
-A script is one transaction. An engine drives it: it runs each statement and sends the rows back in; see
-gateway/storage/engine.py for what the SQL may hold. Scripts raise GatewayErrors, and raise them before their first
-write. An engine with several writers at once must run them serializable. Run by engines alone.
+A script is a generator, and one transaction: it yields statements, receives their rows and returns a value. An engine
+drives it; see gateway/storage/engine.py for what the SQL may hold. A script raises GatewayErrors, and raises them
+before its first write. An engine with several writers at once must run scripts as if one followed the other.
+
+Called by the chat spine, the runs and the services, which hand a script and its arguments to `Engine.write` or
+`Engine.read`.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ _ATTRIBUTES = msgspec.json.Decoder(dict[str, Any])
 
 
 class Session(msgspec.Struct, frozen=True):
-    """A conversation's owner. `user_id` None: it belongs to the whole project."""
+    """A conversation and its owner. `user_id` None: it belongs to the whole project."""
 
     session_id: str
     project: str
@@ -37,26 +40,27 @@ class Session(msgspec.Struct, frozen=True):
 
 
 def to_json(value: object) -> str:
+    """Return the JSON text of pairs; `{}` also for None."""
     return msgspec.json.encode(value).decode() if value else "{}"
 
 
 def strings(text: str) -> dict[str, str]:
-    """The string pairs that `to_json` wrote."""
+    """Return the string pairs that `to_json` wrote."""
     return _STRINGS.decode(text) if text != "{}" else {}
 
 
 def numbers(first: int, count: int) -> str:
-    """Placeholders for a list: `$2, $3, $4`."""
+    """Return the placeholders of a list: `$2, $3, $4`."""
     return ", ".join(f"${i}" for i in range(first, first + count))
 
 
 def insert_into(table: str, columns: Sequence[str]) -> str:
-    """An INSERT of one row, its values in the order of the columns."""
+    """Return the INSERT of one row. Its values come in the order of the columns."""
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({numbers(1, len(columns))})"  # noqa: S608  our own names
 
 
 def assignments(columns: Iterable[str], first: int) -> str:
-    """The SET of an UPDATE, its values from `$first` on: `state = $2, outcome = $3`."""
+    """Return the SET of an UPDATE, its values from `$first` on: `state = $2, outcome = $3`."""
     return ", ".join(f"{name} = ${at}" for at, name in enumerate(columns, first))
 
 
@@ -79,6 +83,10 @@ _OWNER = "SELECT user_id FROM sessions WHERE project = $1 AND session_id = $2"
 
 
 def begin_trace(start: TraceStart) -> Script[None]:
+    """Insert a running trace, and its conversation if it is new.
+
+    Raise NotFound if the conversation is another user's.
+    """
     owners = yield _OWNER, (start.project, start.session_id)
     if not owners:
         yield (
@@ -94,7 +102,7 @@ def begin_trace(start: TraceStart) -> Script[None]:
 
 
 def _label(start: TraceStart) -> Script[None]:
-    """What the search knows of tags and metadata; and the experiment, where a tag names one of this project."""
+    """Insert tags and metadata for the search, and set the experiment if a tag names one of this project."""
     metadata = start.metadata
     if start.traceparent:
         metadata = metadata | {PARENT_LABEL: parent_trace_id(start.traceparent)}
@@ -109,7 +117,7 @@ def _label(start: TraceStart) -> Script[None]:
 
 
 def add_labels(project: str, trace_id: str, kind: str, pairs: Mapping[str, str]) -> Script[None]:
-    """Tags or metadata of a trace, as the search looks them up; those it has are replaced."""
+    """Insert tags or metadata of a trace as the search looks them up. One that is there gets the new value."""
     for key, value in pairs.items():
         yield (
             "INSERT INTO labels (trace_id, kind, key, value, project) VALUES ($1, $2, $3, $4, $5)"
@@ -119,8 +127,9 @@ def add_labels(project: str, trace_id: str, kind: str, pairs: Mapping[str, str])
 
 
 def checkpoint(deltas: Iterable[Checkpoint], now: int) -> Script[None]:
+    """Append to the kept text of running traces. A checkpoint that is there already changes nothing."""
     for delta in deltas:
-        # a batch that was taken for lost may be sent again
+        # The caller sends a batch again if it could not learn whether it was committed.
         yield (
             "INSERT INTO checkpoints (trace_id, seq, time, parts) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
             (delta.trace_id, delta.seq, now, delta.parts),
@@ -128,6 +137,7 @@ def checkpoint(deltas: Iterable[Checkpoint], now: int) -> Script[None]:
 
 
 def finish_trace(end: TraceEnd) -> Script[None]:
+    """Write the terminal state and the spans, and delete the checkpoints. A second call changes nothing."""
     # Looking first was measured to take half the time of an UPDATE with RETURNING.
     running = yield "SELECT 1 FROM traces WHERE trace_id = $1 AND end_time IS NULL", (end.trace_id,)
     if not running:  # ended by an earlier call, or never begun
@@ -146,6 +156,7 @@ _TRACE_COLUMNS = (*_START_COLUMNS, *_END_COLUMNS)
 
 
 def to_trace(row: Row) -> Trace:
+    """Return the trace that a row of `traces` holds."""
     usage = None
     if row["total_tokens"] is not None:
         usage = Usage(row["prompt_tokens"], row["completion_tokens"], row["total_tokens"])
@@ -161,12 +172,13 @@ def to_trace(row: Row) -> Trace:
 
 
 def get_trace(project: str, trace_id: str) -> Script[Trace | None]:
+    """Return the trace, or None if this project has none with that ID."""
     rows = yield "SELECT * FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
     return to_trace(rows[0]) if rows else None
 
 
 def get_spans(trace_id: str) -> Script[list[Span]]:
-    """The request first, then its attempts as they followed each other, also within a millisecond."""
+    """Return the request's span, then those of its attempts in their order, also within a millisecond."""
     rows = yield "SELECT * FROM spans WHERE trace_id = $1 ORDER BY parent_id IS NOT NULL, start_ms, end_ms", (trace_id,)
     return [
         Span(**{name: row[name] for name in _SPAN_COLUMNS}, attributes=_ATTRIBUTES.decode(row["attributes"]))
@@ -175,6 +187,7 @@ def get_spans(trace_id: str) -> Script[list[Span]]:
 
 
 def get_session(project: str, session_id: str) -> Script[Session | None]:
+    """Return the conversation, or None if this project has none with that ID."""
     rows = yield _OWNER, (project, session_id)
     return Session(session_id, project, rows[0]["user_id"]) if rows else None
 
@@ -182,10 +195,14 @@ def get_session(project: str, session_id: str) -> Script[Session | None]:
 _NEWEST_FIRST = "ORDER BY request_time DESC, trace_id DESC"
 _SIZES = f"""SELECT trace_id, COALESCE(LENGTH(request), 0) + COALESCE(LENGTH(response), 0) + COALESCE(LENGTH(parts), 0)
 AS size FROM traces WHERE project = $1 AND session_id = $2 AND route <> '{CLIENT_ROUTE}' {_NEWEST_FIRST} LIMIT $3"""  # noqa: S608  a constant
-MOST_CHARS = 32_000_000  # of a conversation: each of its turns may be as long as a body, and be read by who asked it
+MOST_CHARS = 32_000_000  # of a conversation; each of its turns may be as long as a request body
 
 
 def session_traces(project: str, session_id: str, limit: int = 200) -> Script[list[Trace]]:
+    """Return the newest `limit` traces of a conversation, oldest first.
+
+    They are fewer, but at least one, if they have more than MOST_CHARS characters together.
+    """
     found = yield _SIZES, (project, session_id, limit)
     totals = accumulate(row["size"] for row in found)
     ids = [row["trace_id"] for row, total in zip(found, totals, strict=True) if total <= max(MOST_CHARS, row["size"])]
@@ -196,7 +213,7 @@ def session_traces(project: str, session_id: str, limit: int = 200) -> Script[li
 
 
 def find_trace(project: str, trace_id: str | None, client_request_id: str | None) -> Script[Row | None]:
-    """Its trace_id and model: by its own ID, or the newest with that client request ID."""
+    """Return the trace's `trace_id` and `model`: by its own ID, or the newest with that client request ID."""
     if trace_id is not None:
         rows = yield "SELECT trace_id, model FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
     else:
@@ -209,5 +226,6 @@ def find_trace(project: str, trace_id: str | None, client_request_id: str | None
 
 
 def resolve_trace(project: str, trace_id: str | None, client_request_id: str | None) -> Script[str | None]:
+    """Return the trace's ID if it exists: by its own ID, or the newest with that client request ID."""
     row = yield from find_trace(project, trace_id, client_request_id)
     return row["trace_id"] if row else None

@@ -17,11 +17,13 @@ import aiosqlite
 from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Script, Stats
 from gateway.storage.sqlite import file
-from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, problem, same_file
+from gateway.storage.sqlite.errors import unusable
+from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, same_file
 from gateway.storage.sqlite.readers import open_reader, run_on
+from gateway.storage.sqlite.row_reader import reading
 from gateway.storage.sqlite.writer import Writer
 
-__all__ = ["SQLiteStore", "check_unowned", "open_store"]
+__all__ = ["SQLiteStore", "check_unowned", "open_store", "reading"]
 P = ParamSpec("P")
 T = TypeVar("T")
 _READERS, _SEARCHERS = 2, 1
@@ -30,7 +32,7 @@ _TRIM_PAGES = 1000  # given back to the file system at once
 
 
 async def open_store(url: str, *, own: bool, create: bool = True) -> SQLiteStore:
-    """See `Opener`."""
+    """Open or make a store, as `Opener` says."""
     return await SQLiteStore.open(parse_url(url), own=own, create=create)
 
 
@@ -49,13 +51,13 @@ class SQLiteStore:
 
     @classmethod
     async def open(cls, path: Path, *, own: bool, create: bool = True, max_queue: int = 10_000) -> Self:
-        """Open or make the file. `own`: as its one server, under the lock; a Conflict says who has it.
+        """Open or make the file. `own`: as its one server, under the lock; raise Conflict if another process has it.
 
-        StoreUnavailable, in one line, for a file that can't be used.
+        Raise StoreUnavailable, in one line, for a file that can't be used.
         """
         path = locate(path)
         if not create and not path.exists():
-            raise problem(path, "there is no such file.")
+            raise unusable(path, "there is no such file.")
         lock = OwnerLock.take(path) if own else None
         connection: sqlite3.Connection | None = None
         readers: list[aiosqlite.Connection] = []
@@ -90,7 +92,7 @@ class SQLiteStore:
         return self._writer.stats
 
     def synchronous(self) -> Awaitable[int]:
-        """What the writer's own connection says of its durability: 2 is FULL."""
+        """Return what the writing connection says of its durability: 2 is FULL."""
         return self._writer.submit(_synchronous)
 
     def write(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:

@@ -1,7 +1,7 @@
-"""The store's file: its URL, its owner's lock, opening it for writing, and whether it is still there.
+"""The store's file: its URL, its owner's lock, the connection that writes, and whether it is still the same file.
 
-Called by SQLiteStore when it opens. Every problem is a StoreUnavailable of one line that names the file, or a
-Conflict where another process owns it.
+It runs no scripts. Called by engine.py when it opens a store, and by the commands that read beside a server. Every
+problem is a StoreUnavailable of one line that names the file, or a Conflict if another process owns it.
 """
 
 from __future__ import annotations
@@ -18,49 +18,38 @@ from urllib.parse import quote
 
 from gateway.domain import ids
 from gateway.errors import Conflict, StoreUnavailable
+from gateway.storage.sqlite.errors import reason_of, unusable
 from gateway.storage.sqlite.migrate import migrate
 
 _BUSY_MS = 2000
 _PURGE_MS = 200
 _PREFIX = "sqlite:///"
-_PROBLEMS = {
-    "SQLITE_NOTADB": "it is not a SQLite database.",
-    "SQLITE_CORRUPT": "the file is damaged.",
-    "SQLITE_BUSY": "another program has locked it.",
-    "SQLITE_READONLY": "it is read-only.",
-    "SQLITE_FULL": "the disk is full.",
-    "SQLITE_CANTOPEN": "it can't be opened or made there.",
-}
 
 
 def parse_url(url: str) -> Path:
-    """`sqlite:///relative.db` or `sqlite:////absolute.db`."""
+    """Return the path in `sqlite:///relative.db` or `sqlite:////absolute.db`. Raise StoreUnavailable for other URLs."""
     name = url.removeprefix(_PREFIX)
     if name == url or not name or name.endswith("/") or name.startswith(":memory:") or "?" in name or "\0" in name:
         raise StoreUnavailable(f"The store URL {url!r} must look like sqlite:///gateway.db or sqlite:////var/lib/g.db.")
     return Path(name)
 
 
-def problem(path: Path, why: str) -> StoreUnavailable:
-    return StoreUnavailable(f"The store {path} can't be used: {why}")
-
-
 def locate(path: Path) -> Path:
-    """The file itself, whatever link leads to it: one file, one lock."""
+    """Return the path with links resolved, so that one file has one lock. Raise if its directory is missing."""
     path = path.resolve()
     if not path.parent.is_dir():
-        raise problem(path, "its directory does not exist.")
+        raise unusable(path, "its directory does not exist.")
     return path
 
 
 def connect(path: Path, *, create: bool) -> sqlite3.Connection:
-    """A connection for writing, durable and of the newest schema. It may be used in another thread."""
+    """Open the connection that writes: durable, and migrated to the newest schema. Any one thread may use it."""
     if path.is_dir():
-        raise problem(path, "it is a directory.")
+        raise unusable(path, "it is a directory.")
     if create:
-        # It has the signing key in it, so it is nobody's but its owner's and group's; SQLite makes its other files the
-        # same. A file that is there is left alone: to close it would drop the locks of this process's connections.
-        with suppress(OSError):  # SQLite says what is wrong
+        # The signing key is in it, so only its owner and group may read it; SQLite gives its other files the same
+        # mode. A file that exists isn't opened here: closing it would drop the locks of this process's connections.
+        with suppress(OSError):  # SQLite reports the problem when it opens the file
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640))
     connection: sqlite3.Connection | None = None
     try:
@@ -73,39 +62,32 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA cache_size = -8000")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; it can shrink without a rewrite
-        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # lets a new file shrink without a rewrite
+        connection.execute("PRAGMA secure_delete = ON")  # overwrite what is deleted
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
-            raise problem(path, "its file system or its mode allows no write-ahead log.")
+            raise unusable(path, "its file system or its mode allows no write-ahead log.")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA journal_size_limit = 67108864")  # a burst doesn't leave a huge WAL behind
+        connection.execute("PRAGMA journal_size_limit = 67108864")  # or a burst leaves a huge WAL behind
         migrate(connection)
     except BaseException as error:
         if connection is not None:
             connection.close()
         if isinstance(error, sqlite3.Error):
-            raise problem(path, why(error)) from error
+            raise unusable(path, reason_of(error)) from error
         if isinstance(error, StoreUnavailable) and not error.message.startswith("The store"):
-            raise problem(path, error.message) from error
+            raise unusable(path, error.message) from error
         raise
     return connection
 
 
-def why(error: Exception) -> str:
-    name: str = getattr(error, "sqlite_errorname", "")
-    for prefix, why in _PROBLEMS.items():
-        if name.startswith(prefix):
-            return why
-    return f"{error}."
-
-
 def read_only_uri(path: Path) -> str:
+    """Return the URI that opens the file without the right to write."""
     return f"file:{quote(str(path))}?mode=ro"
 
 
 def same_file(path: Path) -> Callable[[], bool]:
-    """A check whether the path still leads to the files that it leads to now. Costs two stat calls.
+    """Return a check that the path still leads to the same files as now. A check costs two stat calls.
 
     SQLite goes on writing into files that were unlinked or replaced, and reports success.
     """
@@ -126,9 +108,9 @@ def same_file(path: Path) -> Callable[[], bool]:
 
 
 class OwnerLock:
-    """Held by the one `serve` that owns the store, until it closes or its process dies.
+    """The lock of the one `serve` that owns the store, held until it closes or its process dies.
 
-    It is on a file of its own: closing any descriptor of the database itself would drop SQLite's own locks on it.
+    It is on a file of its own, since closing a descriptor of the database would drop SQLite's own locks on it.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -136,12 +118,12 @@ class OwnerLock:
 
     @classmethod
     def take(cls, path: Path) -> Self:
-        """Conflict if another process has it."""
+        """Take the lock. Raise Conflict, which names the holder, if another process has it."""
         lock = f"{path}.lock"
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise problem(path, f"{lock} can't be written ({error.strerror}).") from error
+            raise unusable(path, f"{lock} can't be written ({error.strerror}).") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -149,13 +131,13 @@ class OwnerLock:
             os.close(descriptor)
             raise Conflict(f"The store {path} is in use by {holder}.") from error
         started = datetime.fromtimestamp(ids.now_ms() / 1000, UTC).isoformat(timespec="seconds")
-        with suppress(OSError):  # a full disk: the lock holds all the same
+        with suppress(OSError):  # on a full disk the lock holds all the same
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} (started {started})\n".encode(), 0)
         return cls(descriptor)
 
     def release(self) -> None:
-        """The file stays, empty: unlinking it would let two owners lock two files of one name."""
+        """Give the lock back. The empty file stays: unlinking it would let two owners lock two files of one name."""
         if self._descriptor >= 0:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
@@ -164,14 +146,14 @@ class OwnerLock:
 
 
 def check_unowned(url: str) -> None:
-    """See `Opener`."""
+    """Raise Conflict if a server owns the store, as `Opener` says."""
     path = locate(parse_url(url))
     if Path(f"{path}.lock").exists():
         OwnerLock.take(path).release()
 
 
 def trim(connection: sqlite3.Connection, pages: int) -> bool:
-    """Cut up to `pages` free pages off the file. Whether it got shorter: a file of before could not."""
+    """Cut up to `pages` free pages off the file. Return whether it got shorter: one without auto_vacuum can't."""
     before = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -179,14 +161,14 @@ def trim(connection: sqlite3.Connection, pages: int) -> bool:
 
 
 def purge_deleted(connection: sqlite3.Connection, rewrite: bool) -> bool:
-    """Leave nothing of what was deleted in the file, or in its log. False: somebody reads an old state of it.
+    """Leave nothing of what was deleted in the file or its log. Return False if somebody reads an old state of it.
 
-    Deleted rows are overwritten as they go; what SQLite may leave behind is a copy of a row that it moved within a
-    page. A file that is written anew has none of these.
+    Deleted rows are overwritten at once. SQLite may leave a copy of a row that it moved within a page; only a file
+    that is rewritten has none.
     """
     if rewrite:
         connection.execute("VACUUM")
-    connection.execute(f"PRAGMA busy_timeout = {_PURGE_MS}")  # writes wait behind this one
+    connection.execute(f"PRAGMA busy_timeout = {_PURGE_MS}")  # kept short, since all writes wait for it
     try:
         (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     finally:

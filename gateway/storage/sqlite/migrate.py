@@ -1,4 +1,4 @@
-"""Brings a SQLite file to the newest schema. Numbered .sql files, each in a transaction of its own.
+"""Migrations: bring a SQLite file to the newest schema by numbered .sql files, each in a transaction of its own.
 
 A file's number is the version that it makes, and `PRAGMA user_version` holds the number of the last one that ran. A
 file that was released is never changed, renamed or renumbered: add the next one. Called once by whoever opens the
@@ -29,7 +29,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     scripts = migrations()
     version = -1
     while version < len(scripts):
-        # takes the write lock before it looks, as another process may be migrating
+        # IMMEDIATE takes the write lock before the look at the version, since another process may be migrating.
         connection.execute("BEGIN IMMEDIATE")
         try:
             version = _version(connection)
@@ -44,7 +44,7 @@ def migrate(connection: sqlite3.Connection) -> None:
                 for statement in script.split(";\n"):
                     connection.execute(statement)
                 version += 1
-            # also where it stays the same: BEGIN IMMEDIATE succeeds on a read-only file, this doesn't
+            # Also if the version stays the same: on a read-only file BEGIN IMMEDIATE succeeds, but this fails.
             connection.execute(f"PRAGMA user_version = {version}")
             connection.execute("COMMIT")
         except BaseException:

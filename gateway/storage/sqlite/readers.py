@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import aiosqlite
 import re2
 
-from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Params, Rows, Script
+from gateway.storage.sqlite.errors import read_error
 from gateway.storage.sqlite.file import read_only_uri
 from gateway.storage.sqlite.writer import bind
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 async def open_reader(path: Path) -> aiosqlite.Connection:
-    """A connection that only reads, with what SQLite lacks: LIKE that knows case, and `matches`."""
+    """Open a connection that only reads. It has what SQLite lacks: LIKE that knows case, and `matches`."""
     reader = aiosqlite.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=2)
     reader._thread.daemon = True  # or a process that fails before close() would never end
     await reader
@@ -35,7 +35,7 @@ def _matches(text: Any, pattern: str) -> bool:
 
 
 async def run_on(reader: aiosqlite.Connection, script: Script[T]) -> T:
-    """A script that only reads. Raises StoreUnavailable, InvalidValue, and what the script raises."""
+    """Run a script that only reads. Raise StoreUnavailable, InvalidValue, and what the script raises."""
     try:
         statement, params = next(script)
         while True:
@@ -48,7 +48,5 @@ async def run_on(reader: aiosqlite.Connection, script: Script[T]) -> T:
 async def _fetch(reader: aiosqlite.Connection, statement: str, params: Params) -> Rows:
     try:
         return list(await reader.execute_fetchall(*bind(statement, params)))
-    except (UnicodeEncodeError, OverflowError) as error:
-        raise InvalidValue("A value can't be stored.") from error
-    except (sqlite3.Error, ValueError) as error:  # ValueError: it is closed
-        raise StoreUnavailable("The store can't be read right now.", retry_after=1) from error
+    except (sqlite3.Error, ValueError, OverflowError) as error:  # ValueError: the connection is closed
+        raise read_error(error) from error

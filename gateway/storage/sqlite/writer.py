@@ -1,8 +1,8 @@
-"""The one writer: a thread with a plain SQLite connection that commits whatever waits, in one transaction.
+"""The one writer: a thread with a plain SQLite connection that commits all that waits in one transaction.
 
-Not a scheduler: there is no timer, so a write that comes alone is committed at once, and those that come while a
-commit runs share the next one. Called by SQLiteStore from the event loop; awaiting what `submit` returns waits for
-the commit of the batch.
+There is no timer: a write that comes alone is committed at once, and those that come during a commit share the next
+one. Not for reads, which have connections of their own. Called by SQLiteStore from the event loop; awaiting what
+`submit` returns waits for the commit of the batch.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from gateway.errors import Conflict, GatewayError, InvalidValue, StoreUnavailable
+from gateway.errors import GatewayError
 from gateway.storage.engine import Params, Script, Stats, drive
+from gateway.storage.sqlite.errors import script_error, write_error
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,7 +37,7 @@ _WORDS = (  # of the scripts' dialect, see gateway/storage/engine.py; `matches` 
 
 @functools.lru_cache(maxsize=1024)
 def _translated(sql: str) -> tuple[str, bool]:
-    """The statement in SQLite's words; True: with `?` for `$1, $2, …`, where each stands once and in this order."""
+    """Return the statement in SQLite's words, and whether `?` replaces `$1, $2, …`: each once, and in this order."""
     for word, meaning in _WORDS:
         sql = word.sub(meaning, sql)
     places = _PLACE.findall(sql)
@@ -45,13 +46,13 @@ def _translated(sql: str) -> tuple[str, bool]:
 
 
 def bind(sql: str, params: Params) -> tuple[str, Params | dict[str, object]]:
-    """A statement as SQLite takes it. Parameters by place cost half of those by name: to it `$1` is named "1"."""
+    """Return a statement as SQLite takes it. To SQLite `$1` is a name, and by name costs twice as much as by place."""
     translated, ordered = _translated(sql)
     return translated, params if ordered else {str(i): value for i, value in enumerate(params, 1)}
 
 
 class _Job(Generic[T]):
-    """`script` is one of a transaction; `work` stands alone. One of the two is None."""
+    """One entry of the queue: a `script` of a transaction, or `work` outside of any. The other of the two is None."""
 
     __slots__ = ("error", "future", "result", "script", "work")
 
@@ -68,6 +69,7 @@ class _Job(Generic[T]):
         self.error: Exception | None = None
 
     def settle(self) -> None:
+        """Give the caller the result or the error."""
         if self.future.done():  # the caller was cancelled
             return
         if self.error is not None:
@@ -87,7 +89,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._closed = False
-        self._lost = False  # the file isn't ours any more: nothing is acknowledged until a restart
+        self._lost = False  # the file was removed or replaced: nothing is acknowledged until a restart
         self._failing = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
@@ -96,17 +98,17 @@ class Writer:
         """Put a script into the queue. The future fails with StoreUnavailable, or with the script's own error."""
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed or self.stats.queued >= self._max_queue:
-            future.set_exception(_unavailable())
+            future.set_exception(write_error())
             return future
         self.stats.queued += 1
         self._queue.put(_Job(partial(script, *args, **kwargs), future))
         return future
 
     def run_outside_transaction(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Put in the queue what can't be in a transaction. It fails with StoreUnavailable, as `submit` does."""
+        """Put work that can't be in a transaction into the queue. The future fails with StoreUnavailable alone."""
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed or self.stats.queued >= self._max_queue:
-            future.set_exception(_unavailable())
+            future.set_exception(write_error())
             return future
         self.stats.queued += 1
         self._queue.put(_Job(None, future, work))
@@ -131,18 +133,18 @@ class Writer:
                     jobs.append(self._queue.get_nowait())
             closing = jobs[-1] is None  # nothing is queued after it
             batch = [job for job in jobs if job is not None]
-            for work, some in itertools.groupby(batch, lambda job: job.work):
-                together = list(some)
+            for work, group in itertools.groupby(batch, lambda job: job.work):
+                run = list(group)
                 if work is None:
-                    self._commit(together)
+                    self._commit(run)
                 else:
-                    self._run_outside(together)
-                with suppress(RuntimeError):  # a loop that was closed first has nobody waiting
-                    self._loop.call_soon_threadsafe(self._settle, together)
+                    self._run_outside(run)
+                with suppress(RuntimeError):  # the loop was closed first, so nobody is waiting
+                    self._loop.call_soon_threadsafe(self._settle, run)
         self._connection.close()  # the last one to close checkpoints the WAL and removes it
 
     def _settle(self, batch: Sequence[_Job[Any]]) -> None:
-        """Back on the event loop, once a batch."""
+        """Settle a batch's futures. It runs on the event loop, once a batch."""
         self.stats.queued -= len(batch)
         for job in batch:
             job.settle()
@@ -152,8 +154,7 @@ class Writer:
         try:
             if not self._lost:
                 self._transact(batch)
-                if not self._same_file():
-                    # the commit went to a file that has no name any more
+                if not self._same_file():  # the commit went to a file that has no name any more
                     self._lost = True
                     _log.critical("the store's file was removed or replaced: no write is taken until a restart")
         except Exception as error:
@@ -177,23 +178,23 @@ class Writer:
         for job in jobs:
             try:
                 if self._lost:
-                    raise _unavailable()
+                    raise write_error()
                 job.result = job.work(self._connection)  # type: ignore[misc]
             except Exception as error:
                 if not isinstance(error, GatewayError):
                     _log.error("the store can't be tidied up: %s", error)
-                job.error = _unavailable()
+                job.error = write_error()
 
     def _failed(self, batch: Sequence[_Job[Any]]) -> None:
         self.stats.failed_batches += 1
         for job in batch:
-            job.error = _unavailable()
+            job.error = write_error()
 
     def _transact(self, batch: Sequence[_Job[Any]]) -> None:
-        """Commit all scripts but those that fail by themselves. sqlite3.Error: nothing is committed.
+        """Commit all scripts but those that fail by themselves. Raise sqlite3.Error if nothing is committed.
 
-        No savepoints: scripts look before they write, so one that fails has nearly always written nothing. For the
-        rest the batch is run once more without it.
+        There are no savepoints: scripts raise before they write, so a script that fails has nearly always written
+        nothing. If one has, the batch runs once more without it.
         """
         again = True
         while again:
@@ -206,7 +207,7 @@ class Writer:
                 try:
                     job.result = drive(job.script(), self._execute)  # type: ignore[misc]
                 except Exception as error:
-                    job.error = _own_fault(error)
+                    job.error = script_error(error)
                     if self._connection.total_changes != before:
                         again = True
                         break
@@ -217,30 +218,15 @@ class Writer:
 
     def _roll_back(self) -> None:
         with suppress(sqlite3.Error):
-            if self._connection.in_transaction:  # some errors have rolled back already
+            if self._connection.in_transaction:  # some errors roll back by themselves
                 self._connection.execute("ROLLBACK")
 
 
-def _own_fault(error: Exception) -> Exception:
-    """What the script's caller gets. Raises what is the store's fault, not the script's."""
-    if isinstance(error, sqlite3.IntegrityError):
-        return Conflict("It exists already.")
-    if isinstance(error, (sqlite3.DataError, ValueError, OverflowError)) and not isinstance(error, GatewayError):
-        return InvalidValue("A value can't be stored.")
-    if isinstance(error, sqlite3.Error) and not isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
-        raise error
-    return error
-
-
-def _unavailable() -> StoreUnavailable:
-    return StoreUnavailable("The store can't take this right now.", retry_after=1)
-
-
 def _lower_priority() -> None:
-    """The event loop goes first: streams mustn't wait for a commit.
+    """Let the event loop go first: streams mustn't wait for a commit.
 
-    Not SCHED_IDLE: beside other busy processes such a thread is preempted while it holds the interpreter's lock, and
-    the streams wait for it instead (measured: half a second).
+    SCHED_IDLE would be wrong: beside other busy processes such a thread is preempted while it holds the interpreter's
+    lock, and the streams wait for it (measured: half a second).
     """
     with suppress(AttributeError, OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)  # of this thread only, on Linux

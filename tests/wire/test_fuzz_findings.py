@@ -9,11 +9,11 @@ import pytest
 from tests.fuzz.oracles import upstream
 
 TESTS = Path(__file__).parents[1]
-FOUND = sorted((TESTS / "wire/found").iterdir())
+FINDINGS = sorted((TESTS / "wire/fuzz_findings").iterdir())
 STREAMS = sorted((TESTS / "recordings").glob("*.sse"))
 
 
-@pytest.mark.parametrize("path", FOUND, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FINDINGS, ids=lambda path: path.name)
 def test_what_was_found_stays_mended(path: Path) -> None:
     """The same bytes break no promise any more."""
     upstream(path.read_bytes())

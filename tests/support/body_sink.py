@@ -11,7 +11,7 @@ from tests.support.upstream import Raw, whole
 OK = whole(200, b"ok")
 
 
-class Taker:
+class BodySink:
     """Keeps a body. While `free` is cleared it takes no more; `enough` is the end of what it needs."""
 
     def __init__(self, enough: bytes = b"\0", refuse: Exception | None = None) -> None:
@@ -24,7 +24,7 @@ class Taker:
         self.came = asyncio.Event()
         self._enough, self._refuse = enough, refuse
 
-    def answered(self, status: int, headers: Mapping[str, str]) -> Taker:
+    def answered(self, status: int, headers: Mapping[str, str]) -> BodySink:
         self.status, self.headers = status, dict(headers)
         return self
 
@@ -44,10 +44,10 @@ class Taker:
         await self.free.wait()
 
 
-async def post(client: Client, taker: Taker | None = None, *, body: bytes = b"{}") -> Taker:
-    taker = taker or Taker()
-    await client.post("", "text/plain", body, taker.answered, 2)
-    return taker
+async def post(client: Client, sink: BodySink | None = None, *, body: bytes = b"{}") -> BodySink:
+    sink = sink or BodySink()
+    await client.post("", "text/plain", body, sink.answered, 2)
+    return sink
 
 
 async def served(raw: Raw, client: Client) -> list[int]:

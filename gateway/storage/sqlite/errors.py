@@ -1,0 +1,57 @@
+"""What SQLite's errors mean to a store's callers: the one place that maps them. It opens, reads and writes nothing.
+
+Called by the other modules of this folder, each for its own kind of work.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from gateway.errors import Conflict, GatewayError, InvalidValue, StoreUnavailable
+
+_REASONS = {
+    "SQLITE_NOTADB": "it is not a SQLite database.",
+    "SQLITE_CORRUPT": "the file is damaged.",
+    "SQLITE_BUSY": "another program has locked it.",
+    "SQLITE_READONLY": "it is read-only.",
+    "SQLITE_FULL": "the disk is full.",
+    "SQLITE_CANTOPEN": "it can't be opened or made there.",
+}
+
+
+def unusable(path: Path, reason: str) -> StoreUnavailable:
+    """Return the error that names the file. `reason` is a clause with a full stop."""
+    return StoreUnavailable(f"The store {path} can't be used: {reason}")
+
+
+def reason_of(error: Exception) -> str:
+    """Return what a sqlite3 error means, as a clause for `unusable`."""
+    name: str = getattr(error, "sqlite_errorname", "")
+    for prefix, reason in _REASONS.items():
+        if name.startswith(prefix):
+            return reason
+    return f"{error}."
+
+
+def read_error(error: Exception) -> GatewayError:
+    """Return the error for the caller of a statement that only reads."""
+    if isinstance(error, (UnicodeEncodeError, OverflowError)):
+        return InvalidValue("A value can't be stored.")
+    return StoreUnavailable("The store can't be read right now.", retry_after=1)
+
+
+def script_error(error: Exception) -> Exception:
+    """Return the error for the caller of a script that writes. Raise it again if it is the store's fault."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return Conflict("It exists already.")
+    if isinstance(error, (sqlite3.DataError, ValueError, OverflowError)) and not isinstance(error, GatewayError):
+        return InvalidValue("A value can't be stored.")
+    if isinstance(error, sqlite3.Error) and not isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
+        raise error
+    return error
+
+
+def write_error() -> StoreUnavailable:
+    """Return the error for the callers of a batch that wasn't committed."""
+    return StoreUnavailable("The store can't take this right now.", retry_after=1)
