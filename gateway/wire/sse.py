@@ -21,8 +21,11 @@ class FrameSplitter:
         self._skip_lf = False  # the last byte was a CR, taken as a line end at once
         self._first = True
 
-    def whole(self, data: bytes) -> bytes:
-        """Return the frames that are complete now, each with the blank line that ends it. Raises FrameTooLong."""
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the frames that are complete now, without their blank lines. Empty ones are possible.
+
+        Raises FrameTooLong.
+        """
         if self._skip_lf:
             self._skip_lf = False
             if data.startswith(b"\n"):
@@ -31,30 +34,22 @@ class FrameSplitter:
             self._skip_lf = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if not data:
-            return b""
+            return []
         if self.tail:
             seam = data.startswith(b"\n") and self.tail[-1].endswith(b"\n")
             if not seam and b"\n\n" not in data:
                 self._hold(data)
-                return b""
+                return []
             data = b"".join((*self.tail, data))
             self.tail.clear()
             self._tail_size = 0
         if self._first and len(data) >= 3:
             self._first = False
             data = data.removeprefix(b"\xef\xbb\xbf")
-        if data.endswith(b"\n\n"):
-            return data
-        end = data.rfind(b"\n\n") + 2
-        if end == 1:  # no frame ends in it
-            self._hold(data)
-            return b""
-        self._hold(data[end:])
-        return data[:end]
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Return the frames that are complete now, without the blank line. Empty ones are possible."""
-        return self.whole(data).split(b"\n\n")[:-1]
+        *frames, rest = data.split(b"\n\n")
+        if rest:
+            self._hold(rest)
+        return frames
 
     def close(self) -> list[bytes]:
         """Return the last frame, if the stream ended without its blank line."""

@@ -66,20 +66,20 @@ class StreamDecoder:
 
     def feed(self, data: bytes) -> list[Delta]:
         """Return the events in these bytes, adjacent text merged. After `done` or `failure` nothing more is read."""
+        splitter = self._splitter
+        # Most reads are whole frames that fit the template, and need not be cut. (Once nothing is read, none fits.)
+        if not splitter.tail and (text := self._match(data)) is not None:
+            if self._keep_raw:
+                self.raw.append(data)
+            return [text]
         if self.done or self.failure:
             return []
         try:
-            frames = self._splitter.whole(data)
+            frames = splitter.feed(data)
         except FrameTooLong:
-            self.failure = AnswerTooLong("The answer is longer than this server allows.")
+            self._fail(AnswerTooLong("The answer is longer than this server allows."))
             return []
-        if not frames:
-            return []
-        if (text := self._match(frames, self._end)) is not None:
-            if self._keep_raw:
-                self.raw.append(frames)
-            return [text]
-        return self._frames(frames.split(b"\n\n")[:-1])
+        return self._frames(frames) if frames else []
 
     def document(self, body: bytes) -> list[Delta]:
         """Return the events of a whole completion, which reads like one chunk whose `message` is its delta."""
@@ -94,46 +94,53 @@ class StreamDecoder:
             events.append(TextDelta("\ufffd".encode(), 1))
         return events
 
-    def _match(self, frames: bytes, end: bytes) -> TextDelta | None:
-        """Return the text of frames that differ from the template in nothing else; None where one of them does.
-
-        `end` is what follows the last one's text: the suffix, with the blank line if that is there.
-        """
-        prefix = self._prefix
-        if not (frames.startswith(prefix) and frames.endswith(end)):
+    def _match(self, data: bytes) -> TextDelta | None:
+        """Return the text of whole frames that fit the template but for their text; None where one of them does not."""
+        if not (data.startswith(self._prefix) and data.endswith(self._end)):
             return None
-        texts = frames[len(prefix) : len(frames) - len(end)].split(self._seam)
-        text = texts[0] if len(texts) == 1 else b"".join(texts)
-        if not text or len(text.translate(None, _NOT_PLAIN)) != len(text):
-            return None
-        try:
-            chars = len(text) if text.isascii() else sum(len(piece.decode()) for piece in texts)
-        except UnicodeDecodeError:
-            return None  # the lenient decoder takes it
-        self._misses = 0
-        return TextDelta(text, chars, len(texts))
+        text = data[len(self._prefix) : len(data) - len(self._end)]
+        if len(text) < len(self._seam):  # then it is one frame's, and needs no search
+            chars = _plain_chars(text)
+            return TextDelta(text, chars) if chars else None
+        texts = text.split(self._seam)
+        text = b"".join(texts)
+        if text.isascii():
+            return TextDelta(text, len(text), len(texts)) if _plain_chars(text) else None
+        counts = list(map(_plain_chars, texts))  # a character may not go on in the next frame
+        return TextDelta(text, sum(counts), len(texts)) if all(counts) else None
 
-    def _frames(self, frames: Sequence[bytes], *, last: bool = False) -> list[Delta]:
+    def _frames(self, frames: list[bytes], *, last: bool = False) -> list[Delta]:
         events: list[Delta] = []
-        texts: list[TextDelta] = []
         kept: list[bytes] = []
+        texts: list[bytes] = []
+        chars = 0
+        start, end = self._prefix, self._suffix
         for frame in frames:
-            if (text := self._match(frame, self._suffix)) is not None:
-                texts.append(text)
-                kept.append(frame)
-                continue
+            if frame.startswith(start) and frame.endswith(end):
+                text = frame[len(start) : len(frame) - len(end)]
+                if count := _plain_chars(text):
+                    chars += count
+                    texts.append(text)
+                    kept.append(frame)
+                    continue
             if texts:
-                events.append(_joined(texts))
-                texts = []
+                events.append(TextDelta(b"".join(texts), chars, len(texts)))
+                texts, chars = [], 0
             self._whole(frame, events, kept, last=last)
             if self.done or self.failure:
                 break
+            start, end = self._prefix, self._suffix
         if texts:
-            events.append(_joined(texts))
+            self._misses = 0
+            events.append(TextDelta(b"".join(texts), chars, len(texts)))
         if self._keep_raw and kept:
             kept.append(b"")
             self.raw.append(b"\n\n".join(kept))
         return events
+
+    def _fail(self, failure: ProviderError) -> None:
+        self.failure = failure
+        self._prefix = ()  # no more frames fit
 
     def _whole(self, frame: bytes, events: list[Delta], kept: list[bytes], *, last: bool) -> None:
         """Decode one frame whole."""
@@ -142,6 +149,7 @@ class StreamDecoder:
             return
         if payload.strip() == b"[DONE]":
             self.done = True
+            self._prefix = ()  # no more frames fit
             if all(self._open.values()):  # the trace ID rides on a finish chunk, so there has to be one
                 kept.append(
                     b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]'
@@ -161,13 +169,13 @@ class StreamDecoder:
                 chunk = decode_chunk(readable)
         except (msgspec.DecodeError, RecursionError):
             if not last:  # a last frame that was cut off says nothing
-                self.failure = ProviderError("The provider sent something that can't be read.")
+                self._fail(ProviderError("The provider sent something that can't be read."))
             return
         if json_problem(readable):  # tool calls are stored, and the first chunk's fields passed on
-            self.failure = ProviderError("The provider sent something that can't be read.")
+            self._fail(ProviderError("The provider sent something that can't be read."))
             return
         if chunk.error is not None:
-            self.failure = upstream_failure(chunk.error)
+            self._fail(upstream_failure(chunk.error))
             return
         self.first = self.first or payload
         self.model = chunk.model or self.model
@@ -257,5 +265,13 @@ class StreamDecoder:
             self._seam = self._end + self._prefix
 
 
-def _joined(texts: list[TextDelta]) -> TextDelta:
-    return TextDelta(b"".join(t.text for t in texts), sum(t.chars for t in texts), sum(t.count for t in texts))
+def _plain_chars(text: bytes) -> int:
+    """Return the number of characters of a text that needs no decoding: no escapes, no quote, valid UTF-8; else 0."""
+    if len(text.translate(None, _NOT_PLAIN)) != len(text):
+        return 0
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.decode())
+    except UnicodeDecodeError:
+        return 0
