@@ -151,7 +151,7 @@ class Socket:
                 case "stop":
                     self._stop(_required_id(answers))
                 case "feedback":
-                    await self._feedback(self._caller(fields), fields, answers)
+                    await self._feedback(self._caller(fields), raw, answers)
                 case _:
                     problem = "must be chat, stop, resume, feedback or ping"
                     raise InvalidValue(f"type: {problem}", details=[("type", problem)])
@@ -188,8 +188,8 @@ class Socket:
             raise NotFound("There is no such chat on this socket.", code="unknown_chat")
         self._services.chat.runs.stop(self._readers[chat_id].trace_id)
 
-    async def _feedback(self, caller: Principal, fields: dict[str, msgspec.Raw], answers: dict[str, Any]) -> None:
-        subject, ratings = feedback.decode_frame(fields, known=caller.trace_id)
+    async def _feedback(self, caller: Principal, frame: bytes, answers: dict[str, Any]) -> None:
+        subject, ratings = feedback.decode_frame(frame, known=caller.trace_id)
         receipt = await self._services.feedback.rate(caller, subject, ratings, None)
         rated = feedback.Rated(trace_id=receipt.trace_id, assessment_id=receipt.assessments[0].assessment_id)
         await self._say({"type": "feedback_recorded", **msgspec.to_builtins(rated), **answers})

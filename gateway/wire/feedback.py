@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from gateway.domain.trace import Assessment, Rating, Value
 from gateway.wire.chat_body import Id
-from gateway.wire.rating_body import MAX_PAIR, Problems, encode, once, read_object, read_values, refuse, take
+from gateway.wire.rating_body import MAX_PAIR, Problems, encode, once, read_object, refuse, take
 
 _ENVELOPE = ("type", "id", "feedback_token")  # what every frame may have, which the socket reads itself
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
@@ -176,10 +176,13 @@ def decode_token_request(query: Query, body: bytes | None) -> TokenRequest:
     return _subject(TokenRequest, once(given, problems), problems, None, "unknown field")
 
 
-def decode_frame(frame: Mapping[str, msgspec.Raw], *, known: str | None = None) -> tuple[Subject, Ratings]:
-    """Return the rating of a WebSocket's frame: query and body side by side, with `type`, `id` and `feedback_token`."""
+def decode_frame(frame: bytes, *, known: str | None = None) -> tuple[Subject, Ratings]:
+    """Return the rating of a WebSocket's frame: query and body side by side, with `type`, `id` and `feedback_token`.
+
+    It takes the frame whole, since only that shows a field that is given twice.
+    """
     problems: Problems = []
-    fields = read_values({name: raw for name, raw in frame.items() if name not in _ENVELOPE}, problems)
+    fields = {name: value for name, value in read_object(frame, problems).items() if name not in _ENVELOPE}
     parameters = {name: fields.pop(name) for name in Subject.__struct_fields__ if name in fields}
     return _rating(parameters, fields, problems, known)
 

@@ -9,7 +9,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import msgspec
@@ -28,38 +28,25 @@ encode = msgspec.json.encode
 
 
 def read_object(body: bytes, problems: Problems) -> dict[str, Any]:
-    """Return the body's fields. Raise ContentTooLarge, BadRequest, InvalidValue."""
-    _check_size(len(body))
-    fields = _read(body, problems)
-    if not isinstance(fields, dict):
-        refuse([("body", "must be a JSON object")])
-    return fields
+    """Return the body's fields, read by the standard decoder, because that one tells of names that come twice.
 
-
-def read_values(fields: Mapping[str, msgspec.Raw], problems: Problems) -> dict[str, Any]:
-    """Return the values of an object whose fields are known already. Raise ContentTooLarge, BadRequest."""
-    values = {name: bytes(raw) for name, raw in fields.items()}
-    _check_size(sum(map(len, values.values())))
-    return {name: _read(value, problems) for name, value in values.items()}
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_BODY:
+    Raise ContentTooLarge, BadRequest, InvalidValue.
+    """
+    if len(body) > MAX_BODY:
         raise ContentTooLarge(f"A rating has at most {MAX_BODY} bytes.")
-
-
-def _read(text: bytes, problems: Problems) -> Any:
-    """Read JSON by the standard decoder, because that one tells of names that come twice."""
 
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return once(pairs, problems)
 
     try:
-        return json.loads(text.decode(), object_pairs_hook=build, parse_constant=_no_json)
+        fields = json.loads(body.decode(), object_pairs_hook=build, parse_constant=_no_json)
     except UnicodeDecodeError:
         raise BadRequest("The body is not valid UTF-8.", code="not_json") from None
     except (ValueError, RecursionError):
         raise BadRequest("The body is not JSON.", code="not_json") from None
+    if not isinstance(fields, dict):
+        refuse([("body", "must be a JSON object")])
+    return fields
 
 
 def _no_json(constant: str) -> NoReturn:

@@ -212,7 +212,7 @@ def _frame(raw: bytes, answers: dict[str, Any]) -> None:
         assert answers["id"] == meant["id"]
     kind = convert(bytes(fields.pop("type", b"null")), str | None, "type")
     if kind == "feedback":
-        subject, ratings = decode_frame(fields)
+        subject, ratings = decode_frame(raw)
         assert (subject.trace_id is None) != (subject.client_request_id is None)
         assert ratings.given[0].value == (meant["is_correct"] if "is_correct" in meant else meant["value"])
     elif kind == "chat":

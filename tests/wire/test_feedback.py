@@ -10,7 +10,6 @@ import pytest
 from gateway.domain.trace import Rating
 from gateway.errors import BadRequest, ContentTooLarge, InvalidValue
 from gateway.wire import feedback as wire
-from gateway.wire.chat_body import decode_fields
 from gateway.wire.feedback import Subject
 from gateway.wire.rating_body import MAX_BODY
 
@@ -248,15 +247,22 @@ def test_errors_are_bounded() -> None:
 def test_frame() -> None:
     """A WebSocket frame holds both query and body."""
     frame = {"type": "feedback", "id": "f1", "client_request_id": "c", "user_id": None, "name": "n", "value": 2}
-    subject, ratings = wire.decode_frame(decode_fields(json.dumps(frame).encode()))
+    subject, ratings = wire.decode_frame(json.dumps(frame).encode())
     assert (subject, ratings.given) == (Subject(client_request_id="c"), (Rating("n", 2, None, {}),))
 
 
 def test_bad_frame() -> None:
     """Its fields are checked alike."""
     with pytest.raises(InvalidValue) as caught:
-        wire.decode_frame(decode_fields(b'{"type":"feedback","id":"f1","trace_id":5}'))
+        wire.decode_frame(b'{"type":"feedback","id":"f1","trace_id":5}')
     assert {field for field, _ in caught.value.details} == {"trace_id", "is_correct"}
+
+
+def test_a_field_twice_in_a_frame() -> None:
+    """It is refused as in a body, since nobody can say which of the two was meant."""
+    with pytest.raises(InvalidValue) as caught:
+        wire.decode_frame(b'{"type":"feedback","client_request_id":"c","is_correct":true,"is_correct":false}')
+    assert ("is_correct", "given twice") in caught.value.details
 
 
 def test_retraction() -> None:

@@ -14,7 +14,6 @@ from gateway.config.schema import Dimension
 from gateway.domain.trace import Rating
 from gateway.errors import GatewayError, InvalidValue
 from gateway.wire import feedback as wire
-from gateway.wire.chat_body import decode_fields
 from gateway.wire.feedback import General, Subject, Thumb
 
 TRACE = "tr-" + "0" * 31 + "a"
@@ -129,7 +128,7 @@ def test_nothing_but_gateway_errors(query: list[tuple[str, str]], body: bytes) -
     """Whatever is sent is decoded or refused, and what is decoded can be encoded."""
     for decode in (
         lambda: wire.decode_rating(query, body),
-        lambda: wire.decode_frame(decode_fields(body)),
+        lambda: wire.decode_frame(body),
         lambda: wire.decode_detailed(query, body, DIMENSIONS),
         lambda: wire.decode_subject(query),
         lambda: wire.decode_retraction(query),
