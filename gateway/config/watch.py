@@ -65,7 +65,7 @@ def _reload(load: Callable[[], Config], old: Config, current: Current) -> Config
     fixed = {
         "server.host": (old.server.host, new.server.host),
         "server.port": (old.server.port, new.server.port),
-        "store": (old.store, new.store),
+        "store.url": (old.store.url, new.store.url),
     }
     for key, (was, wanted) in fixed.items():
         if was != wanted:
@@ -80,7 +80,7 @@ def _reload(load: Callable[[], Config], old: Config, current: Current) -> Config
 
 
 def _without_restart(running: Config, new: Config) -> Config:
-    """Return the new configuration with the address and the store that the running process has."""
+    """Return the new configuration with the address and the store's URL that the running process has."""
     replace = msgspec.structs.replace
     server = replace(new.server, host=running.server.host, port=running.server.port)
     return replace(new, server=server, store=replace(new.store, url=running.store.url))

@@ -102,8 +102,16 @@ async def test_what_needs_a_restart_is_named(watched: Watched, caplog: pytest.Lo
     assert config.streaming.heartbeat_s == 6
     assert (config.server.port, config.store.url) == (8000, "sqlite:///gateway.db")
     assert "server.port needs a restart" in caplog.text
-    assert "store needs a restart" in caplog.text
+    assert "store.url needs a restart" in caplog.text
     assert "server.host" not in caplog.text
+
+
+async def test_retention_needs_no_restart(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    """It counts from the next sweep on, and nobody is told otherwise."""
+    watched.path.write_text("[store]\nretention_days = 7\nmax_size_mb = 100")
+    config = await watched.next()
+    assert (config.store.retention_days, config.store.max_size_mb) == (7, 100)
+    assert "restart" not in caplog.text
 
 
 async def test_a_failing_subscriber_does_not_end_the_watch(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
