@@ -174,7 +174,7 @@ class Router:
     def _note(self, target: str, trace_id: str, error: ProviderError) -> None:
         # The provider's own words may quote what was asked: they are in the trace, not in the log.
         status = f", HTTP {error.upstream_status}" if error.upstream_status else ""
-        _log.warning("%s failed for %s: %s%s", target, trace_id, error.code, status)
+        _log.warning("The target %s failed for %s: %s%s.", target, trace_id, error.code, status)
         if isinstance(error, (ProviderRefused, AnswerTooLong)):
             return  # no fault of the target's
         if self._health.failed(target, error, asyncio.get_running_loop().time()):

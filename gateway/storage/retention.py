@@ -64,9 +64,9 @@ async def keep_sweeping(store: Store, config: Callable[[], StoreConfig], interva
     while True:
         try:
             if deleted := await sweep(store, config(), ids.now_ms()):
-                _log.info("retention deleted %d traces", deleted)
+                _log.info("Retention deleted traces: %d.", deleted)
         except StoreUnavailable:
-            _log.warning("retention waits: the store can't write")
+            _log.warning("Retention waits, since the store can't write.")
         except Exception:
-            _log.exception("retention failed")
+            _log.exception("Retention failed.")
         await asyncio.sleep(interval_s)

@@ -155,7 +155,7 @@ class Run:
                 return
             await self._finish(ending)
         except Exception:
-            _log.exception("the end of %s failed", self.trace_id)
+            _log.exception("The end of %s failed.", self.trace_id)
             self.log.close(failed(self.trace_id, GatewayError("Something went wrong in the gateway.")))
         finally:
             if self.log.closed is None:  # cancelled during the final write, at the very end of a drain
@@ -176,7 +176,7 @@ class Run:
         except GatewayError as error:
             return Ending(Outcome.UPSTREAM_ERROR, error)
         except Exception:
-            _log.exception("the answer of %s failed", self.trace_id)
+            _log.exception("The answer of %s failed.", self.trace_id)
             return Ending(Outcome.UPSTREAM_ERROR, GatewayError("Something went wrong in the gateway."))
         gone = not self.log.listeners and self._config.disconnect == "drain"
         return Ending(Outcome.DRAINED if gone else Outcome.COMPLETE)
@@ -209,13 +209,13 @@ class Run:
             try:
                 await self._store.write(finish_trace, end)
             except StoreUnavailable as error:
-                _log.warning("the final record of %s waits: %s", end.trace_id, error.message)
+                _log.warning("The final record of %s waits: %s", end.trace_id, error.message)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
             except Exception:
                 if not end.spans:
                     raise
-                _log.exception("the final record of %s is stored without its spans and usage", end.trace_id)
+                _log.exception("The final record of %s is stored without its spans and usage.", end.trace_id)
                 end = msgspec.structs.replace(end, usage=None, spans=())
             else:
                 return

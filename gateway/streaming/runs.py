@@ -143,7 +143,7 @@ class Runs:
                 try:
                     self.sweep(asyncio.get_running_loop().time())
                 except Exception:
-                    _log.exception("the sweep failed")
+                    _log.exception("The sweep failed.")
         finally:
             if self._saving is not None:
                 self._saving.cancel()
@@ -179,7 +179,7 @@ class Runs:
         try:
             await self._store.write(checkpoint, batch, now_ms())
         except GatewayError as error:
-            _log.warning("a checkpoint waits: %s", error.message)
+            _log.warning("A checkpoint waits: %s", error.message)
             return  # the marks stay, so the next one brings it all
         self._count("checkpoints")
         for run, mark in marks:

@@ -51,7 +51,7 @@ class RequestMiddleware:
         except GatewayError as error:
             await self._fail(request, error)
         except Exception:
-            _log.exception("request %s failed", request.request_id)
+            _log.exception("The request %s failed.", request.request_id)
             await self._fail(request, GatewayError("Something went wrong in the gateway."))
         finally:
             self._services.metrics.closed("http")

@@ -208,7 +208,7 @@ class Socket:
         def ended(task: asyncio.Task[None]) -> None:
             del self._chats[chat_id], self._readers[chat_id]
             if not task.cancelled() and (error := task.exception()):
-                _log.error("a chat's frames failed", exc_info=error)
+                _log.error("The frames of a chat failed.", exc_info=error)
 
         task.add_done_callback(ended)
 

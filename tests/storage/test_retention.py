@@ -196,6 +196,6 @@ async def test_the_loop_outlives_a_failing_store(caplog: pytest.LogCaptureFixtur
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert "retention waits" in caplog.text
-    assert "retention failed" in caplog.text
-    assert "deleted 1 traces" in caplog.text
+    assert "Retention waits" in caplog.text
+    assert "Retention failed." in caplog.text
+    assert "deleted traces: 1." in caplog.text

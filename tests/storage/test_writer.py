@@ -72,8 +72,8 @@ async def test_a_locked_store_is_unavailable_until_it_is_not(
     await store.write(begin_trace, start)
     assert store.stats.failed_batches == 2
     assert [record.message for record in caplog.records] == [
-        "the store can't write: database is locked",
-        "the store can write again",
+        "The store can't write: database is locked.",
+        "The store can write again.",
     ]
 
 

@@ -202,7 +202,7 @@ async def test_a_checkpoint_that_fails_keeps_the_marks(caplog: pytest.LogCapture
     harness.store.fail = [StoreUnavailable("Full.")]
     with caplog.at_level(logging.WARNING):
         await second(harness)
-    assert "a checkpoint waits: Full." in caplog.text
+    assert "A checkpoint waits: Full." in caplog.text
     harness.store.gate.clear()
     await second(harness)
     await second(harness)
@@ -243,7 +243,7 @@ async def test_the_sweep_survives_an_exception(
         with contextlib.suppress(asyncio.CancelledError):
             await task
     assert len(times) >= 2
-    assert "the sweep failed" in caplog.text
+    assert "The sweep failed." in caplog.text
 
 
 async def test_the_sweeps_end_takes_its_checkpoint_along() -> None:

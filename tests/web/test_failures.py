@@ -81,7 +81,7 @@ async def test_an_error_that_nobody_foresaw(caplog: pytest.LogCaptureFixture, di
     assert head["status"] == 500
     assert json.loads(body["body"]) == {"error": "Something went wrong in the gateway.", "code": "internal_error"}
     request_id = dict(head["headers"])[b"x-request-id"].decode()
-    assert [record.getMessage() for record in caplog.records] == [f"request {request_id} failed"]
+    assert [record.getMessage() for record in caplog.records] == [f"The request {request_id} failed."]
     assert caplog.records[0].exc_info is not None
 
 

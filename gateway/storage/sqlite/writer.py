@@ -156,19 +156,19 @@ class Writer:
                 self._transact(batch)
                 if not self._same_file():  # the commit went to a file that has no name any more
                     self._lost = True
-                    _log.critical("the store's file was removed or replaced: no write is taken until a restart")
+                    _log.critical("The store's file was removed or replaced. No write is taken until a restart.")
         except Exception as error:
             self._roll_back()
             self._failed(batch)
             if not self._failing:
-                _log.error("the store can't write: %s", error)
+                _log.error("The store can't write: %s.", error)
             self._failing = True
             return
         if self._lost:
             self._failed(batch)
             return
         if self._failing:
-            _log.warning("the store can write again")
+            _log.warning("The store can write again.")
         self._failing = False
         self.stats.batches += 1
         self.stats.writes += len(batch)
@@ -182,7 +182,7 @@ class Writer:
                 job.result = job.work(self._connection)  # type: ignore[misc]
             except Exception as error:
                 if not isinstance(error, GatewayError):
-                    _log.error("the store can't be tidied up: %s", error)
+                    _log.error("The store can't be tidied up: %s.", error)
                 job.error = write_error()
 
     def _failed(self, batch: Sequence[_Job[Any]]) -> None:
