@@ -41,14 +41,18 @@ def read_error(error: Exception) -> GatewayError:
     return StoreUnavailable("The store can't be read right now.", retry_after=1)
 
 
+def is_store_fault(error: Exception) -> bool:
+    """Return True where SQLite failed for a reason that is none of the script's: its batch fails as a whole."""
+    of_script = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+    return isinstance(error, sqlite3.Error) and not isinstance(error, of_script)
+
+
 def script_error(error: Exception) -> Exception:
-    """Return the error for the caller of a script that writes. Raise it again if it is the store's fault."""
+    """Return the error for the caller of a script that failed by its own fault, while the batch goes on."""
     if isinstance(error, sqlite3.IntegrityError):
         return Conflict("It exists already.")
     if isinstance(error, (sqlite3.DataError, ValueError, OverflowError)) and not isinstance(error, GatewayError):
         return InvalidValue("A value can't be stored.")
-    if isinstance(error, sqlite3.Error) and not isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
-        raise error
     return error
 
 

@@ -23,7 +23,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from gateway.errors import GatewayError
 from gateway.storage.engine import Params, Script, Stats, drive
-from gateway.storage.sqlite.errors import script_error, write_error
+from gateway.storage.sqlite.errors import is_store_fault, script_error, write_error
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -207,6 +207,8 @@ class Writer:
                 try:
                     job.result = drive(job.script(), self._execute)  # type: ignore[misc]
                 except Exception as error:
+                    if is_store_fault(error):
+                        raise
                     job.error = script_error(error)
                     if self._connection.total_changes != before:
                         again = True
