@@ -68,7 +68,7 @@ class Limits:
         current.subscribe(self._configure)
 
     def _configure(self, config: Config) -> None:
-        """What was used so far counts on, but for streams that began without a limit."""
+        """Take other limits. What was used so far counts on, but for streams that began without a limit."""
         self.config = config.limits
         self._trusted = parse_networks(config.server.trusted_proxies)
         each = config.limits

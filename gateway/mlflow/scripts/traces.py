@@ -157,7 +157,10 @@ def get_infos(project: str, trace_ids: Sequence[str]) -> Script[list[StoredTrace
 
 
 def with_assessments(project: str, rows: Sequence[Row]) -> Script[list[StoredTrace]]:
-    """Return up to 500 rows of SELECT_INFO as traces, with their assessments and the chats made within them."""
+    """Return rows of SELECT_INFO as traces, with their assessments and the chats made within them.
+
+    Each row binds a parameter, so callers pass at most 500: a chunk of `get_infos`, or a page of a search.
+    """
     ids = [row["trace_id"] for row in rows]
     client_made = [row["trace_id"] for row in rows if row["route"] == CLIENT_ROUTE]
     ratings: dict[str, list[Assessment]] = {}

@@ -23,6 +23,7 @@ from gateway.errors import NotFound
 from gateway.storage.engine import Row, Script
 
 T = TypeVar("T")
+# Two values are MLflow's words, as they are in every store. They are here since chats are written and read by them.
 CLIENT_ROUTE = "mlflow"  # of a trace that a client made itself, where a chat has the path it came by
 EXPERIMENT_TAG = "mlflow.experimentId"  # of a chat: the experiment that it belongs to
 PARENT_LABEL = "gateway.parent_trace_id"  # metadata of a chat: the caller's own trace, by its traceparent
