@@ -12,7 +12,7 @@ from gateway.cli.common import UsageError, describe, port
 def add_options(parser: argparse.ArgumentParser, summary: str) -> None:
     """Declare the command."""
     parser.description = (
-        "Tries a gateway with every misbehaviour of the chaos upstream, which this command starts on --port and which "
+        "Try a gateway with every misbehaviour of the chaos upstream, which this command starts on --port and which "
         "the gateway must have as its provider: base_url http://HOST:PORT/v1, any key, models by their own names "
         "(--print-config makes a config for this gateway; GET /v1/models of the upstream lists the names)."
     )

@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser, summary: str) -> None:
     describe(parser, run, summary, "gateway erase --user jane@example.com")
     parser.add_argument("--user", required=True, help="the user_id that chats and ratings were sent with")
     parser.add_argument("--project", help="only of this project; else of all")
-    parser.add_argument("--yes", action="store_true", help="don't ask, as without a terminal")
+    parser.add_argument("--yes", action="store_true", help="do not ask first; without a terminal it never asks")
     add_store_option(parser)
 
 

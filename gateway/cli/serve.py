@@ -11,8 +11,8 @@ from gateway.cli.store import opener
 def add_options(parser: argparse.ArgumentParser, summary: str) -> None:
     """Declare the command."""
     describe(parser, run, summary, "gateway serve --port 9000 --store /data/gateway.db")
-    parser.add_argument("--host", help="address to listen on")
-    parser.add_argument("--port", type=port, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=port, help="port to listen on (default 8000); 0 takes a free one")
     add_store_option(parser)
 
 

@@ -22,12 +22,17 @@ from gateway.wire.native_events import StopReply
 Decode = Callable[[bytes, str, Headers], ChatRequest]  # of a body, its route and its headers
 
 
-def stream_route(decode: Decode, encoder: Callable[[], Encoder]) -> Callable[[Request], Awaitable[None]]:
-    """Return the handler of a wire whose answers are streams that can be resumed."""
+def stream_route(
+    decode: Decode, encoder: Callable[[], Encoder], *, resumable: bool = True
+) -> Callable[[Request], Awaitable[None]]:
+    """Return the handler of a wire whose answers are streams.
+
+    `resumable`: a client may come back, so the answer goes on for a while after it left.
+    """
 
     async def handler(request: Request) -> None:
         asked = decode(await request.json_body(), request.path, request.raw_headers)
-        async with ask(request, asked, resumable=True) as reader:
+        async with ask(request, asked, resumable=resumable) as reader:
             await stream(request, reader, encoder())
 
     return handler

@@ -49,7 +49,7 @@ async def read(request: Request) -> Response:
 
 
 async def _optional_body(request: Request) -> bytes | None:
-    """Return the body, which may be left out. Raise UnsupportedType where one is there and isn't JSON."""
+    """Return the body, which may be left out. Raise UnsupportedMediaType where one is there and isn't JSON."""
     if body := await request.body():
         request.require_json()
     return body or None

@@ -79,7 +79,7 @@ def document() -> bytes:
 
 
 def _operation(route: Route, about: Operation, found: dict[Any, Any]) -> dict[str, Any]:
-    places = [("path", name, _PATH[name]) for name in _PARAMETER.findall(route.path)]
+    places = [("path", name, _PATH.get(name, "A part of the path.")) for name in _PARAMETER.findall(route.path)]
     places += [("query", name, PARAMETERS[name]) for name in about.query]
     places += [("header", name, PARAMETERS[name]) for name in about.headers]
     operation: dict[str, Any] = {

@@ -137,9 +137,12 @@ async def pump(client: Client, reader: Reader, encoder: Encoder, metrics: Metric
         if events := reader.read():
             last = events[-1][1]
             ended = isinstance(last, Done | Failed)
-            if isinstance(last, Failed) and len(events) == 1 and not client.started:
+            if isinstance(last, Failed) and not client.started and not encoder.encode(events[:-1]):
                 raise as_error(last)
             pieces += encoder.encode(events)
+            if not pieces and not ended:  # nothing that this wire shows, so it must not begin the response
+                reader.sent()
+                continue
         elif not pieces:
             if await reader.wait() or not encoder.heartbeat:
                 continue

@@ -6,6 +6,7 @@ What it does with HTTP connections is http_protocol.py's.
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections.abc import Callable, Generator
 from typing import Any
@@ -119,7 +120,8 @@ def listen(host: str, port: int) -> socket.socket:
             listener.close()
             raise
     except OSError as error:
-        raise GatewayError(f"Can't listen on {host}:{port}: {error.strerror or error}") from None
+        hint = " Choose another one with --port." if error.errno == errno.EADDRINUSE else ""
+        raise GatewayError(f"Can't listen on {host}:{port}: {error.strerror or error}.{hint}") from None
     return listener
 
 

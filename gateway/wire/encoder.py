@@ -17,8 +17,8 @@ class Encoder(Protocol):
 
     content_type: bytes = b"text/event-stream; charset=utf-8"
     headers: Headers = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
-    connected: bytes = b""  # goes out with the head, at once; if empty, the head waits for the first event, and an
-    # answer that fails before that is an HTTP error
+    connected: bytes = b""  # goes out with the head, at once; if empty, the head waits for the first bytes of `encode`,
+    # and an answer that fails before that is an HTTP error
     heartbeat: bytes = b""  # goes out when nothing came for `heartbeat_s`; if empty, nothing does
 
     def encode(self, events: Sequence[tuple[int, Any]]) -> list[bytes]:

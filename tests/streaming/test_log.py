@@ -228,6 +228,15 @@ def test_a_call_that_no_decoder_takes_is_kept_as_text() -> None:
     assert log.parts() == [("tool_call", '{"n":1e999}')]
 
 
+def test_a_checkpoint_after_a_mark_has_what_came_since() -> None:
+    """As JSON; a segment that was saved whole is not in it again."""
+    log = EventLog(STARTED)
+    log.append([TextDelta(b"a", 1)])
+    mark = log.mark()
+    log.append([ReasoningDelta(b"hm", 2)])
+    assert log.parts_json(mark) == '[["reasoning","hm"]]'
+
+
 async def test_waiting_ends_with_news_or_a_nudge() -> None:
     """True and False; neither is needed twice."""
     log = EventLog(STARTED)

@@ -7,7 +7,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pytest
+
 from gateway.domain.events import Done, TextDelta
+from gateway.errors import GatewayError, ProviderError
 from gateway.observability.metrics import Metrics
 from gateway.streaming.reader import Reader
 from gateway.web.pump import pump, stream
@@ -143,3 +146,29 @@ async def test_a_resumed_stream_bears_its_own_token() -> None:
     assert (started.feedback_token, delta, done.feedback_token) == ("mine", TextDelta(b"a", 1), "mine")
     assert isinstance(run.log.closed, Done)
     assert run.log.closed.feedback_token == ""
+
+
+class Texts(Encoder):
+    """A wire that shows nothing but text."""
+
+    def encode(self, events: Sequence[tuple[int, Any]]) -> list[bytes]:
+        return [event.text for _, event in events if isinstance(event, TextDelta)]
+
+
+@pytest.mark.parametrize("early", [False, True])
+async def test_an_answer_that_fails_before_a_wire_shows_anything_is_an_error(early: bool) -> None:
+    """The response must not have begun, whether the failure comes with `start` or after it."""
+    harness, says = RunHarness(), ScriptedAnswer(ScriptedAnswer.hold, ProviderError("down"))
+    client = Client(services(None))
+    run = harness.run(says)
+    reader = harness.attach(run)
+    if not early:
+        task = asyncio.ensure_future(stream(client.request, reader, Texts()))
+        await ticks()
+    says.go.set()
+    await run.wait()
+    if early:
+        task = asyncio.ensure_future(stream(client.request, reader, Texts()))
+    with pytest.raises(GatewayError, match="down"):
+        await task
+    assert not client.request.started

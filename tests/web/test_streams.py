@@ -40,7 +40,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: ChaosProcess) ->
     names = ("ok", "status-500", "status-429", "error-after-3", "stall-before", "endless-0ms")
     models = {name: {"targets": [f"chaos/{name}"], "retries": 0} for name in names}
     config = CONFIG | {
-        "streaming": {"heartbeat_s": 0.1, "send_timeout_s": 0.5, "disconnect_grace_s": 0.1},
+        "streaming": {
+            "heartbeat_s": 0.1,
+            "send_timeout_s": 0.5,
+            "disconnect_grace_s": 0.1,
+            "max_answer_bytes": 1 << 28,
+        },
         "providers": {"chaos": {"kind": "openai", "base_url": upstream.url + "/v1", "api_key": "sk-secret"}},
         "models": CONFIG["models"] | models,
     }
