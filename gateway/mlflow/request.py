@@ -1,4 +1,4 @@
-"""One HTTP request as the handlers of this package see it. A value; made by Endpoint.answer in routes.py."""
+"""One HTTP request as the handlers of this package see it. A value; made by app.py, which binds the routes."""
 
 from __future__ import annotations
 
