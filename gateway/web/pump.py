@@ -137,8 +137,11 @@ async def pump(client: Client, reader: Reader, encoder: Encoder, metrics: Metric
         if events := reader.read():
             last = events[-1][1]
             ended = isinstance(last, Done | Failed)
-            if isinstance(last, Failed) and not client.started and not encoder.encode(events[:-1]):
-                raise as_error(last)
+            if isinstance(last, Failed) and not client.started:
+                pieces += encoder.encode(events[:-1])
+                if not pieces:
+                    raise as_error(last)
+                events = events[-1:]
             pieces += encoder.encode(events)
             if not pieces and not ended:  # nothing that this wire shows, so it must not begin the response
                 reader.sent()

@@ -148,6 +148,30 @@ async def test_a_resumed_stream_bears_its_own_token() -> None:
     assert run.log.closed.feedback_token == ""
 
 
+class Numbered(Encoder):
+    """A wire with a state, and without a greeting: each event has its number."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def encode(self, events: Sequence[tuple[int, Any]]) -> list[bytes]:
+        pieces = []
+        for _, event in events:
+            self._number += 1
+            pieces.append(b"%d:%b " % (self._number, type(event).__name__.encode()))
+        return pieces
+
+
+async def test_each_event_is_encoded_once() -> None:
+    """Also where the failure comes together with what is sent before it, since an encoder has a state."""
+    harness = RunHarness()
+    client = Client(services(None))
+    run = harness.run(ScriptedAnswer("a", ProviderError("down")))
+    await run.wait()
+    await stream(client.request, harness.attach(run), Numbered())
+    assert client.data == b"1:Started 2:TextDelta 3:Failed "
+
+
 class Texts(Encoder):
     """A wire that shows nothing but text."""
 
