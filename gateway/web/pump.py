@@ -60,7 +60,8 @@ class Response:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if len(data) <= PIECE_BYTES:
             return (data,)
-        return [data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES)]
+        # One at a time: a second copy of all that a slow client is behind would last as long as it takes.
+        return (data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES))
 
     async def send(self, data: bytes) -> None:
         await self._request.send({"type": "http.response.body", "body": data, "more_body": True})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 
 import pytest
 
+from gateway.web.pump import Response
 from gateway.web.request import ClientGone
 from tests.support.asgi import Client, events, send, serve, services
 from tests.support.clock import jumping, ticks
@@ -47,6 +49,18 @@ async def test_a_slow_client_that_takes_something_stays() -> None:
     assert max(len(message.get("body", b"")) for message in client.sent) == 65_536
     assert len(set(starts)) >= 5
     assert [event["type"] for event in events(client.data)] == ["start", "token", "done"]
+
+
+async def test_what_a_slow_client_is_behind_is_cut_piece_by_piece() -> None:
+    """So that it takes memory for one piece more, and not for all of them, while the client takes its time."""
+    response, answer = Response(Client(services(None)).request), b"x" * 1_000_000
+    tracemalloc.start()
+    try:
+        cut = sum(len(piece) for piece in response.cut([answer]))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (cut, peak < 200_000) == (1_000_000, True)
 
 
 @pytest.mark.parametrize(
