@@ -29,6 +29,15 @@ def test_trace_ids_of_one_millisecond_rise(monkeypatch: pytest.MonkeyPatch) -> N
     assert {number >> 80 for number in numbers} == {1_700_000_000_000}
 
 
+def test_span_ids_rise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also within a millisecond, and when the clock is set back."""
+    now = iter([1_700_000_000_000] * 1000 + [1_600_000_000_000] * 1000)
+    monkeypatch.setattr(ids, "now_ms", lambda: next(now))
+    made = [ids.new_span_id() for _ in range(2000)]
+    assert made == sorted(set(made))
+    assert all(map(ids.SPAN_ID.fullmatch, made))
+
+
 def test_the_other_ids() -> None:
     """A span's ID has 16 hex digits; those of assessments, requests and sessions have a prefix."""
     assert ids.SPAN_ID.fullmatch(ids.new_span_id())

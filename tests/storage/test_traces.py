@@ -65,6 +65,16 @@ async def test_spans_come_back_parents_first(engine: Engine) -> None:
     assert await engine.read(get_spans, start.trace_id) == [root, child]
 
 
+async def test_attempts_within_a_millisecond_keep_their_order(engine: Engine) -> None:
+    """However they came into the store."""
+    start = a_start()
+    root = a_span(span_id=start.root_span_id)
+    attempts = [a_span(parent_id=root.span_id, kind="CLIENT", name=f"attempt {number}") for number in range(20)]
+    await engine.write(begin_trace, start)
+    await engine.write(finish_trace, an_end(start, spans=(*reversed(attempts), root)))
+    assert await engine.read(get_spans, start.trace_id) == [root, *attempts]
+
+
 async def test_a_second_finish_changes_nothing(engine: Engine) -> None:
     """The first terminal state stays."""
     start = a_start()

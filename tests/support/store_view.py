@@ -45,7 +45,7 @@ class StoreView:
             time.sleep(0.02)
 
     def spans(self, trace_id: str) -> list[dict[str, Any]]:
-        order = "parent_id IS NOT NULL, start_ms, end_ms"
+        order = "parent_id IS NOT NULL, start_ms, end_ms, span_id"
         return self.rows(f"SELECT * FROM spans WHERE trace_id = ? ORDER BY {order}", trace_id)  # noqa: S608 - our own words
 
     def assessments(self, trace_id: str, *, valid: bool | None = None) -> list[dict[str, Any]]:
