@@ -10,6 +10,7 @@ import itertools
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,11 +21,12 @@ from gateway.providers.reply import Reply
 from gateway.streaming.run import Run
 from gateway.web.http_protocol import Gone
 from gateway.web.pump import stream
+from gateway.web.request import ClientGone
 from gateway.wire.native import EventStream, event_json
 from gateway.wire.openai import ChunkStream
 from tests.support.asgi import Client, services
 from tests.support.clock import ticks
-from tests.support.runs import RunHarness
+from tests.support.runs import RunHarness, ScriptedAnswer, text
 
 TEXTS = st.sampled_from(["a", "word ", "Grüße", "🌍", '"', "\\", "\n", "", "e\u0301", "x" * 50])
 PLAIN = st.builds(lambda text, ascii: frame({"content": text}, ascii=ascii), TEXTS, st.booleans())
@@ -183,3 +185,28 @@ async def test_most_frames_are_pushed() -> None:
     assert run.end is not None
     assert run.end.usage is not None
     assert run.end.usage.completion_tokens == 20
+
+
+async def test_a_client_that_stops_taking_pushes_holds_the_provider_up() -> None:
+    """What it was pushed isn't counted, what it refused is; its time runs from the first send that waits."""
+    harness = RunHarness(max_buffer_bytes=10, send_timeout_s=30)
+    client = Pushed(harness)
+    run = harness.run(ScriptedAnswer(ScriptedAnswer.hold))
+    reader = harness.attach(run)
+    task = asyncio.ensure_future(stream(client.request, reader, EventStream()))
+    await ticks()
+    assert not any(run.emit([text("pushed " * 10)]) for _ in range(10))
+    assert (client.pushes, reader.unsent, reader.sending_since) == (10, 0, None)
+    client.paused, client.stuck = True, asyncio.Event()
+    assert not run.emit([text("one")])
+    await ticks()
+    assert reader.sending_since is not None
+    assert run.emit([text("and eight")])
+    assert (client.pushes, reader.unsent) == (10, 12)
+    harness.runs.sweep(asyncio.get_running_loop().time() + 31)
+    with pytest.raises(ClientGone):
+        await task
+    assert client.aborted
+    harness.detach(reader)
+    await run.wait()
+    assert harness.store.outcomes == ["disconnected"]
