@@ -27,7 +27,7 @@ from gateway.wire import feedback, native
 from gateway.wire.chat_body import Id, convert, decode_fields
 from gateway.wire.encoder import Encoder
 
-NORMAL, GOING_AWAY, POLICY, BUSY, TOO_FAST = 1000, 1001, 1008, 1013, 4429
+GOING_AWAY, POLICY, BUSY, TOO_FAST = 1001, 1008, 1013, 4429
 MAX_CHATS = 100  # at once on one socket
 _MOST_ASKED = 1_000
 _MAX_REFUSED = 65_536  # characters of a frame that is looked at for its id only
