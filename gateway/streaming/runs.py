@@ -109,7 +109,7 @@ class Runs:
         return self._current.value.streaming
 
     def add(self, run: Run) -> None:
-        """Raises Unavailable while the server drains."""
+        """Register a run. Raise Unavailable while the server drains."""
         if self.draining:
             raise Unavailable("The server is shutting down. Please try again.", retry_after=1)
         self.running[run.trace_id] = run
@@ -167,7 +167,7 @@ class Runs:
         return len(self._kept)
 
     async def sweep_forever(self) -> None:
-        """The background loop; app.py owns its task."""
+        """Sweep in a loop until cancelled; app.py owns the task."""
         try:
             while True:
                 await asyncio.sleep(SWEEP_S)

@@ -60,7 +60,7 @@ class Application(Starlette):
         raise NotFound("There is no such path.", code="unknown_path")
 
     async def _other_method(self, request: starlette.requests.Request, error: Exception) -> Response:
-        """Called where a path has routes, but none of this method."""
+        """Answer a request whose path has routes, but none of this method."""
         found = [route.route for route in self.routes if isinstance(route, _TableRoute) and route.fits(request.scope)]
         ours = Request.of(request.scope)
         ours.wire = found[0].wire
@@ -115,7 +115,7 @@ async def _unknown_socket(socket: WebSocket) -> None:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """A parameter is one piece of the path, but any string may name a session or a user, slashes and line ends too."""
+    """Compile a route's path. A parameter is one segment, but IDs of sessions and users may have slashes."""
     kinds = {"session_id": ".+", "user_id": ".+"}
     pattern = re.sub(r"{(\w+)}", lambda m: f"(?P<{m[1]}>{kinds.get(m[1], '[^/]+')})", path)
     return re.compile(rf"{pattern}\Z", re.DOTALL)
