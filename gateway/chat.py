@@ -33,7 +33,7 @@ from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
 from gateway.streaming.recorder import Recorder
 from gateway.streaming.run import Owner, Run
-from gateway.streaming.runs import Kept, Runs
+from gateway.streaming.runs import Asked, Kept, Reading, Runs
 from gateway.streaming.stored import replay, turns_of
 
 _TURNS = 50  # of a conversation that are looked at; the first of them brings the earlier ones along
@@ -74,15 +74,17 @@ class Chat:
     def _configure(self, config: Config) -> None:
         self.settings = Settings(config, config_hash(config), self._router(config))
 
-    @asynccontextmanager
-    async def ask(
-        self, principal: Principal, request: ChatRequest, *, resumable: bool = False, address: str = ""
-    ) -> AsyncIterator[Reader]:
-        """Start a chat and yield its reader. Await `reader.ready` before anything goes to the client. Raises as
-        `start` does."""
-        run = await self.start(principal, request, resumable=resumable, address=address)
-        with self.runs.reading(run.log, raw=request.raw) as reader:
-            yield reader
+    def ask(self, principal: Principal, request: ChatRequest, *, resumable: bool = False, address: str = "") -> Asked:
+        """Return a block that starts a chat and has its reader. Await `reader.ready` before anything goes out.
+
+        Entering it raises as `start` does.
+        """
+
+        async def begin() -> Reading:
+            run = await self.start(principal, request, resumable=resumable, address=address)
+            return self.runs.reading(run.log, raw=request.raw)
+
+        return Asked(begin)
 
     @asynccontextmanager
     async def resume(self, principal: Principal, trace_id: str, after: int = 0) -> AsyncIterator[Reader | None]:

@@ -1,4 +1,4 @@
-"""Who calls: the one place where keys, feedback tokens, user assertions and tickets become a Principal.
+"""The authenticator: the one place where keys, feedback tokens, user assertions and tickets become a Principal.
 
     API key ─┬─ secret ───────────────────────────────▶ its role
              └─ publishable, from one of its origins ──▶ chats, as a rater of its own: the user of an assertion, that

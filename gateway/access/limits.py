@@ -125,7 +125,7 @@ class Limits:
 
     @property
     def full(self) -> bool:
-        """Whether no more streams are taken, whoever asks."""
+        """Return True while no more streams are taken from any caller."""
         return 0 < self.config.max_streams <= self.open or self.memory.full
 
     def _over(self) -> None:

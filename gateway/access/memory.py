@@ -22,7 +22,7 @@ class Memory:
 
     @property
     def full(self) -> bool:
-        """Whether the process took its most when it was last measured."""
+        """Return True where the process was at its bound of memory when last measured."""
         return 0 < self._current.value.limits.max_memory_mb <= self._resident_mb
 
     def measure(self) -> None:

@@ -47,7 +47,7 @@ class Principal(msgspec.Struct, frozen=True):
 
     @property
     def trace_id(self) -> str | None:
-        """The one trace that a feedback token opens."""
+        """Return the ID of the one trace that a feedback token opens."""
         return self.token.trace_id if self.token else None
 
     def check_trace(self, trace_id: str) -> None:

@@ -38,7 +38,7 @@ def one_line(text: str) -> str:
 
 
 def json_row(what: What, row: Row) -> str:
-    """One record, without its newline."""
+    """Return one record as JSON, without its newline."""
     fields = {name: _field(name, row[name]) for name in COLUMNS[what]}
     return one_line(msgspec.json.encode(fields).decode())
 
@@ -54,7 +54,7 @@ def _field(name: str, value: Any) -> Any:
 
 
 def csv_rows(what: What, *, terminal: bool) -> tuple[str, Callable[[Row], str]]:
-    """The head, and what makes a line of each row. `terminal`: they are shown, so that nothing is left unescaped."""
+    """Return the head line, and a function that writes a row as a line. `terminal`: escape control characters."""
     columns = COLUMNS[what]
 
     def line(cells: Iterable[str | float]) -> str:
@@ -67,7 +67,7 @@ def csv_rows(what: What, *, terminal: bool) -> tuple[str, Callable[[Row], str]]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """As `_field`; a text stands without quotes."""
+    """Return the value as `_field` does, but a text without quotes."""
     if name == "value" and value is not None:
         decoded = msgspec.json.decode(value)
         return decoded if not isinstance(decoded, list) else one_line(value)
@@ -75,7 +75,7 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def cell(value: str | float | None) -> str | float:
-    """What goes into a cell. Numbers stay numbers."""
+    """Return a cell's content. Numbers stay numbers."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -82,7 +82,7 @@ class Printer:
         self._colour = terminal and not os.environ.get("NO_COLOR")
 
     def wants(self, record: Activity) -> bool:
-        """With --errors the failed chats, with --feedback the ratings; with both, both; with none, all."""
+        """Return True for failed chats with --errors, for ratings with --feedback, and for all without either."""
         if not self._errors and not self._feedback:
             return True
         if isinstance(record, RatingActivity):
@@ -90,7 +90,7 @@ class Printer:
         return self._errors and (record.outcome not in set(OUTCOMES) or Outcome(record.outcome).state == "ERROR")
 
     def show(self, record: Activity) -> None:
-        """One line, at once."""
+        """Write one line, and flush it."""
         if not self.wants(record):
             return
         if self._json:
@@ -123,7 +123,7 @@ async def from_store(store: Engine, printer: Printer, since_ms: int, *, follow: 
 
 
 async def _all_since(store: Engine, since_ms: int, *, errors: bool, unbounded: bool) -> list[Activity]:
-    """The newest thousand at first; later all of them, however many came between two looks."""
+    """Return the newest thousand at first, and later all that came between two looks."""
     limit = 1000
     while True:
         records = await store.read(recent, since_ms, limit, errors=errors)

@@ -68,7 +68,7 @@ class OpenAIProvider:
         on_success: Callable[[Mapping[str, str]], Sink],
         connect_timeout_s: float,
     ) -> None:
-        """Feed the body of a good reply to what `on_success` returns. Raises ProviderError for a status but 200."""
+        """Feed the body of a good reply to what `on_success` returns. Raise ProviderError for any status but 200."""
         refused: tuple[int, Mapping[str, str], _Text] | None = None
 
         def on_head(status: int, headers: Mapping[str, str]) -> Sink:

@@ -36,7 +36,7 @@ def _decoded_call(data: bytearray) -> Any:
 
 
 class Listener(Protocol):
-    """Who hears of what is appended: a Reader."""
+    """The protocol of those that hear of what is appended: a Reader."""
 
     @property
     def unsent(self) -> int:

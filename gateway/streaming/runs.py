@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
@@ -43,6 +43,51 @@ class Kept(msgspec.Struct, frozen=True):
         return self.log.size + _KEPT_BYTES
 
 
+class Reading:
+    """A block in which a client reads: `with runs.reading(log) as reader`. Leaving it is how the client leaves.
+
+    A class, not a generator: each open stream keeps one.
+    """
+
+    __slots__ = ("_reader", "_readers", "_run")
+
+    def __init__(self, readers: set[Reader], reader: Reader, run: Run | None) -> None:
+        self._readers, self._reader, self._run = readers, reader, run
+
+    def __enter__(self) -> Reader:
+        reader = self._reader
+        self._readers.add(reader)
+        reader.log.listeners.add(reader)
+        if self._run is not None:
+            self._run.reader_came()
+        return reader
+
+    def __exit__(self, *_: object) -> None:
+        reader = self._reader
+        self._readers.discard(reader)
+        reader.log.listeners.discard(reader)
+        reader.log.advanced()
+        if self._run is not None:
+            self._run.reader_left()
+
+
+class Asked:
+    """A block in which a new answer is read, which `begin` starts: `async with chat.ask(…) as reader`."""
+
+    __slots__ = ("_begin", "_reading")
+
+    def __init__(self, begin: Callable[[], Awaitable[Reading]]) -> None:
+        self._begin = begin
+
+    async def __aenter__(self) -> Reader:
+        self._reading = await self._begin()
+        del self._begin  # it holds the request, which is not needed any more
+        return self._reading.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._reading.__exit__()
+
+
 class Runs:
     """The registry of runs and of readers. `count` tells the metrics what the sweep did: heartbeats, send_timeouts,
     checkpoints."""
@@ -64,7 +109,7 @@ class Runs:
         return self._current.value.streaming
 
     def add(self, run: Run) -> None:
-        """Raises Unavailable while the server drains."""
+        """Register a run. Raise Unavailable while the server drains."""
         if self.draining:
             raise Unavailable("The server is shutting down. Please try again.", retry_after=1)
         self.running[run.trace_id] = run
@@ -102,28 +147,14 @@ class Runs:
         """Return a run that goes on, or what was kept of one that is over."""
         return self.running.get(trace_id) or self._kept.get(trace_id)
 
-    @contextlib.contextmanager
-    def reading(
-        self, log: EventLog, *, raw: bool = False, after: int = 0, token: str | None = None
-    ) -> Iterator[Reader]:
-        """Yield a reader of a log from position `after` on, whether its run still goes on, or is over, or never was
-        here. `raw`: of the provider's own frames. `token`: the feedback token that its events bear, in place of the
-        log's."""
+    def reading(self, log: EventLog, *, raw: bool = False, after: int = 0, token: str | None = None) -> Reading:
+        """Return a block that reads a log from position `after` on, whether its run still goes on, or is over, or never
+        was here. `raw`: of the provider's own frames. `token`: the feedback token that its events bear, in place of
+        the log's."""
         run, now = self.running.get(log.started.trace_id), asyncio.get_running_loop().time()
         begun = run.begin_committed if run is not None else None
         reader = RawReader(log, begun=begun, now=now) if raw else Reader(log, after, token, begun=begun, now=now)
-        self.readers.add(reader)
-        log.listeners.add(reader)
-        if run is not None:
-            run.reader_came()
-        try:
-            yield reader
-        finally:
-            self.readers.discard(reader)
-            log.listeners.discard(reader)
-            log.advanced()
-            if run is not None:
-                run.reader_left()
+        return Reading(self.readers, reader, run)
 
     @property
     def following(self) -> int:
@@ -136,7 +167,7 @@ class Runs:
         return len(self._kept)
 
     async def sweep_forever(self) -> None:
-        """The background loop; app.py owns its task."""
+        """Sweep in a loop until cancelled; app.py owns the task."""
         try:
             while True:
                 await asyncio.sleep(SWEEP_S)

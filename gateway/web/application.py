@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import starlette.requests
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
 from starlette.routing import Match, WebSocketRoute
 from starlette.routing import Route as StarletteRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.errors import MethodNotAllowed, NotFound
@@ -40,14 +40,16 @@ class Application(Starlette):
                 WebSocketRoute("/chat/ws", _SocketEndpoint(services, self.sockets)),
                 WebSocketRoute("/{path:path}", _unknown_socket),
             ],
-            middleware=[
-                Middleware(CORS, services),
-                Middleware(RequestMiddleware, services, routes, wires),
-            ],
             exception_handlers={404: self._unknown_path, 405: self._other_method},
         )
         self.router.redirect_slashes = False
-        self._wires = wires
+        self._services, self._routes, self._wires = services, routes, wires
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return Starlette's stack, but that RequestMiddleware answers every error: ServerErrorMiddleware would be one
+        more call for each message of a stream."""
+        app = ExceptionMiddleware(self.router, handlers=self.exception_handlers)
+        return CORS(RequestMiddleware(app, self._services, self._routes, self._wires), self._services)
 
     def wire_of(self, path: str) -> Wire:
         """Return the wire that writes the error of a request which reaches no route."""
@@ -58,7 +60,7 @@ class Application(Starlette):
         raise NotFound("There is no such path.", code="unknown_path")
 
     async def _other_method(self, request: starlette.requests.Request, error: Exception) -> Response:
-        """Called where a path has routes, but none of this method."""
+        """Answer a request whose path has routes, but none of this method."""
         found = [route.route for route in self.routes if isinstance(route, _TableRoute) and route.fits(request.scope)]
         ours = Request.of(request.scope)
         ours.wire = found[0].wire
@@ -113,7 +115,7 @@ async def _unknown_socket(socket: WebSocket) -> None:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """A parameter is one piece of the path, but any string may name a session or a user, slashes and line ends too."""
+    """Compile a route's path. A parameter is one segment, but IDs of sessions and users may have slashes."""
     kinds = {"session_id": ".+", "user_id": ".+"}
     pattern = re.sub(r"{(\w+)}", lambda m: f"(?P<{m[1]}>{kinds.get(m[1], '[^/]+')})", path)
     return re.compile(rf"{pattern}\Z", re.DOTALL)

@@ -170,11 +170,11 @@ class HTTPProtocol(HttpToolsProtocol):
         cast(LimitedConfig, self.config).refused(error.status)
 
     def _declines(self) -> bool:
-        """Whether the request asks for an upgrade that isn't made; a CONNECT looks like one to the parser."""
+        """Return True for a request for an upgrade that isn't made; a CONNECT looks like one to the parser."""
         return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT" and not self._should_upgrade()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Called by uvicorn while it handles the parser's exception, which knows where the request ended."""
+        """Note where the request ended. uvicorn calls this while it handles the parser's exception, which knows."""
         error = sys.exception()
         if isinstance(error, httptools.HttpParserUpgrade) and self._declines():
             self._declined = error.args[0]

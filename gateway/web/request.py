@@ -73,18 +73,18 @@ class Request(starlette.requests.Request):
 
     @property
     def path(self) -> str:
-        """The path, decoded."""
+        """Return the path, decoded."""
         return cast(str, self.scope["path"])
 
     @property
     def client_host(self) -> str | None:
-        """The address of the connection's other end, where it has one."""
+        """Return the address of the connection's other end, where it has one."""
         client = self.scope.get("client")
         return client[0] if client else None
 
     @property
     def raw_headers(self) -> RawHeaders:
-        """The headers as they came, names in lower case."""
+        """Return the headers as they came, with names in lower case."""
         return cast(RawHeaders, self.scope["headers"])
 
     def header(self, name: bytes) -> str | None:

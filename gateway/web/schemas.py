@@ -38,7 +38,7 @@ def _ref(name: str) -> dict[str, Any]:
 
 
 def _tagged(description: str, by: str, names: dict[str, str]) -> dict[str, Any]:
-    """One of these, told apart by a field's value."""
+    """Return a schema of one of these, told apart by a field's value."""
     references = {value: _ref(name) for value, name in names.items()}
     return {
         "description": description,
@@ -51,7 +51,7 @@ def _tagged(description: str, by: str, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _frame(kind: str, description: str, *parts: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A frame of a type, made of other schemas and more fields, of which `id` is required where it is among them."""
+    """Return a frame's schema, of other schemas and more fields. `id` is required where it is among the fields."""
     own = {
         "type": "object",
         "required": ["type", *(["id"] if "id" in fields else [])],

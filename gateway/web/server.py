@@ -98,7 +98,7 @@ class Server(uvicorn.Server):
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second."""
+        """Do what is due; uvicorn calls this ten times a second."""
         if counter % _TICKS == 0:
             config = self.config.current.value
             check_timeouts(self.server_state.connections, config.server, SWEEP_S)

@@ -50,7 +50,7 @@ class Socket:
         self._closed = False
 
     async def serve(self, open_sockets: set[Socket]) -> None:
-        """From the handshake to the end."""
+        """Serve the socket from the handshake to its end."""
         await self._receive()
         headers = [(b"x-request-id", self._request_id.encode("latin-1"))]
         await self._send({"type": "websocket.accept", "headers": headers})
@@ -97,7 +97,7 @@ class Socket:
             asyncio.get_running_loop().call_later(_CUT_S, self._abort)
 
     async def leave(self) -> None:
-        """The server shuts down: let the chats' last frames out, then close."""
+        """Let the chats' last frames out, then close, because the server shuts down."""
         if self._chats:
             await asyncio.wait(set(self._chats.values()), timeout=2)
         await self.close(GOING_AWAY, "The server is shutting down.")
@@ -113,7 +113,7 @@ class Socket:
         return principal
 
     def _caller(self, fields: dict[str, msgspec.Raw]) -> Principal:
-        """Who resumes or rates by this frame: whoever its feedback token names, else whoever opened the socket.
+        """Return who resumes or rates by this frame: its feedback token's rater, else the one who opened the socket.
 
         One that was opened from a web page reaches without a token what was asked on it, and nothing else.
         """
@@ -127,7 +127,7 @@ class Socket:
         return self._principal
 
     async def _frame(self, message: Any) -> None:
-        """One frame of the client's. Whatever is wrong with it is said in a frame."""
+        """Handle one frame of the client. An error is answered by a frame."""
         answers: dict[str, Any] = {}
         try:
             text = message.get("text")
@@ -272,17 +272,17 @@ class _Frames:
         self.send = socket.send_frame
 
     async def start(self, encoder: Encoder) -> None:
-        """Nothing comes before the frames."""
+        """Send nothing: a socket has no head before the frames."""
 
     def cut(self, pieces: list[bytes]) -> list[bytes]:
         return pieces
 
     async def end(self) -> None:
-        """Nothing comes after them."""
+        """Send nothing: a socket has no mark after the frames."""
 
 
 def _given_id(frame: str) -> dict[str, Any]:
-    """The id of a frame that was not understood, so that its sender needn't wait for an answer."""
+    """Return the id of a frame that was not understood, so that its sender needn't wait for an answer."""
     try:
         found = json.loads(frame[:_MAX_REFUSED])["id"]
         msgspec.json.encode(found)  # ValueError for half of a surrogate pair

@@ -37,5 +37,5 @@ class Services(msgspec.Struct, frozen=True):
 
     @property
     def config(self) -> Config:
-        """The configuration in force, as last reloaded."""
+        """Return the configuration in force, as last reloaded."""
         return self.current.value

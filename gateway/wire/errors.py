@@ -35,7 +35,7 @@ def _openai(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
 
 
 def _ai_sdk(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
-    """The AI SDK's clients show the body to people as it is."""
+    """Write the message alone: the AI SDK's clients show the body to people as it is."""
     return error.status, error.message.encode()
 
 

@@ -36,7 +36,7 @@ def _write(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
 
 
 def _write_otlp(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
-    """A missing header is a list there, as FastAPI has it."""
+    """Write an error of the OTLP route. A missing header is a list there, as FastAPI has it."""
     detail: object = error.message
     if error.details:
         detail = [{"loc": ["header", field], "msg": problem} for field, problem in error.details]
