@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from gateway.errors import InvalidValue, NotFound
@@ -10,7 +12,9 @@ from gateway.mlflow.scripts import datasets as mlflow_datasets
 from gateway.mlflow.scripts import experiments as mlflow_experiments
 from gateway.mlflow.scripts import runs as mlflow_runs
 from gateway.mlflow.scripts import traces as mlflow_traces
-from gateway.mlflow.values import Dataset, NewRecord, Run, RunValue
+from gateway.mlflow.scripts.traces import get_spans_of, save_spans
+from gateway.mlflow.values import ClientSpans, Dataset, NewRecord, Run, RunValue
+from gateway.mlflow.wire import otlp
 from gateway.storage.scripts.traces import begin_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.rows import PROJECT, a_rating, a_start
@@ -68,3 +72,16 @@ async def test_tags_of_the_first_experiment(store: SQLiteStore) -> None:
     for key in ("a", "b"):
         await store.write(mlflow_experiments.set_experiment_tag, PROJECT, "0", key, "x", 5)
     assert (await store.read(mlflow_experiments.get_experiment, PROJECT, "0")).tags == {"a": "x", "b": "x"}
+
+
+async def test_a_root_comes_before_what_it_calls(store: SQLiteStore) -> None:
+    """Also where both begin within one millisecond, and the root's ID is the higher one."""
+    span = '{"traceId":"%s","spanId":"%s","parentSpanId":"%s","name":"%s","startTimeUnixNano":"5"}'
+    root, child = "f" * 16, "1" * 16
+    spans = [span % ("ab" * 16, child, root, "look_up"), span % ("ab" * 16, root, "", "answer")]
+    body = f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{",".join(spans)}]}}]}}]}}'
+    ((trace_id, found),) = otlp.decode(body.encode(), is_json=True).items()
+    await store.write(save_spans, PROJECT, [(otlp.trace_of(trace_id, "0", found), found)], 5)
+    stored = (await store.read(get_spans_of, PROJECT, [trace_id]))[trace_id]
+    assert isinstance(stored, ClientSpans)
+    assert [json.loads(each)["name"] for each in stored.otlp] == ["answer", "look_up"]

@@ -194,13 +194,17 @@ def with_assessments(project: str, rows: Sequence[Row]) -> Script[list[StoredTra
     ]
 
 
+# A root goes first: a span that it calls may begin within the same millisecond.
+_SPANS_OF = "SELECT otlp FROM spans WHERE trace_id = $1 ORDER BY parent_id IS NOT NULL, start_ms, span_id"
+
+
 def get_spans_of(project: str, trace_ids: Iterable[str]) -> Script[dict[str, StoredSpans]]:
     """Return spans by trace; nothing for a trace that isn't there."""
     found: dict[str, StoredSpans] = {}
     for trace_id in trace_ids:
         rows = yield "SELECT * FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
         if rows and rows[0]["route"] == CLIENT_ROUTE:
-            spans = yield "SELECT otlp FROM spans WHERE trace_id = $1 ORDER BY start_ms, span_id", (trace_id,)
+            spans = yield _SPANS_OF, (trace_id,)
             found[trace_id] = ClientSpans(tuple(row["otlp"] for row in spans))
         elif rows:
             found[trace_id] = ChatSpans(to_trace(rows[0]), tuple((yield from get_spans(trace_id))))
