@@ -95,9 +95,15 @@ class EventLog:
         Return True when a listener's client doesn't have it yet.
         """
         for event in events:
-            kind = type(event)  # cheaper than isinstance(), and most events are text
-            if kind is TextDelta:
-                self._grow("text", event.text, event.chars)  # type: ignore[union-attr, arg-type]
+            if type(event) is TextDelta:  # cheaper than isinstance(), and most events are text
+                segments, text = self._segments, event.text
+                if segments and (last := segments[-1]).kind == "text":
+                    last.data += text
+                    last.chars += event.chars
+                    self.position += event.chars
+                    self.size += len(text)
+                else:
+                    self._grow("text", text, event.chars)
             elif isinstance(event, ReasoningDelta):
                 self._grow("reasoning", event.text, event.chars)
             elif isinstance(event, ToolCallDelta):

@@ -7,8 +7,7 @@ It does no I/O. Made by Runs.reading.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -95,13 +94,17 @@ class Reader:
         events, token = self.log.read(self._cursor), self._token
         return events if token is None else [(position, _with_token(event, token)) for position, event in events]
 
-    @contextmanager
-    def sending(self) -> Iterator[None]:
-        """Have the sweep watch how long a send takes."""
-        loop = asyncio.get_running_loop()
-        self._sending_since = loop.time()
-        yield
-        self._sending_since, self._quiet_since = None, loop.time()
+    def sending(self) -> _Sending:
+        """Have the sweep watch how long a send takes: `with reader.sending(): await …`."""
+        return _Sending(self)
+
+    def send_began(self, now: float) -> None:
+        """Note that a send waits for the client. `now` is loop time."""
+        self._sending_since = now
+
+    def send_ended(self, now: float) -> None:
+        """Note that the client has taken it."""
+        self._sending_since, self._quiet_since = None, now
 
     def sent(self) -> None:
         """Note that the client has what was read last."""
@@ -189,6 +192,22 @@ class Reader:
         self._sent_size = self._read_size = log.size
         self._appends = log.appends
         self._pushed = True
+
+
+class _Sending:
+    """A class, not a generator: it is entered for each piece that is sent."""
+
+    __slots__ = ("_loop", "_reader")
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader, self._loop = reader, asyncio.get_running_loop()
+
+    def __enter__(self) -> None:
+        self._reader.send_began(self._loop.time())
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:  # else the client is gone, or the pump is ended
+            self._reader.send_ended(self._loop.time())
 
 
 class RawReader(Reader):
