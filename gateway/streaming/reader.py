@@ -98,14 +98,6 @@ class Reader:
         """Have the sweep watch how long a send takes: `with reader.sending(): await …`."""
         return _Sending(self)
 
-    def send_began(self, now: float) -> None:
-        """Note that a send waits for the client. `now` is loop time."""
-        self._sending_since = now
-
-    def send_ended(self, now: float) -> None:
-        """Note that the client has taken it."""
-        self._sending_since, self._quiet_since = None, now
-
     def sent(self) -> None:
         """Note that the client has what was read last."""
         self._sent_size = self._read_size
@@ -203,11 +195,11 @@ class _Sending:
         self._reader, self._loop = reader, asyncio.get_running_loop()
 
     def __enter__(self) -> None:
-        self._reader.send_began(self._loop.time())
+        self._reader._sending_since = self._loop.time()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:  # else the client is gone, or the pump is ended
-            self._reader.send_ended(self._loop.time())
+            self._reader._sending_since, self._reader._quiet_since = None, self._loop.time()
 
 
 class RawReader(Reader):
