@@ -6,7 +6,7 @@ The way of a request is drawn in middleware.py; the table of routes is routes.py
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import starlette.requests
 from starlette.applications import Starlette
@@ -44,6 +44,13 @@ class Application(Starlette):
         )
         self.router.redirect_slashes = False
         self._services, self._routes, self._wires = services, routes, wires
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
+        """Serve a request. It is no coroutine function: each open stream would keep one more frame."""
+        scope["app"] = self
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        return self.middleware_stack(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return Starlette's stack, but that RequestMiddleware answers every error: ServerErrorMiddleware would be one

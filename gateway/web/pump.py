@@ -47,6 +47,8 @@ class Client(Protocol):
 class Response:
     """An HTTP response as a Client."""
 
+    __slots__ = ("_request", "push", "started")
+
     def __init__(self, request: Request) -> None:
         self._request = request
         self.push: Write | None = request.extension("gateway.push")
@@ -76,6 +78,8 @@ class ClientConnected:
 
     `gone` and `receive` are two ways to hear that it left: a set of callbacks of our own server, else ASGI's messages.
     """
+
+    __slots__ = ("_abort", "_gone", "_inside", "_reader", "_receive", "_timer", "_watch")
 
     def __init__(self, reader: Reader, abort: Any, gone: Any = None, receive: Any = None) -> None:
         self._reader, self._abort = reader, abort

@@ -139,6 +139,7 @@ def server(
             app,
             http=HTTPProtocol,
             ws=SocketProtocol,
+            interface="asgi3",  # uvicorn guesses by whether `app` is a coroutine function
             loop="none",
             lifespan="off",
             log_config=None,
