@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 
 from gateway.errors import MethodNotAllowed, NotFound
 from gateway.web.cors import CORS
-from gateway.web.middleware import RequestMiddleware, serve
+from gateway.web.middleware import RequestMiddleware, enter
 from gateway.web.request import Request, request_id_of
 from gateway.web.route import Route
 from gateway.web.socket import Socket
@@ -97,7 +97,10 @@ class _Endpoint:
         self._route = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await serve(Request.of(scope), self._route)
+        request = Request.of(scope)
+        response = await enter(request, self._route)
+        if response is not None:
+            await response(scope, receive, request.send)
 
 
 class _SocketEndpoint:

@@ -38,8 +38,10 @@ class CORS(CORSMiddleware):
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         """Hand the request on. It is no coroutine function: each open stream would keep one more frame."""
-        if scope["type"] == "http" and any(name == b"origin" for name, _ in scope["headers"]):
-            return super().__call__(scope, receive, send)
+        if scope["type"] == "http":
+            for name, _ in scope["headers"]:
+                if name == b"origin":
+                    return super().__call__(scope, receive, send)
         return self.app(scope, receive, send)
 
     def is_allowed_origin(self, origin: str) -> bool:

@@ -10,9 +10,10 @@ BaseHTTPMiddleware would hide from streams that their client has left.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import GatewayError
@@ -42,7 +43,7 @@ class RequestMiddleware:
         try:
             route = self._direct.get((scope["method"], scope["path"]))
             if route is not None:
-                await serve(request, route)
+                await enter(request, route)
             else:
                 with request.in_scope():
                     await self._app(scope, receive, request.send)
@@ -67,11 +68,9 @@ class RequestMiddleware:
         await request.fail(error)
 
 
-async def serve(request: Request, route: Route) -> None:
-    """Let the caller in and run the route's handler. Raise what the handler raises, and Unauthorized or Forbidden."""
+def enter(request: Request, route: Route) -> Awaitable[Response | None]:
+    """Let the caller in, and return what its handler does. Raise Unauthorized, Forbidden or TooManyRequests."""
     request.wire = route.wire
     if route.roles:
         request.authenticate(route.roles)
-    response = await route.handler(request)
-    if response is not None:
-        await response(request.scope, request.receive, request.send)
+    return route.handler(request)

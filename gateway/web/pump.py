@@ -8,7 +8,7 @@ takes nothing for `send_timeout_s`, ends the loop from outside, by the timer aro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -37,7 +37,7 @@ class Client(Protocol):
     def cut(self, pieces: list[bytes]) -> Iterable[bytes]:
         """Return the pieces of one `encode` as they are to be sent, one at a time."""
 
-    async def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> Awaitable[None]:
         """Send one of them."""
 
     async def end(self) -> None:
@@ -65,8 +65,8 @@ class Response:
         # One at a time: a second copy of all that a slow client is behind would last as long as it takes.
         return (data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES))
 
-    async def send(self, data: bytes) -> None:
-        await self._request.send({"type": "http.response.body", "body": data, "more_body": True})
+    def send(self, data: bytes) -> Awaitable[None]:
+        return self._request.piece(data)
 
     async def end(self) -> None:
         # A server waits for the client before a write, not after: this empty one waits for the last.

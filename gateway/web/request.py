@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -89,7 +89,8 @@ class Request(starlette.requests.Request):
 
     def header(self, name: bytes) -> str | None:
         """Return one header's value; None where it isn't there. Ten times as fast as Starlette's `headers`."""
-        for key, value in self.raw_headers:
+        headers: RawHeaders = self.scope["headers"]
+        for key, value in headers:
             if key == name:
                 return value.decode("latin-1")
         return None
@@ -127,7 +128,7 @@ class Request(starlette.requests.Request):
         if length is not None and length.isdigit() and int(length) > limit:
             self._unread = True
             raise ContentTooLarge(f"The body is larger than {limit} bytes.")
-        message = await self.receive()
+        message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             data: bytes = message.get("body", b"")
             if len(data) <= limit:
@@ -148,7 +149,7 @@ class Request(starlette.requests.Request):
                 chunks.append(chunk)
                 if not self._unread:
                     return b"".join(chunks)
-                message = await self.receive()
+                message = await self._receive()
         finally:
             memory.give_back(size)
 
@@ -183,6 +184,10 @@ class Request(starlette.requests.Request):
         """Send the status line and headers."""
         headers = [] if content_type is None else [(b"content-type", content_type)]
         await self.send({"type": "http.response.start", "status": status, "headers": headers + (extra or [])})
+
+    def piece(self, data: bytes) -> Awaitable[None]:
+        """Send a piece of a stream; more follows."""
+        return self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def reply(self, value: Any, status: int = 200) -> None:
         """Send a whole response: JSON of `value`, or JSON as it is in bytes."""
@@ -239,10 +244,10 @@ class Request(starlette.requests.Request):
         left = _LINGER_BYTES
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_S):
-                message = await self.receive()
+                message = await self._receive()
                 while left > 0 and message.get("more_body"):
                     left -= len(message["body"])
-                    message = await self.receive()
+                    message = await self._receive()
         await send({"type": "http.response.body", "body": b""})
 
     def extension(self, name: str) -> Any:

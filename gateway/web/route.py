@@ -19,7 +19,7 @@ class Route(msgspec.Struct, frozen=True):
     """`roles` empty: open to all, without a key. `wire` writes the errors.
 
     `direct`: looked up by method and path before Starlette's router comes to it, since each token's or rating's CPU
-    counts. Its path has no parameters.
+    counts. Its path has no parameters, and its handler sends the response itself.
     """
 
     method: str
