@@ -137,8 +137,8 @@ def event_json(event: Event) -> bytes:
 class EventStream(Encoder):
     """Server-sent events, each one line of JSON."""
 
-    connected = b": connected\n\n"
-    heartbeat = b": heartbeat\n\n"
+    connected = b": connected\n"
+    heartbeat = b": heartbeat\n"
 
     def encode(self, events: Iterable[tuple[int, Event]]) -> list[bytes]:
         """See Encoder."""
