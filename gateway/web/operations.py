@@ -101,9 +101,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         group="Chat",
         summary="Ask, and get the answer as server-sent events",
         description="Each event is one `data:` line of JSON, a StreamEvent. Exactly one is the last: `done` or "
-        "`error`. Parameters beyond those named here go to the provider as they are.",
+        "`error`. Parameters beyond those named here go to the provider as they are. With `Last-Event-ID` and the "
+        "`client_request_id` of the caller's own stream the same body asks for nothing new, but for the rest of that.",
         body=(native.ChatBody,),
-        headers=_ASKER,
+        headers=("Last-Event-ID", *_ASKER),
         reply="StreamEvent",
         media=SSE,
         provider=True,

@@ -70,7 +70,12 @@ async def events(request: Request) -> EventSourceResponse:
 
     settings = request.services.config.streaming
     return EventSourceResponse(
-        feed(), ping=max(1, round(settings.heartbeat_s)), send_timeout=settings.send_timeout_s, sep="\n"
+        feed(),
+        headers={"Cache-Control": "no-cache, no-transform"},
+        ping=max(1, round(settings.heartbeat_s)),
+        ping_message_factory=lambda: b": ping\n",  # type: ignore[arg-type, return-value]  # it sends bytes as they are
+        send_timeout=settings.send_timeout_s,
+        sep="\n",
     )
 
 

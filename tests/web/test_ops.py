@@ -186,6 +186,17 @@ def test_the_live_feed(locked: Locked) -> None:
         assert next(events)["value"] is None
 
 
+def test_the_live_feeds_pings_end_by_one_line_end(start_gateway: StartGateway) -> None:
+    """A blank line after a comment would be an empty message to many readers; and no proxy may hold the feed back."""
+    gateway = start_gateway(CONFIG | {"streaming": {"heartbeat_s": 1}})
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+    connection.request("GET", "/events")
+    reply = connection.getresponse()
+    assert reply.headers["cache-control"] == "no-cache, no-transform"
+    assert [reply.readline(), reply.readline()] == [b": ping\n", b": ping\n"]
+    connection.close()
+
+
 def test_the_live_feed_ends_with_the_server(start_gateway: StartGateway) -> None:
     """Its clients see the end of the response, and nobody waits for them."""
     gateway = start_gateway(CONFIG)
