@@ -11,6 +11,7 @@ from gateway.config.schema import ORIGIN, Config, ConfigError, Dimension, Target
 
 # Query parameters of /detailed-feedback: a dimension of such a name could not be told from them.
 RESERVED_DIMENSIONS = {"trace_id", "client_request_id", "user_id", "comment"}
+_SENDABLE = re.compile("[ -~]*")
 
 
 def check(config: Config) -> None:
@@ -41,6 +42,8 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:
             yield path, "demo is built in: choose another name"
         if provider.kind == "openai" and (problem := _url_problem(provider.base_url)):
             yield f"{path}.base_url", problem
+        if problem := _key_problem(provider.api_key):
+            yield f"{path}.api_key", problem
     for name, model in config.models.items():
         path = f"$.models.{name}"
         if not 1 <= len(name) <= 250:
@@ -56,6 +59,13 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:
     for name, dimension in config.feedback.dimensions.items():
         if problem := _dimension_problem(name, dimension):
             yield f"$.feedback.dimensions.{name}", problem
+
+
+def _key_problem(key: str) -> str | None:
+    """Return why a key can't be sent in a header; what isn't ASCII was pasted along. The key itself isn't shown."""
+    if key != key.strip():
+        return "begins or ends with a blank or a line end: a secret read from a file often does, so cut it off"
+    return None if _SENDABLE.fullmatch(key) else "is more than one line, or has a character that no key has"
 
 
 def _url_problem(url: str) -> str | None:
