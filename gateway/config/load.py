@@ -14,6 +14,7 @@ import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -52,7 +53,7 @@ def load(
             table[name] = value
     try:
         config = _fill(_build(Config, data, "$", look), look)
-        check(config)
+        check(config, files=secrets)
     except ConfigError as error:
         variable = next((name for name in env if _dotted(name) == error.path), None)
         source = "command line" if error.path in overrides else variable or str(path or "environment")
@@ -185,7 +186,7 @@ def _secret(value: str, path: str, look: Look) -> Secret:
 
 
 def _fill(config: Config, look: Look) -> Config:
-    providers = dict(config.providers)
+    providers = {name: _with_query(provider, f"$.providers.{name}") for name, provider in config.providers.items()}
     providers.setdefault("demo", Provider(kind="demo", base_url=""))
     if key := look("OPENAI_API_KEY"):
         providers.setdefault("openai", Provider(api_key=Secret(key, "env:OPENAI_API_KEY")))
@@ -198,3 +199,15 @@ def _fill(config: Config, look: Look) -> Config:
             config.feedback, dimensions=config.feedback.dimensions or dict(DEFAULT_DIMENSIONS)
         ),
     )
+
+
+def _with_query(provider: Provider, path: str) -> Provider:
+    """Return the provider with the query of its address in `query`, where it is kept as the secret that it may be."""
+    address, _, text = provider.base_url.partition("?")
+    given = parse_qsl(text, keep_blank_values=True)
+    query = {name: Secret(value) for name, value in given}
+    if "#" in provider.base_url or len(query) < len(given) or not query:
+        return provider  # check.py says what is wrong with it
+    if twice := next((name for name in provider.query if name in query), None):
+        raise ConfigError(f"{path}.query.{twice}", "is in base_url too: leave one of them out")
+    return msgspec.structs.replace(provider, base_url=address, query={**query, **provider.query})

@@ -93,6 +93,10 @@ class Provider(_Section, frozen=True):
     kind: Literal["openai", "demo"] = "openai"
     base_url: str = "https://api.openai.com/v1"
     api_key: SecretText = ""
+    auth: Literal["bearer", "api-key"] = "bearer"
+    headers: dict[str, SecretText] = {}
+    query: dict[str, SecretText] = {}
+    ca_file: str = ""
 
 
 class Target(_Section, frozen=True):
