@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.erasure import Erased
 from gateway.wire import ai_sdk, feedback, native
-from gateway.wire.native_events import ConfigReply, ModelList, SessionReply, StatusReply, StopReply
+from gateway.wire.native_events import ConfigReply, Model, ModelList, SessionReply, StatusReply, StopReply
 
 SSE = "text/event-stream"
 
@@ -229,6 +229,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         reply=StopReply,
     ),
     ("GET", "/v1/models"): Operation(group="OpenAI", summary="List the declared models", reply=ModelList),
+    ("GET", "/v1/models/{model_id}"): Operation(
+        group="OpenAI",
+        summary="Check that a model can be asked",
+        description="A declared one, or one that a declared pattern such as `up/*` takes.",
+        reply=Model,
+    ),
     ("POST", "/v1/embeddings"): Operation(
         group="OpenAI",
         summary="Get embeddings as with OpenAI's API",
