@@ -122,8 +122,8 @@ class UIMessageStream(Encoder):
     """Events of one answer as chunks, from its start on."""
 
     headers = (*Encoder.headers, (b"x-vercel-ai-ui-message-stream", b"v1"))
-    connected = b": stream-open\n\n"
-    heartbeat = b": keep-alive\n\n"
+    connected = b": stream-open\n"
+    heartbeat = b": keep-alive\n"
 
     def __init__(self) -> None:
         self._metadata: dict[str, Any] = {}

@@ -16,7 +16,9 @@ class Encoder(Protocol):
     """The state of one stream to one client. The defaults are those of server-sent events."""
 
     content_type: bytes = b"text/event-stream; charset=utf-8"
-    headers: Headers = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+    # A compressing proxy would hold a stream back until it is whole, unless it may not transform it.
+    headers: Headers = ((b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no"))
+    # Comments end by one line end: several clients' readers take a blank line after one for a message without data.
     connected: bytes = b""  # goes out with the head, at once; if empty, the head waits for the first bytes of `encode`,
     # and an answer that fails before that is an HTTP error
     heartbeat: bytes = b""  # goes out when nothing came for `heartbeat_s`; if empty, nothing does

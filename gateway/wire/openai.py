@@ -77,7 +77,7 @@ class ChunkStream(Encoder):
     `created` is in seconds. `return_trace_id` adds a frame with the trace ID before `[DONE]`.
     """
 
-    heartbeat = b": heartbeat\n\n"
+    heartbeat = b": heartbeat\n"
 
     def __init__(self, model: str, created: int, *, return_trace_id: bool = False) -> None:
         self._model, self._created, self._return_trace_id = model, created, return_trace_id

@@ -73,7 +73,7 @@ def test_curl_streams(front: GatewayProcess, direct: openai.OpenAI) -> None:
     reply = curl(f"{front.url}/chat/stream", "--json", json.dumps({"message": "say it all", "model": "gpt-4o"}))
     assert reply.status == 200
     assert reply.headers["content-type"].split(";")[0] == "text/event-stream"
-    assert reply.headers["cache-control"] == "no-cache"
+    assert reply.headers["cache-control"] == "no-cache, no-transform"
     assert reply.headers["x-accel-buffering"] == "no"
     assert reply.headers["x-request-id"]
     assert reply.body.startswith(b": connected\n")

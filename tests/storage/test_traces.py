@@ -20,6 +20,7 @@ from gateway.storage.scripts.traces import (
     get_session,
     get_spans,
     get_trace,
+    last_asked,
     resolve_trace,
     session_traces,
 )
@@ -191,3 +192,24 @@ async def test_the_newest_trace_answers_to_a_client_request_id(engine: Engine) -
     assert await engine.read(resolve_trace, PROJECT, None, "r") == new.trace_id
     assert await engine.read(resolve_trace, PROJECT, old.trace_id, None) == old.trace_id
     assert await engine.read(resolve_trace, PROJECT, None, "other") is None
+
+
+async def test_what_a_key_asked_last_is_found_by_its_own_id(engine: Engine) -> None:
+    """Of this route, and neither another key's nor another project's."""
+    for start in (
+        a_start(client_request_id="r", key_id="k", request_time=1),
+        a_start(client_request_id="r", key_id="other", request_time=9),
+        a_start(client_request_id="r", key_id="k", request_time=8, route="/chat/ws"),
+        keyless := a_start(client_request_id="r", request_time=7),
+        newest := a_start(client_request_id="r", key_id="k", request_time=6),
+    ):
+        await engine.write(begin_trace, start)
+
+    async def found(project: str, key_id: str | None, client_request_id: str = "r") -> str | None:
+        trace = await engine.read(last_asked, project, key_id, newest.route, client_request_id)
+        return trace.trace_id if trace else None
+
+    assert await found(PROJECT, "k") == newest.trace_id
+    assert await found(PROJECT, None) == keyless.trace_id
+    assert await found("other", "k") is None
+    assert await found(PROJECT, "k", "s") is None

@@ -46,11 +46,11 @@ async def test_the_native_stream() -> None:
     run = harness.run(script)
     task = asyncio.ensure_future(serve(client, harness, run))
     await client.until(lambda data: b"start" in data)
-    assert client.data.startswith(b": connected\n\nid: 1\n")
+    assert client.data.startswith(b": connected\nid: 1\n")
     script.go.set()
     await task
     assert client.head["status"] == 200
-    assert dict(client.head["headers"])[b"cache-control"] == b"no-cache"
+    assert dict(client.head["headers"])[b"cache-control"] == b"no-cache, no-transform"
     assert [event["type"] for event in events(client.data)] == ["start", "token", "done"]
     *bodies, last = client.sent[1:]
     assert all(message["more_body"] for message in bodies)
@@ -119,7 +119,7 @@ async def test_an_idle_stream_gets_heartbeats() -> None:
     with jumping():
         sweeps = asyncio.create_task(harness.runs.sweep_forever())
         task = asyncio.ensure_future(serve(client, harness, run))
-        await client.until(lambda data: data.count(b": heartbeat\n\n") == 2)
+        await client.until(lambda data: data.count(b": heartbeat\n") == 2)
         script.go.set()
         await task
         sweeps.cancel()
@@ -175,10 +175,10 @@ async def test_a_failure_after_a_heartbeat_or_a_frame_is_in_the_stream() -> None
     task = asyncio.ensure_future(stream(client.request, reader, Raw()))
     await until(lambda: reader.waiting)
     harness.runs.sweep(asyncio.get_running_loop().time() + 2)
-    await client.until(lambda data: data == b": heartbeat\n\n")
+    await client.until(lambda data: data == b": heartbeat\n")
     script.go.set()
     await task
-    assert client.data == b": heartbeat\n\nEND Failed"
+    assert client.data == b": heartbeat\nEND Failed"
 
 
 @pytest.mark.parametrize("raw", [True, False])

@@ -42,7 +42,7 @@ def test_a_whole_stream(edge: GatewayProcess) -> None:
     assert reply.status == 200
     assert reply.headers["x-vercel-ai-ui-message-stream"] == "v1"
     assert reply.headers["content-type"].startswith("text/event-stream")
-    assert reply.body.startswith(b": stream-open\n\n")
+    assert reply.body.startswith(b": stream-open\n")
     assert reply.body.endswith(b"data: [DONE]\n\n")
     (turn,) = call(edge, "GET", "/sessions/ui-whole").json["turns"]
     assert turn["trace_id"] == reply.headers["x-trace-id"]
@@ -88,4 +88,4 @@ def test_a_quiet_answer_is_kept_alive(start_gateway: Any) -> None:
     models = {"mute": {"targets": ["demo/lorem-2-1500ms"]}}
     gateway = start_gateway({"models": models, "streaming": {"heartbeat_s": 0.2}})
     reply = call(gateway, "POST", "/api/chat", {"id": "mute", "messages": HI})
-    assert b": keep-alive\n\n" in reply.body
+    assert b": keep-alive\n" in reply.body

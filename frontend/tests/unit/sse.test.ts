@@ -11,7 +11,7 @@ const EVENTS = [
 
 function stream(end: string): Uint8Array {
   const frames = EVENTS.map(({ seq, ...event }) => `event: any${end}id: ${seq}${end}data: ${JSON.stringify(event)}${end}${end}`);
-  return new TextEncoder().encode(`: connected${end}${end}${frames[0]}: heartbeat${end}${end}${frames.slice(1).join("")}`);
+  return new TextEncoder().encode(`: connected${end}${frames[0]}: heartbeat${end}${frames.slice(1).join("")}`);
 }
 
 test.each(["\n", "\r\n", "\r"])("a split at every byte gives the same events (line end %j)", (end) => {

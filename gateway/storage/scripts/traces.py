@@ -178,6 +178,16 @@ def get_trace(project: str, trace_id: str) -> Script[Trace | None]:
     return to_trace(rows[0]) if rows else None
 
 
+def last_asked(project: str, key_id: str | None, route: str, client_request_id: str) -> Script[Trace | None]:
+    """Return the newest trace of this key and route with the client's own ID for its request, or None."""
+    rows = yield (
+        f"SELECT * FROM traces WHERE project = $1 AND client_request_id = $2 AND COALESCE(key_id, '') = $3"  # noqa: S608
+        f" AND route = $4 {_NEWEST_FIRST} LIMIT 1",
+        (project, client_request_id, key_id or "", route),
+    )
+    return to_trace(rows[0]) if rows else None
+
+
 def get_spans(trace_id: str) -> Script[list[Span]]:
     """Return the request's span, then those of its attempts in their order, also within a millisecond."""
     order = "parent_id IS NOT NULL, start_ms, end_ms, span_id"  # IDs rise, see domain/ids.py
