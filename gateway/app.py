@@ -23,6 +23,7 @@ from gateway.access.authenticator import Authenticator
 from gateway.access.keys import KeyRing
 from gateway.access.limits import Limits
 from gateway.access.local import keys_required
+from gateway.access.stored_keys import StoredKeys
 from gateway.access.tokens import Tokens
 from gateway.chat import Chat
 from gateway.config.current import Current
@@ -57,7 +58,6 @@ from gateway.web.server import Server, listen, server
 from gateway.web.types import Services
 from gateway.wire.errors import AI_SDK, OPENAI
 
-_KEYS_EVERY_S = 1.0
 _log = logging.getLogger("gateway.app")
 
 
@@ -81,6 +81,7 @@ class Gateway:
             )
         )
         self.authenticator = Authenticator(keys, tokens, current)
+        self.stored_keys = StoredKeys(store, keys)
 
         counters = {
             "heartbeats": metrics.heartbeat,
@@ -99,6 +100,7 @@ class Gateway:
             feedback=Feedback(store, tokens, self._rated, self.limits.rating),
             store=store,
             authenticator=self.authenticator,
+            stored_keys=self.stored_keys,
             metrics=metrics,
             feed=self.feed,
             openapi=document(),
@@ -115,7 +117,7 @@ class Gateway:
         return [
             self.runs.sweep_forever(),
             keep_sweeping(self.store, lambda: self.current.value.store),
-            self._refresh_keys(),
+            self.stored_keys.refresh_forever(),
             self.erasure.serve_mailbox(),
             watch(path, load, self.current),
         ]
@@ -149,19 +151,6 @@ class Gateway:
 
     def _attempted(self, target: str, attempt: Attempt) -> None:
         self.metrics.attempt(target, attempt.error or "ok")
-
-    async def _refresh_keys(self) -> None:
-        """Read the keys again and again: those that a command made or revoked count within two seconds."""
-        while True:
-            await asyncio.sleep(_KEYS_EVERY_S)
-            try:
-                self.keys.refresh(await self.store.read(list_keys))
-                if used := self.keys.take_used():
-                    await self.store.write(touch_keys, used)
-            except GatewayError as error:
-                _log.warning("The keys can't be read again: %s", error.message)
-            except Exception:
-                _log.exception("The keys can't be read again.")
 
     def _watch_values(self) -> None:
         stats = self.store.stats

@@ -28,7 +28,9 @@ from gateway.domain.trace import Attempt, Outcome, Trace, TraceEnd, TraceStart
 from gateway.errors import ContentTooLarge, GatewayError, NotFound
 from gateway.providers.router import Router
 from gateway.storage.engine import Store
-from gateway.storage.scripts.traces import begin_trace, get_session, get_trace, session_traces
+from gateway.storage.scripts.traces import begin_trace, get_session, get_trace, last_asked, session_traces
+from gateway.streaming.again import check_same
+from gateway.streaming.begin import trace_start
 from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
 from gateway.streaming.recorder import Recorder
@@ -87,13 +89,18 @@ class Chat:
         return Asked(begin)
 
     @asynccontextmanager
-    async def resume(self, principal: Principal, trace_id: str, after: int = 0) -> AsyncIterator[Reader | None]:
+    async def resume(
+        self, principal: Principal, trace_id: str, after: int = 0, *, end_again: bool = False
+    ) -> AsyncIterator[Reader | None]:
         """Yield a reader of the caller's own stream from position `after` on, or None where nothing can come.
 
+        `end_again`: who has had everything gets the terminal event once more.
         Raises NotFound for an unknown trace and for somebody else's alike.
         """
         found = self._in_memory(principal, trace_id)
         log = found.log if found is not None else self._replay(principal, await self._stored(principal, trace_id))
+        if end_again and log is not None:
+            after = min(after, log.end - 1)
         if log is None or (log.closed is not None and after >= log.end):
             yield None
             return
@@ -101,6 +108,22 @@ class Chat:
         token = self._tokens.issue(principal, trace_id, principal.user_id).text if principal.token else None
         with self.runs.reading(log, after=after, token=token) as reader:
             yield reader
+
+    async def asked_before(self, principal: Principal, request: ChatRequest) -> str | None:
+        """Return the trace of the caller's own stream that this request, with its client_request_id, asks for again.
+
+        Return None where there is none. Raises Conflict where it is another user's, or its body was another one.
+        """
+        named = (principal.project, principal.key_id, request.route, request.client_request_id or "")
+        if (trace := await self._store.read(last_asked, *named)) is None:
+            return None
+        found = self.runs.get(trace.trace_id)
+        if found is None and self._replay(principal, trace) is None:
+            return None
+        if principal.user_id is not None:
+            request = msgspec.structs.replace(request, user_id=principal.user_id)
+        check_same(trace, request, found.body_digest if found is not None else None)
+        return trace.trace_id
 
     @asynccontextmanager
     async def resume_session(
@@ -154,7 +177,7 @@ class Chat:
         if request.continues:
             request = await self._continue(principal, request)
         self.limits.messages(request.fields["messages"])
-        start = _trace_start(settings, principal, request, name)
+        start = trace_start(principal, request, name, settings.config.capture.content, settings.config_hash)
         attempts: list[Attempt] = []
         run = self._new_run(settings, principal, request, start, attempts, resumable=resumable)
         release = self.limits.stream(principal.key_id, address)
@@ -246,6 +269,7 @@ class Chat:
             streaming,
             grace_s=streaming.disconnect_grace_s if resumable else 0,
             replayable=resumable,
+            body_digest=request.body_digest,
             token=token,
         )
 
@@ -267,24 +291,3 @@ class Chat:
 def _owns(principal: Principal, owner: Owner) -> bool:
     """Return whether a stream is the caller's: by the key it was asked with, or by a feedback token that names it."""
     return principal.project == owner.project and (principal.token is not None or principal.key_id == owner.key_id)
-
-
-def _trace_start(settings: Settings, principal: Principal, request: ChatRequest, model: str) -> TraceStart:
-    """Return the trace's first row, without the messages."""
-    return TraceStart(
-        trace_id=ids.new_trace_id(),
-        root_span_id=ids.new_span_id(),
-        project=principal.project,
-        route=request.route,
-        request_time=ids.now_ms(),
-        model=model,
-        session_id=request.session_id or ids.new_session_id(),
-        user_id=request.user_id,
-        client_request_id=request.client_request_id,
-        request_preview=request.preview if settings.config.capture.content != "none" else None,
-        tags=request.tags,
-        metadata=request.metadata,
-        traceparent=request.traceparent,
-        key_id=principal.key_id,
-        config_hash=settings.config_hash,
-    )

@@ -22,7 +22,7 @@ SHIPPED = ROOT / "config.toml"
 def keys_of(kind: Any, at: str = "") -> Iterator[tuple[str, str]]:
     """(table, key) of every key; a name that users choose is `*`."""
     for name, member in typing.get_type_hints(kind, include_extras=True).items():
-        if typing.get_origin(member) is dict:
+        if typing.get_origin(member) is dict and isinstance(typing.get_args(member)[1], type):
             yield from keys_of(typing.get_args(member)[1], f"{at}{name}.*.")
         elif isinstance(member, type) and issubclass(member, msgspec.Struct):
             yield from keys_of(member, f"{at}{name}.")

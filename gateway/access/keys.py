@@ -1,13 +1,14 @@
 """API keys: how one is made, and the ring of the active ones.
 
 It is not where keys are kept (the store), nor what else lets a caller in (authenticator.py, which asks here once a
-request). It works from memory: the app refreshes the ring from the store, and writes back when keys were used.
+request). It works from memory: stored_keys.py refreshes the ring from the store, and writes back when keys were used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 
@@ -19,6 +20,8 @@ from gateway.storage.scripts.keys import KeyRecord
 
 SECRET_PREFIX = "gw-sk-"  # noqa: S105 - the part of a key that is no secret
 PUBLISHABLE_PREFIX = "gw-pk-"
+_FORM = re.compile(r"gw-[sp]k-[A-Za-z0-9_-]{43}")
+_INVALID = "This API key is not valid."
 
 
 def new_key(
@@ -70,6 +73,14 @@ def hash_key(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+class UnknownKey(Unauthorized):
+    """The key isn't in the ring. It has the form of one, so that it may be in the store by now (stored_keys.py)."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(_INVALID, code="invalid_api_key")
+        self.digest = digest
+
+
 class KeyRing:
     """The active keys in memory, by hash, and when each was last used.
 
@@ -91,13 +102,25 @@ class KeyRing:
         self._ends = {record.key_id: record.expires for record in active}
         self.origins = frozenset(origin for record in active for origin in record.origins)
 
+    def add(self, record: KeyRecord) -> None:
+        """Add one key of the store's."""
+        self._keys[record.key_hash] = (record, _principal(record))
+        self._ends[record.key_id] = record.expires
+        self.origins |= frozenset(record.origins)
+
+    def has(self, digest: str) -> bool:
+        """Return True where a key with this hash is in the ring, even an expired one."""
+        return digest in self._keys
+
     def find(self, secret: str) -> Principal:
-        """Return whose key that is, and note its use. Raise Unauthorized."""
+        """Return whose key that is, and note its use. Raise Unauthorized, or UnknownKey for what may be a new one."""
         digest = hash_key(secret)
         record, principal = self._keys.get(digest, (None, None))
         # Found by its hash, which tells nothing of the key by its timing; compared whole all the same.
         if record is None or principal is None or not hmac.compare_digest(record.key_hash, digest):
-            raise Unauthorized("This API key is not valid.", code="invalid_api_key")
+            if _FORM.fullmatch(secret):
+                raise UnknownKey(digest)
+            raise Unauthorized(_INVALID, code="invalid_api_key")
         now = now_ms()
         if record.expires is not None and record.expires <= now:
             raise Unauthorized("This API key has expired.", code="invalid_api_key")

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli.common import Run, UsageError, add_store_option, age, describe, note, printable
-from gateway.cli.store import store_path, with_store
+from gateway.cli.common import Run, UsageError, add_store_option, age, describe, note, printable, read_config
+from gateway.cli.store import opener, store_path, with_store
 
 if TYPE_CHECKING:
     from gateway.storage.engine import Store
@@ -70,6 +70,8 @@ def _create(args: argparse.Namespace) -> int:
 
     async def work(store: Store) -> int:
         await store.write(add_key, record)
+        if record.publishable:  # pages ask first, without the key, whether their origin is served
+            await _tell_server(args, store)
         if fresh:  # in another directory than the server's, the key would open nothing
             note(f"No store was there, so {path.resolve()} was made.")
         _show_secret(secret, record, as_json=args.json)
@@ -98,10 +100,23 @@ def _revoke(args: argparse.Namespace) -> int:
 
     async def work(store: Store) -> int:
         record = await store.write(revoke_key, args.name, now_ms())
+        await _tell_server(args, store)
         sys.stdout.write(f"revoked {printable(record.name)} ({record.key_id})\n")
         return 0
 
     return with_store(args, work)
+
+
+async def _tell_server(args: argparse.Namespace, store: Store) -> None:
+    """Return once a running server has read the keys again; say so where it doesn't."""
+    from gateway.access.stored_keys import wait_for_server
+    from gateway.errors import Conflict
+
+    try:
+        opener().check_unowned(read_config(args).store.url)
+    except Conflict:
+        if not await wait_for_server(store):
+            note("The running server has not read the keys again yet. It does so as soon as it can.")
 
 
 def _new_key(args: argparse.Namespace) -> tuple[str, KeyRecord]:
@@ -139,7 +154,7 @@ def _show_secret(secret: str, record: KeyRecord, *, as_json: bool) -> None:
         return
     kind = f"publishable for {', '.join(record.origins)}" if record.publishable else f"role {record.role}"
     note(f"The key {record.name} ({kind}, project {record.project}) is shown only now.")
-    note("A running server knows it within 2 seconds.")
+    note("It works at once, also at a running server.")
     sys.stdout.write(secret + "\n")
 
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
+from gateway.config.check_provider import provider_problems
 from gateway.config.schema import ORIGIN, Config, ConfigError, Dimension, Target
 
 # Query parameters of /detailed-feedback: a dimension of such a name could not be told from them.
 RESERVED_DIMENSIONS = {"trace_id", "client_request_id", "user_id", "comment"}
 
 
-def check(config: Config) -> None:
-    """Raise ConfigError for the first value that can't be."""
-    for path, problem in _problems(config):
+def check(config: Config, *, files: bool = True) -> None:
+    """Raise ConfigError for the first value that can't be. `files`: the files that it names must be there, too."""
+    for path, problem in _problems(config, files=files):
         raise ConfigError(path, problem)
 
 
-def _problems(config: Config) -> Iterator[tuple[str, str]]:
+def _problems(config: Config, *, files: bool) -> Iterator[tuple[str, str]]:
     """Yield the path and the problem of each bad value, in the file's order."""
     for origin in config.server.cors_origins:
         if not ORIGIN.fullmatch(origin):
@@ -39,36 +39,27 @@ def _problems(config: Config) -> Iterator[tuple[str, str]]:
             yield path, "a name is not empty and has no slash"
         if name == "demo" and provider.kind != "demo":
             yield path, "demo is built in: choose another name"
-        if provider.kind == "openai" and (problem := _url_problem(provider.base_url)):
-            yield f"{path}.base_url", problem
+        if provider.kind == "openai":
+            yield from ((path + below, problem) for below, problem in provider_problems(provider, files=files))
     for name, model in config.models.items():
         path = f"$.models.{name}"
         if not 1 <= len(name) <= 250:
             yield path, "a name has 1 to 250 characters"
+        if "*" in name[:-1]:
+            yield path, "a * stands at the end of a name only"
         for at, target in enumerate(model.targets):
             text = target.target if isinstance(target, Target) else target
             owner, slash, rest = text.partition("/")
             if not slash or not owner or not rest:
                 yield f"{path}.targets[{at}]", f"{text!r} is not provider/model"
+            elif "*" in rest[:-1] or ("*" in rest and not name.endswith("*")):
+                yield f"{path}.targets[{at}]", f"{text!r}: a * stands at the end, and for that of the model's name"
             elif owner not in config.providers:
                 known = ", ".join(config.providers)
                 yield f"{path}.targets[{at}]", f"no provider {owner!r}: there are {known}"
     for name, dimension in config.feedback.dimensions.items():
         if problem := _dimension_problem(name, dimension):
             yield f"$.feedback.dimensions.{name}", problem
-
-
-def _url_problem(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        return "an http:// or https:// address is expected"
-    if parts.username is not None or parts.password is not None:
-        return "bears credentials: put the key into api_key"
-    return "has a query or a fragment" if parts.query or parts.fragment else None
 
 
 def _dimension_problem(name: str, dimension: Dimension) -> str | None:

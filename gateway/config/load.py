@@ -6,6 +6,7 @@ It is not the shape of the configuration (schema.py), nor what types can't say o
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import re
 import tomllib
@@ -13,6 +14,7 @@ import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -21,6 +23,7 @@ from gateway.config.schema import Config, ConfigError, Dimension, Model, Provide
 
 Look = Callable[[str], str | None]  # a variable's value, for secrets
 PREFIX = "GATEWAY_"
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 DEFAULT_DIMENSIONS = {name: Dimension(min=1, max=5) for name in ("accuracy", "helpfulness", "relevance")}
 
 
@@ -50,7 +53,7 @@ def load(
             table[name] = value
     try:
         config = _fill(_build(Config, data, "$", look), look)
-        check(config)
+        check(config, files=secrets)
     except ConfigError as error:
         variable = next((name for name in env if _dotted(name) == error.path), None)
         source = "command line" if error.path in overrides else variable or str(path or "environment")
@@ -60,11 +63,12 @@ def load(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))  # Windows' editors put a byte order mark first
     except OSError as error:
         raise ConfigError("$", f"cannot be read: {error.strerror}", str(path)) from None
-    except UnicodeDecodeError:
-        raise ConfigError("$", "is not UTF-8", str(path)) from None
+    except UnicodeDecodeError as error:
+        found = "is UTF-16: save it as UTF-8" if error.object[:2] in _UTF_16 else "is not UTF-8"
+        raise ConfigError("$", found, str(path)) from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError("$", f"is not TOML: {error}", str(path)) from None
 
@@ -182,7 +186,7 @@ def _secret(value: str, path: str, look: Look) -> Secret:
 
 
 def _fill(config: Config, look: Look) -> Config:
-    providers = dict(config.providers)
+    providers = {name: _with_query(provider, f"$.providers.{name}") for name, provider in config.providers.items()}
     providers.setdefault("demo", Provider(kind="demo", base_url=""))
     if key := look("OPENAI_API_KEY"):
         providers.setdefault("openai", Provider(api_key=Secret(key, "env:OPENAI_API_KEY")))
@@ -195,3 +199,15 @@ def _fill(config: Config, look: Look) -> Config:
             config.feedback, dimensions=config.feedback.dimensions or dict(DEFAULT_DIMENSIONS)
         ),
     )
+
+
+def _with_query(provider: Provider, path: str) -> Provider:
+    """Return the provider with the query of its address in `query`, where it is kept as the secret that it may be."""
+    address, _, text = provider.base_url.partition("?")
+    given = parse_qsl(text, keep_blank_values=True)
+    query = {name: Secret(value) for name, value in given}
+    if "#" in provider.base_url or len(query) < len(given) or not query:
+        return provider  # check.py says what is wrong with it
+    if twice := next((name for name in provider.query if name in query), None):
+        raise ConfigError(f"{path}.query.{twice}", "is in base_url too: leave one of them out")
+    return msgspec.structs.replace(provider, base_url=address, query={**query, **provider.query})

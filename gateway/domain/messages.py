@@ -32,6 +32,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     user_id: str | None = None
     client_request_id: str | None = None
+    body_digest: bytes = b""  # of a native body with a client_request_id: it is known again by it
     tags: dict[str, str] = {}
     metadata: dict[str, str] = {}
     traceparent: str | None = None

@@ -1,6 +1,7 @@
 """Prometheus metrics, in a registry of their own. app.py connects the methods with the parts that call them.
 
-The set of label values is bounded: a model or target that isn't configured counts as "other".
+The set of label values is bounded: a model or target that isn't configured counts as "other", and one of a family
+(`up/*`) as that family.
 """
 
 from __future__ import annotations
@@ -31,6 +32,21 @@ def label_values(config: Config) -> tuple[list[str], list[str], list[str]]:
     return list(config.models), targets, [f"user_{name}" for name in config.feedback.dimensions]
 
 
+class _Labels:
+    """The label values of models, or of targets."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(names)
+        families = [name for name in self._names if name.endswith("*")]
+        self._families = sorted(families, key=len, reverse=True)
+
+    def of(self, name: str) -> str:
+        """Return the value that a name counts as."""
+        if name in self._names:
+            return name
+        return next((family for family in self._families if name.startswith(family[:-1])), OTHER)
+
+
 class Metrics:
     """The counters of one gateway. `models`, `targets` and `names` (of ratings) are the label values to tell apart."""
 
@@ -58,7 +74,7 @@ class Metrics:
 
     def configure(self, models: Iterable[str], targets: Iterable[str], names: Iterable[str]) -> None:
         """Set the label values to tell apart. Called again when the configuration changes."""
-        self._models, self._targets = frozenset(models), frozenset(targets)
+        self._models, self._targets = _Labels(models), _Labels(targets)
         self._names = frozenset({"user_feedback", *names})
 
     def watch(self, name: str, text: str, read: Callable[[], float], *, counts: bool = False) -> None:
@@ -67,7 +83,7 @@ class Metrics:
 
     def chat(self, activity: ChatActivity, usage: Usage | None) -> None:
         """Count a finished chat."""
-        model = activity.model if activity.model in self._models else OTHER
+        model = self._models.of(activity.model)
         key = (activity.route, model, activity.outcome)
         if (children := self._hot.get(key)) is None:
             children = self._hot[key] = (
@@ -98,11 +114,11 @@ class Metrics:
 
     def attempt(self, target: str, result: str) -> None:
         """Count a call to a provider. `result` is "ok", "cancelled" or an error's code."""
-        self._attempts.labels(target if target in self._targets else OTHER, result).inc()
+        self._attempts.labels(self._targets.of(target), result).inc()
 
     def cooldown(self, target: str) -> None:
         """Count a target that was put into cooldown."""
-        self._cooldowns.labels(target if target in self._targets else OTHER).inc()
+        self._cooldowns.labels(self._targets.of(target)).inc()
 
     def merged(self, count: int = 1) -> None:
         """Count events that merged several log entries for a reader that was behind."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from gateway.config.schema import Provider as ProviderConfig
+from gateway.config.schema import Secret
 from gateway.domain.ids import now_ms
 from gateway.errors import ProviderBusy, ProviderError, ProviderRefused
 from gateway.providers.base import Call, ReplySink, Sink
@@ -21,17 +22,18 @@ from gateway.wire.upstream import upstream_failure
 
 _MAX_ERROR_BYTES = 65_536
 _MAX_EMBEDDING_BYTES = 67_108_864
+_SHORTEST_SECRET = 8  # characters
 
 
 class OpenAIProvider:
-    """One base URL and its key. All calls share the connections of `client`, whose number has no limit."""
+    """One base URL with its key, headers and query. All calls share the connections of `client`, without a limit."""
 
     def __init__(self, config: ProviderConfig) -> None:
-        base, key = config.base_url.rstrip("/"), config.api_key
-        address = urlsplit(base)
-        self.private = [text for text in (key, address.netloc, address.hostname) if text and len(text) > 2]
+        self.private = _private(config)
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        self.client = Client(base, headers | ({"Authorization": f"Bearer {key}"} if key else {}))
+        if key := config.api_key:
+            headers |= {"api-key": key} if config.auth == "api-key" else {"Authorization": f"Bearer {key}"}
+        self.client = Client(config.base_url.rstrip("/"), {**headers, **config.headers}, config.query, config.ca_file)
 
     async def chat(self, call: Call, sink: ReplySink) -> None:
         """See providers.base.Provider."""
@@ -102,6 +104,19 @@ class _Text:
 
     async def drain(self) -> None:
         """Return at once: nobody reads it meanwhile."""
+
+
+def _private(config: ProviderConfig) -> list[str]:
+    """Return what no error text may show, the longest first: key, address, and values of headers and query that may be
+    secrets, as they are and as they are sent. A short one that the file itself has is none: `true` and the like."""
+    address = urlsplit(config.base_url)
+    found = {text for text in (config.api_key, address.netloc, address.hostname or "") if len(text) > 2}
+    for value in (*config.headers.values(), *config.query.values()):
+        shown = {value, quote(value, safe=""), value.rpartition(" ")[2]}  # "Basic …": without its scheme, too
+        found |= {text for text in shown if len(text) >= _SHORTEST_SECRET}
+        if isinstance(value, Secret) and value.origin.startswith("env:") and len(value) > 2:
+            found.add(value)
+    return sorted(found, key=len, reverse=True)
 
 
 def _refusal(status: int, headers: Mapping[str, str], text: str) -> ProviderError:

@@ -25,6 +25,7 @@ from gateway.wire.redact import redact
 _LONGEST_WAIT_S = 2.0  # a Retry-After beyond this is somebody else's to wait for
 _FAILURES_BEFORE_COOLDOWN = 3
 _LONGEST_COOLDOWN_S = 30.0
+_MOST_TARGETS = 10_000  # that are remembered: callers choose the names of a family's
 _log = logging.getLogger("gateway.router")
 
 
@@ -37,7 +38,10 @@ class Health:
 
     def failed(self, target: str, error: ProviderError, now: float) -> bool:
         """Note a failure. Return True when the target cools down from now on."""
-        failures = self._failures[target] = self._failures.get(target, 0) + 1
+        failures = self._failures.pop(target, 0) + 1
+        self._failures[target] = failures
+        if len(self._failures) > _MOST_TARGETS:  # the one that failed longest ago goes
+            self.worked(next(iter(self._failures)))
         pause = error.retry_after or 0.0
         if failures >= _FAILURES_BEFORE_COOLDOWN:
             pause = max(pause, 2.0 ** (failures - _FAILURES_BEFORE_COOLDOWN))
@@ -63,22 +67,37 @@ class Router:
         attempted: Callable[[str, Attempt], None],
         cooled: Callable[[str], None],
     ) -> None:
-        self.models = config.models
+        self.models = {name: model for name, model in config.models.items() if not name.endswith("*")}
+        families = {name[:-1]: model for name, model in config.models.items() if name.endswith("*")}
+        self._families = sorted(families.items(), key=lambda family: len(family[0]), reverse=True)
         self._max_answer_bytes = config.streaming.max_answer_bytes
         self._providers = providers
         self._attempted, self._cooled = attempted, cooled
         self._health = Health()
 
     def model(self, name: str | None) -> tuple[str, Model]:
-        """Return the model asked for, or `default`, or the first declared, with its name. Raises NotFound."""
-        if name is None:
-            name = "default" if "default" in self.models else next(iter(self.models), "demo/echo")
+        """Return the model asked for, or else the default one, with its name. Raises NotFound.
+
+        A name that isn't declared as it is belongs to the family (`up/*`) with the longest beginning that it has.
+        """
+        if name is None and (name := self.default) is None:
+            raise NotFound("There is no default model here: name one.", code="model_not_found")
         if name in self.models:
             return name, self.models[name]
+        for beginning, family in self._families:
+            if name.startswith(beginning) and (rest := name[len(beginning) :]):
+                return name, msgspec.structs.replace(family, targets=tuple(_member(t, rest) for t in family.targets))
         if name.startswith("demo/"):
             return name, Model(targets=(name,))
         shown = name if len(name) <= 100 and name.isprintable() else name[:100].encode("unicode_escape").decode()
         raise NotFound(f"There is no model '{shown}' here. GET /v1/models lists them.", code="model_not_found")
+
+    @property
+    def default(self) -> str | None:
+        """Return the name of the model for those who name none: `default`, or the first declared; None for families."""
+        if "default" in self.models:
+            return "default"
+        return next(iter(self.models), None if self._families else "demo/echo")
 
     async def answer(self, model: Model, request: ChatRequest, output: Output, attempts: list[Attempt]) -> None:
         """Get an answer from one target and pass it to `output`. Raises ProviderError when none gives a whole one."""
@@ -189,6 +208,17 @@ class Router:
             targets.sort(key=lambda t: random.random() ** (1 / t.weight), reverse=True)
         now = asyncio.get_running_loop().time()
         return sorted((t.target for t in targets), key=lambda t: self._health.cooling(t, now))
+
+
+def _member(target: str | Target, rest: str) -> str | Target:
+    """Return a family's target for one of its names, whose `rest` stands for the target's `*`."""
+    if isinstance(target, Target):
+        return msgspec.structs.replace(target, target=_named(target.target, rest))
+    return _named(target, rest)
+
+
+def _named(target: str, rest: str) -> str:
+    return target[:-1] + rest if target.endswith("*") else target
 
 
 def _worth_retrying(error: ProviderError) -> bool:

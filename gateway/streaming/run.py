@@ -50,6 +50,7 @@ class Run:
         *,
         grace_s: float,
         replayable: bool,
+        body_digest: bytes = b"",
         token: Callable[[], str] = str,
     ) -> None:
         self.trace_id = started.trace_id
@@ -57,6 +58,7 @@ class Run:
         self.log = EventLog(started)
         self.recorder = recorder
         self.replayable = replayable  # worth keeping the log for a resume once it has ended
+        self.body_digest = body_digest  # of the request, see streaming/again.py
         self.end: TraceEnd | None = None  # the final record, once it is written or on its way
         self.saved = (0, 0)  # mark of the last checkpoint
         self.checkpoints = 0

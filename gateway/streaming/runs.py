@@ -37,6 +37,7 @@ class Kept(msgspec.Struct, frozen=True):
     log: EventLog
     owner: Owner
     ended: float  # loop time
+    body_digest: bytes
 
     @property
     def size(self) -> int:
@@ -119,7 +120,7 @@ class Runs:
         """Take a run out, and keep its log for a while if somebody may come back for it."""
         self.running.pop(run.trace_id, None)
         if run.replayable and run.end is not None and self._config.resume_window_s > 0:
-            kept = Kept(run.log, run.owner, asyncio.get_running_loop().time())
+            kept = Kept(run.log, run.owner, asyncio.get_running_loop().time(), run.body_digest)
             self._kept[run.trace_id] = kept
             self._kept_bytes += kept.size
             while self._kept_bytes > self._config.replay_max_bytes:

@@ -125,7 +125,7 @@ async def _unknown_socket(socket: WebSocket) -> None:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """Compile a route's path. A parameter is one segment, but IDs of sessions and users may have slashes."""
-    kinds = {"session_id": ".+", "user_id": ".+"}
+    """Compile a route's path. A parameter is one segment, but IDs of sessions, users and models may have slashes."""
+    kinds = {"session_id": ".+", "user_id": ".+", "model_id": ".+"}
     pattern = re.sub(r"{(\w+)}", lambda m: f"(?P<{m[1]}>{kinds.get(m[1], '[^/]+')})", path)
     return re.compile(rf"{pattern}\Z", re.DOTALL)

@@ -43,7 +43,26 @@ def ask(request: Request, asked: ChatRequest, *, resumable: bool = False) -> Abs
     return request.services.chat.ask(request.principal, asked, resumable=resumable, address=request.address)
 
 
-chat_stream = stream_route(native.decode_chat, native.EventStream)  # POST /chat/stream
+async def chat_stream(request: Request) -> None:
+    """Answer with events. A reader that retries its own POST after a cut, by `Last-Event-ID`, goes on where it was."""
+    asked = native.decode_chat(await request.json_body(), request.path, request.raw_headers)
+    if asked.client_request_id is not None and await _resumed(request, asked):
+        return
+    chat = ask(request, asked, resumable=True)
+    del asked  # this frame lasts as long as the stream
+    async with chat as reader:
+        await stream(request, reader, native.EventStream())
+
+
+async def _resumed(request: Request, asked: ChatRequest) -> bool:
+    """Send the rest of the stream that this body asked for before; return False where there is none."""
+    chat, given = request.services.chat, request.header(b"last-event-id")
+    if given is None or (trace_id := await chat.asked_before(request.principal, asked)) is None:
+        return False
+    async with chat.resume(request.principal, trace_id, _event_id(given), end_again=True) as reader:
+        if reader is not None:
+            await send_resumed(request, reader, native.EventStream(), trace_id)
+    return reader is not None
 
 
 async def chat(request: Request) -> None:
@@ -70,10 +89,15 @@ async def resume(request: Request) -> None:
     trace_id = trace_id_of(request.path_params["trace_id"])
     # An EventSource advances only the header.
     given = request.header(b"last-event-id") or request.query_dict().get("after", "0")
+    async with request.services.chat.resume(request.principal, trace_id, _event_id(given)) as reader:
+        await send_resumed(request, reader, native.EventStream(), trace_id)
+
+
+def _event_id(given: str) -> int:
+    """Return the id of an event. Raises InvalidValue for what can't be one."""
     if not (given.isascii() and given.isdigit() and len(given) <= 15):
         raise InvalidValue("after: must be an event's id", details=[("after", "must be an event's id")])
-    async with request.services.chat.resume(request.principal, trace_id, int(given)) as reader:
-        await send_resumed(request, reader, native.EventStream(), trace_id)
+    return int(given)
 
 
 async def send_resumed(request: Request, reader: Reader | None, encoder: Encoder, trace_id: str | None = None) -> None:

@@ -22,9 +22,13 @@ _HEADERS = (
     "authorization", "content-type", "last-event-id", "idempotency-key", "x-feedback-token", "x-user-assertion",
     "x-request-id", "x-session-id", "x-user-id", "x-client-request-id", "x-mlflow-return-trace-id", "traceparent",
     "tracestate",
+    # What clients send of themselves, and nothing here reads. Firefox and Safari ask for the User-Agent that OpenAI's
+    # client and the AI SDK set; the others are OpenAI's account, OpenRouter's, EventSource's, axios' and Sentry's.
+    "user-agent", "openai-organization", "openai-project", "openai-beta", "http-referer", "x-title", "cache-control",
+    "pragma", "x-requested-with", "sentry-trace", "baggage",
 )  # fmt: skip
-# X-Tag-NAME is the gateway's own; OpenAI's JavaScript client sends x-stainless-… with each request.
-_FAMILIES = re.compile(r"x-(?:tag|stainless)-[a-z0-9!#$%&'*+.^_`|~-]{1,100}")
+# X-Tag-NAME is the gateway's own; OpenAI's client sends x-stainless-… with each request, and Datadog's x-datadog-….
+_FAMILIES = re.compile(r"x-(?:tag|stainless|datadog)-[a-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _EXPOSED = "X-Trace-Id, X-Request-Id, Retry-After"
 _MAX_AGE_S = "600"
 

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.access.keys import UnknownKey
 from gateway.errors import GatewayError
 from gateway.web.request import Request, request_id_of
 from gateway.web.route import Route
@@ -42,9 +43,14 @@ class RequestMiddleware:
         self._services.metrics.opened("http")
         try:
             route = self._direct.get((scope["method"], scope["path"]))
-            if route is not None:
-                await enter(request, route)
-            else:
+            try:
+                if route is not None:
+                    await enter(request, route)
+                else:
+                    with request.in_scope():
+                        await self._app(scope, receive, request.send)
+            except UnknownKey as unknown:  # before anything else was done
+                await self._services.stored_keys.learn(unknown)
                 with request.in_scope():
                     await self._app(scope, receive, request.send)
         except ClientDisconnect:

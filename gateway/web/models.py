@@ -10,7 +10,14 @@ from gateway.wire.native_events import Model, ModelList
 
 async def models(request: Request) -> Response:
     """List the declared models."""
-    return JSONResponse(ModelList(data=[Model(id=name) for name in request.services.config.models]))
+    router = request.services.chat.settings.router
+    return JSONResponse(ModelList(data=[Model(id=name) for name in router.models]))
+
+
+async def model(request: Request) -> Response:
+    """Return one model that a chat may name: a declared one, one of a family, or a demo's. Raise NotFound."""
+    name, _ = request.services.chat.settings.router.model(request.path_params["model_id"])
+    return JSONResponse(Model(id=name))
 
 
 async def embeddings(request: Request) -> Response:

@@ -24,6 +24,7 @@ _PATH = {
     "trace_id": "The trace's ID: `tr-` and 32 hex digits.",
     "session_id": "The session's ID: any string, percent-encoded.",
     "user_id": "The user's ID: any string, percent-encoded.",
+    "model_id": "The model's name: slashes may be written as they are.",
     "name": "The file's name.",
 }
 _STATUS = {

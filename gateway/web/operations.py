@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.erasure import Erased
 from gateway.wire import ai_sdk, feedback, native
-from gateway.wire.native_events import ConfigReply, ModelList, SessionReply, StatusReply, StopReply
+from gateway.wire.native_events import ConfigReply, Model, ModelList, SessionReply, StatusReply, StopReply
 
 SSE = "text/event-stream"
 
@@ -64,7 +64,7 @@ class DetailedBody(msgspec.Struct):
 # Query parameters and headers: what each says wherever it is taken.
 PARAMETERS: dict[str, str] = {
     "trace_id": "The trace that is meant.",
-    "client_request_id": "In place of `trace_id`: the newest trace with this ID of the client's.",
+    "client_request_id": "In place of `trace_id`: the newest of the caller's own traces with this ID of the client's.",
     "user_id": "Who asks or rates, where a secret key or nobody vouches for it. A feedback token's rater counts more.",
     "name": "The rating's name, such as `user_feedback` or `user_accuracy`.",
     "comment": "Kept with the first dimension.",
@@ -101,9 +101,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         group="Chat",
         summary="Ask, and get the answer as server-sent events",
         description="Each event is one `data:` line of JSON, a StreamEvent. Exactly one is the last: `done` or "
-        "`error`. Parameters beyond those named here go to the provider as they are.",
+        "`error`. Parameters beyond those named here go to the provider as they are. With `Last-Event-ID` and the "
+        "`client_request_id` of the caller's own stream the same body asks for nothing new, but for the rest of that.",
         body=(native.ChatBody,),
-        headers=_ASKER,
+        headers=("Last-Event-ID", *_ASKER),
         reply="StreamEvent",
         media=SSE,
         provider=True,
@@ -228,6 +229,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         reply=StopReply,
     ),
     ("GET", "/v1/models"): Operation(group="OpenAI", summary="List the declared models", reply=ModelList),
+    ("GET", "/v1/models/{model_id}"): Operation(
+        group="OpenAI",
+        summary="Check that a model can be asked",
+        description="A declared one, or one that a declared pattern such as `up/*` takes.",
+        reply=Model,
+    ),
     ("POST", "/v1/embeddings"): Operation(
         group="OpenAI",
         summary="Get embeddings as with OpenAI's API",

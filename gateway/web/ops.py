@@ -46,14 +46,14 @@ async def config(request: Request) -> Response:
     """Return the models, the dimensions with their scales, and whether this caller needs a key."""
     settings = request.services.config
     dimensions = {name: DimensionReply(d.min, d.max, d.options) for name, d in settings.feedback.dimensions.items()}
-    default, _ = request.services.chat.settings.router.model(None)
+    router = request.services.chat.settings.router
     keyless = [header for header in request.raw_headers if header[0] != b"authorization"]
     try:
         request.services.authenticator.authenticate(keyless, request.client_host)
         key_required = False
     except (Unauthorized, Forbidden):
         key_required = True
-    return JSONResponse(ConfigReply(list(settings.models), default, dimensions, key_required, __version__))
+    return JSONResponse(ConfigReply(list(router.models), router.default or "", dimensions, key_required, __version__))
 
 
 async def events(request: Request) -> EventSourceResponse:

@@ -36,6 +36,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/chat/{session_id}/stream", ai_sdk.resume, OWN, AI_SDK),
     Route("POST", "/api/chat/{session_id}/stop", ai_sdk.stop, OWN, AI_SDK),
     Route("GET", "/v1/models", models.models, CHAT, OPENAI),
+    Route("GET", "/v1/models/{model_id}", models.model, CHAT, OPENAI),
     Route("POST", "/v1/embeddings", models.embeddings, CHAT, OPENAI),
     Route("GET", "/config", ops.config, ()),
     Route("GET", "/healthz", ops.healthz, ()),

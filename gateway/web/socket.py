@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -55,7 +56,7 @@ class Socket:
         headers = [(b"x-request-id", self._request_id.encode("latin-1"))]
         await self._send({"type": "websocket.accept", "headers": headers})
         try:
-            self._principal = self._admit()
+            self._principal = await self._admit()
         except GatewayError as error:
             await self.close(TOO_FAST if isinstance(error, TooManyRequests) else POLICY, error.message)
             return
@@ -102,13 +103,13 @@ class Socket:
             await asyncio.wait(set(self._chats.values()), timeout=2)
         await self.close(GOING_AWAY, "The server is shutting down.")
 
-    def _admit(self) -> Principal:
+    async def _admit(self) -> Principal:
         services, headers = self._services, self._scope["headers"]
-        client = self._scope.get("client")
-        host = client[0] if client else None
+        host = (self._scope.get("client") or (None,))[0]
         self._address = services.limits.arrive(headers, host)
         query = parse_qs(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        principal = services.authenticator.authenticate_socket(headers, host, query.get("ticket", [None])[0])
+        ask = partial(services.authenticator.authenticate_socket, headers, host, query.get("ticket", [None])[0])
+        principal = await services.stored_keys.repeated(ask)
         services.limits.request(principal.key_id, self._address, principal.requests_per_minute)
         return principal
 

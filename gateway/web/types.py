@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.access.authenticator import Authenticator
 from gateway.access.limits import Limits
+from gateway.access.stored_keys import StoredKeys
 from gateway.chat import Chat
 from gateway.config.current import Current
 from gateway.config.schema import Config
@@ -28,6 +29,7 @@ class Services(msgspec.Struct, frozen=True):
     feedback: Feedback
     store: Store
     authenticator: Authenticator
+    stored_keys: StoredKeys
     metrics: Metrics
     feed: Feed
     openapi: bytes

@@ -5,6 +5,7 @@ Every event is one line of JSON with `type`; its `id` is its position in the log
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -81,7 +82,10 @@ _KINDS: dict[str, Any] = {
 
 def decode_chat(body: bytes, route: str, headers: Headers = ()) -> ChatRequest:
     """Return the request that a chat body makes. Raises BadRequest or InvalidValue."""
-    return chat_request(decode_fields(body), route, traceparent_of(headers))
+    request = chat_request(decode_fields(body), route, traceparent_of(headers))
+    if request.client_request_id is not None:
+        return msgspec.structs.replace(request, body_digest=hashlib.sha256(body).digest())
+    return request
 
 
 def chat_request(fields: dict[str, msgspec.Raw], route: str, traceparent: str | None = None) -> ChatRequest:

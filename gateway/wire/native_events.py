@@ -153,7 +153,7 @@ class DimensionReply(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ConfigReply(msgspec.Struct, frozen=True):
-    """What a front end needs to know. `default_model` answers where a chat names none."""
+    """What a front end needs to know. `default_model` answers where a chat names none; empty: none does."""
 
     models: list[str]
     default_model: str

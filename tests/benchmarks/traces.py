@@ -52,7 +52,7 @@ def filters(count: int) -> dict[str, str]:
 
 def load(path: Path, count: int) -> None:
     """Traces with two tags each, three in ten of them rated."""
-    connection = connect(path, create=True)
+    connection = connect(path)
     connection.execute("PRAGMA synchronous = OFF")
     text = json.dumps([{"role": "user", "content": "How do I get my money back? " * 5}])
     for at in range(0, count, 10_000):

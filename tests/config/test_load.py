@@ -87,7 +87,32 @@ def test_a_file_is_read_with_its_secrets(tmp_path: Path) -> None:
         ('[providers.a]\nbase_url = "ftp://a"', "$.providers.a.base_url", "http"),
         ('[providers.a]\nbase_url = "http://a:99999"', "$.providers.a.base_url", "http"),
         ('[providers.a]\nbase_url = "http://u:p@a"', "$.providers.a.base_url", "credentials"),
-        ('[providers.a]\nbase_url = "http://a?k=1"', "$.providers.a.base_url", "query"),
+        ('[providers.a]\nbase_url = "http://a?k=1&k=2"', "$.providers.a.base_url", "twice"),
+        ('[providers.a]\nbase_url = "http://a?k=1#f"', "$.providers.a.base_url", "fragment"),
+        ('[providers.a]\nbase_url = "http://a?k=1"\nquery = {k = "2"}', "$.providers.a.query.k", "base_url too"),
+        ('[providers.a]\nquery = {"" = "2"}', "$.providers.a.query", "empty"),
+        ("[providers.a]\nquery = {k = 2}", "$.providers.a.query.k", "expected `str`"),
+        ('[providers.a]\nquery = {k = "env:NOPE"}', "$.providers.a.query.k", "NOPE"),
+        ('[providers.a]\nauth = "basic"', "$.providers.a.auth", "none of: bearer, api-key"),
+        ('[providers.a]\nheaders = "X-A: 1"', "$.providers.a.headers", "table"),
+        ('[providers.a]\nheaders = {X-A = "env:NOPE"}', "$.providers.a.headers.X-A", "NOPE"),
+        ('[providers.a]\nheaders = {"X A" = "1"}', "$.providers.a.headers.X A", "not the name"),
+        ('[providers.a]\nheaders = {Content-Length = "1"}', "$.providers.a.headers.Content-Length", "itself"),
+        ('[providers.a]\nheaders = {host = "b"}', "$.providers.a.headers.host", "itself"),
+        ('[providers.a]\nheaders = {X-A = "1", x-a = "2"}', "$.providers.a.headers.x-a", "twice"),
+        ('[providers.a]\nheaders = {X-A = "a\\r\\nX-B: 1"}', "$.providers.a.headers.X-A", "more than one line"),
+        ('[providers.a]\nheaders = {X-A = "käse"}', "$.providers.a.headers.X-A", "no header can have"),
+        (
+            '[providers.a]\napi_key = "k"\nheaders = {authorization = "x"}',
+            "$.providers.a.headers.authorization",
+            "api_key",
+        ),
+        (
+            '[providers.a]\napi_key = "k"\nauth = "api-key"\nheaders = {Api-Key = "x"}',
+            "$.providers.a.headers.Api-Key",
+            "api_key",
+        ),
+        ('[providers.a]\nca_file = "/nowhere.pem"', "$.providers.a.ca_file", "cannot be read"),
         ('[providers.a]\nkey = ""', "$.providers.a.key", "unknown key"),
         ('[providers.a]\napi_key = "env:NOPE"', "$.providers.a.api_key", "NOPE"),
         ('[providers."a/b"]', "$.providers.a/b", "slash"),
@@ -98,6 +123,9 @@ def test_a_file_is_read_with_its_secrets(tmp_path: Path) -> None:
         ('[models.m]\ntargets = ["demo/echo", "b/x"]', "$.models.m.targets[1]", "no provider 'b'"),
         ('[models.m]\ntargets = [{target = "demo/echo", wight = 1}]', "$.models.m.targets[0].wight", "unknown key"),
         ('[models.""]\ntargets = ["demo/echo"]', "$.models.", "250"),
+        ('[models."a*b"]\ntargets = ["demo/echo"]', "$.models.a*b", "at the end"),
+        ('[models.m]\ntargets = ["demo/*"]', "$.models.m.targets[0]", "a * stands"),
+        ('[models."m*"]\ntargets = ["demo/a*b"]', "$.models.m*.targets[0]", "a * stands"),
         ("[feedback.dimensions.a]", "$.feedback.dimensions.a", "needs min and max"),
         ("[feedback.dimensions.a]\nmin = 1", "$.feedback.dimensions.a", "needs min and max"),
         ("[feedback.dimensions.a]\nmin = 5\nmax = 5", "$.feedback.dimensions.a", "below"),
@@ -134,6 +162,54 @@ def test_good_values_pass_the_checks(tmp_path: Path) -> None:
     assert loaded(tmp_path, text).feedback.dimensions["tone"].options == ("right", "wrong")
 
 
+def test_a_query_in_the_address_is_one_of_the_provider(tmp_path: Path) -> None:
+    """It is kept beside the declared one, as the secret that it may be; an address without one stays as it is."""
+    text = """
+        [providers.a]
+        base_url = "https://a.example/deployments/gpt?api-version=2024-10-21&sig=a%2Bb%20c"
+        query = {tenant = "env:TENANT"}
+        [providers.b]
+        base_url = "https://b.example/v1/"
+    """
+    config = loaded(tmp_path, text, {"TENANT": "t-1"})
+    provider = config.providers["a"]
+    assert provider.base_url == "https://a.example/deployments/gpt"
+    assert provider.query == {"api-version": "2024-10-21", "sig": "a+b c", "tenant": "t-1"}
+    assert config.providers["b"].base_url == "https://b.example/v1/"
+
+
+def test_what_is_sent_to_a_provider_is_not_shown(tmp_path: Path) -> None:
+    """Of headers and query, only the names, and the variables that their values are taken from."""
+    text = """
+        [providers.a]
+        base_url = "https://a.example/v1?code=in-the-address"
+        headers = {X-Own = "in-the-header", X-Env = "env:OF_HEADER"}
+        query = {own = "in-the-query", env = "env:OF_QUERY"}
+    """
+    secrets = {"OF_HEADER": "from-outside-1", "OF_QUERY": "from-outside-2"}
+    config = loaded(tmp_path, text, secrets)
+    for shown in (masked(config), repr(config)):
+        assert not [text for text in (*secrets.values(), "in-the-") if text in shown]
+    shown = tomllib.loads(masked(config))["providers"]["a"]
+    assert shown["headers"] == {"X-Own": "***", "X-Env": "env:OF_HEADER"}
+    assert shown["query"] == {"code": "***", "own": "***", "env": "env:OF_QUERY"}
+
+
+def test_a_command_without_secrets_needs_no_file_of_the_server(tmp_path: Path) -> None:
+    """Variables and the authorities' file are there for the server alone."""
+    path = tmp_path / "config.toml"
+    path.write_text('[providers.a]\nca_file = "/nowhere.pem"\nheaders = {X-A = "env:NOPE"}')
+    assert load(path, {}, secrets=False).providers["a"].headers == {"X-A": "env:NOPE"}
+
+
+def test_authorities_are_certificates(tmp_path: Path) -> None:
+    """A file of another kind is told at the start, not by the first chat."""
+    other = tmp_path / "other.pem"
+    other.write_text("no certificate")
+    at, problem = refused(tmp_path, f'[providers.a]\nca_file = "{other}"')
+    assert (at, problem) == ("$.providers.a.ca_file", "has no certificates in PEM's form")
+
+
 def test_an_error_is_one_line_with_its_source(tmp_path: Path) -> None:
     """File, path and problem, as the CLI prints them."""
     path = tmp_path / "c.toml"
@@ -142,7 +218,10 @@ def test_an_error_is_one_line_with_its_source(tmp_path: Path) -> None:
         load(path, {})
 
 
-@pytest.mark.parametrize(("content", "word"), [(None, "cannot be read"), (b"\xff", "UTF-8")])
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [(None, "cannot be read"), (b"\xff", "is not UTF-8"), ("[server]".encode("utf-16"), "is UTF-16: save it as UTF-8")],
+)
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None, word: str) -> None:
     """Missing or not text."""
     path = tmp_path / "c.toml"
@@ -150,6 +229,49 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | 
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=word):
         load(path, {})
+
+
+def test_a_file_from_a_windows_editor_is_read(tmp_path: Path) -> None:
+    """A byte order mark at its beginning and CR LF at its lines' ends mean nothing."""
+    path = tmp_path / "c.toml"
+    path.write_bytes(b"\xef\xbb\xbf[server]\r\nport = 1234\r\n")
+    assert load(path, {}).server.port == 1234
+
+
+@pytest.mark.parametrize(
+    ("key", "word"),
+    [
+        ("sk-1\n", "line end"),
+        (" sk-1", "blank"),
+        ("sk-1\nsk-2", "more than one line"),
+        ("sk-\u201c1\u201d", "character"),
+    ],
+)
+def test_a_key_that_no_header_can_carry_is_refused_by_its_path(tmp_path: Path, key: str, word: str) -> None:
+    """Whether the file names its variable or not. The message doesn't show it."""
+    path, problem = refused(tmp_path, '[providers.a]\napi_key = "env:KEY"', {"KEY": key})
+    assert path == "$.providers.a.api_key"
+    assert word in problem
+    assert "sk-" not in problem
+    with pytest.raises(ConfigError, match=r"providers\.openai\.api_key"):
+        load(None, {"OPENAI_API_KEY": key})
+
+
+@pytest.mark.parametrize("table", ["headers", "query"])
+def test_a_secret_of_headers_or_query_ends_in_no_line_end(tmp_path: Path, table: str) -> None:
+    """As with the key: what is read from a file often has one."""
+    text = f'[providers.a.{table}]\nx = "env:KEY"'
+    path, problem = refused(tmp_path, text, {"KEY": "s3cret\n"})
+    assert path == f"$.providers.a.{table}.x"
+    assert "line end" in problem
+
+
+def test_a_key_for_signing_may_end_in_a_line_end_but_not_in_silence(tmp_path: Path) -> None:
+    """It may have served for long, and whoever signs with it may have it with or without."""
+    text = '[auth]\nuser_assertion_key = "env:KEY"'
+    assert loaded(tmp_path, text, {"KEY": "k" * 40}).auth.warnings() == []
+    (warning,) = loaded(tmp_path, text, {"KEY": "k" * 40 + "\n"}).auth.warnings()
+    assert warning.startswith("$.auth.user_assertion_key begins or ends with a blank or a line end")
 
 
 def test_the_environment_beats_the_file(tmp_path: Path) -> None:

@@ -24,6 +24,19 @@ def test_a_chat_is_counted_once() -> None:
     assert value(metrics, "gateway_duration_seconds_count", model="default") == 2
 
 
+def test_a_name_of_a_family_counts_as_the_family() -> None:
+    """What callers put in the place of the star makes no label; the longest beginning counts."""
+    metrics = Metrics(models=["up/*", "up/big-*", "up/known"], targets=["up/*"])
+    for model in ("up/known", "up/a", "up/b", "up/big-c", "down/d"):
+        metrics.chat(chat(model=model), None)
+    metrics.attempt("up/a", "ok")
+    assert {
+        name: value(metrics, "gateway_requests_total", route="/chat/stream", model=name, outcome="complete")
+        for name in ("up/known", "up/*", "up/big-*", "other", "up/a")
+    } == {"up/known": 1, "up/*": 2, "up/big-*": 1, "other": 1, "up/a": None}
+    assert value(metrics, "gateway_provider_attempts_total", target="up/*", result="ok") == 1
+
+
 def test_callers_cannot_make_labels() -> None:
     """Unknown models, targets and names count as other, until the configuration knows them."""
     metrics = Metrics()

@@ -32,6 +32,7 @@ class Files:
 
     def __init__(self, directory: Path, *names: str) -> None:
         self.ca, self.key, self.cert = (str(directory / name) for name in ("ca.pem", "key.pem", "cert.pem"))
+        directory.mkdir(exist_ok=True)
         authority = trustme.CA()
         issued = authority.issue_cert(*names)
         authority.cert_pem.write_to_path(self.ca)
@@ -46,6 +47,19 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     made = Files(tmp_path, "127.0.0.1", "localhost")
     monkeypatch.setenv("SSL_CERT_FILE", made.ca)
     return made
+
+
+@pytest.mark.timeout(30)
+async def test_authorities_of_ones_own(tmp_path: Path) -> None:
+    """A company's certificates are believed where the declaration names their file, and nobody else's then."""
+    theirs, others = Files(tmp_path / "theirs", "127.0.0.1"), Files(tmp_path / "others", "127.0.0.1")
+    async with uvicorn_server(theirs) as url:
+        async with ended(Client(url, {}, ca_file=theirs.ca)) as client:
+            assert (await post(client)).data.startswith(b"got 300000")
+        for ca_file in (others.ca, ""):
+            async with ended(Client(url, {}, ca_file=ca_file)) as client:
+                with pytest.raises(ProviderError, match="can't be reached"):
+                    await post(client)
 
 
 async def post(client: Client, path: str = "/", body: bytes = BODY) -> BodySink:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.config.schema import Provider
+from gateway.config.schema import Provider, Secret
 from gateway.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers import openai
 from gateway.providers.base import Call
@@ -70,6 +70,52 @@ def call(*, stream: bool = True, options: Any = None) -> Call:
         stream_options=None if options is None else msgspec.Raw(msgspec.json.encode(options)),
         connect_timeout_s=2,
     )
+
+
+async def head_of(raw: Raw, **declared: Any) -> list[str]:
+    """Return the lines of the head that a provider so declared sends."""
+    raw.replies = [GOOD]
+    made = OpenAIProvider(Provider(base_url=raw.url.rstrip("/"), **declared))
+    await made.chat(call(), Sink())
+    await made.close()
+    return raw.seen[-1][1].decode().split("\r\n")
+
+
+async def test_the_key_goes_where_the_declaration_says(raw: Raw) -> None:
+    """As a bearer token, or in Azure's header."""
+    assert "Authorization: Bearer sk-1" in await head_of(raw, api_key="sk-1")
+    lines = await head_of(raw, api_key="sk-1", auth="api-key")
+    assert "api-key: sk-1" in lines
+    assert not [line for line in lines if line.startswith("Authorization")]
+
+
+async def test_headers_and_query_of_a_declaration(raw: Raw) -> None:
+    """They go out with each request, the query escaped; what the gateway says of itself may be said otherwise."""
+    headers = {"X-Title": "My app", "HTTP-Referer": "https://app.example.com", "user-agent": "mine"}
+    lines = await head_of(raw, headers=headers, query={"api-version": "2024-10-21", "code": "a&b c/=+"})
+    assert lines[0] == "POST /v1/chat/completions?api-version=2024-10-21&code=a%26b%20c/%3D%2B HTTP/1.1"
+    assert {f"{name}: {value}" for name, value in headers.items()} <= set(lines)
+    assert [line for line in lines if line.lower().startswith("user-agent")] == ["user-agent: mine"]
+
+
+def test_what_a_provider_may_not_tell() -> None:
+    """Key, address, and of headers and query whatever may be a secret: with its scheme or without, as it is sent or
+    as it was written. A short value of the file is none, or harmless words would be taken out of errors."""
+    declared = Provider(
+        base_url="https://ai.corp.example:8443/v1",
+        api_key="sk-1",
+        headers={
+            "X-Proxy": "Basic dXNlcjpwYXNz",
+            "X-Env": Secret("s-1", "env:X"),
+            "X-Flag": "true",
+            "X-T": "My great app",
+        },
+        query={"sig": "a+b/c=d+e"},
+    )
+    assert set(OpenAIProvider(declared).private) == {
+        "sk-1", "ai.corp.example:8443", "ai.corp.example", "Basic dXNlcjpwYXNz", "dXNlcjpwYXNz", "Basic%20dXNlcjpwYXNz",
+        "s-1", "My great app", "My%20great%20app", "a+b/c=d+e", "a%2Bb%2Fc%3Dd%2Be",
+    }  # fmt: skip
 
 
 async def test_a_stream_is_fed_as_it_comes(raw: Raw, provider: OpenAIProvider) -> None:
@@ -265,14 +311,14 @@ async def test_embeddings(raw: Raw, provider: OpenAIProvider, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("url", "key", "private"),
     [
-        ("http://LLM-Box:8000/v1", "k-1", ["k-1", "LLM-Box:8000", "llm-box"]),
-        ("https://example.com", "", ["example.com", "example.com"]),
-        ("http://ai", "k", []),
+        ("http://LLM-Box:8000/v1", "k-1", {"k-1", "LLM-Box:8000", "llm-box"}),
+        ("https://example.com", "", {"example.com"}),
+        ("http://ai", "k", set()),
     ],
 )
-def test_what_no_error_may_show(url: str, key: str, private: list[str]) -> None:
+def test_what_no_error_may_show(url: str, key: str, private: set[str]) -> None:
     """The key, and where the provider is; what is too short to be told from words is left."""
-    assert OpenAIProvider(Provider(base_url=url, api_key=key)).private == private
+    assert OpenAIProvider(Provider(base_url=url, api_key=key)).private == sorted(private, key=len, reverse=True)
 
 
 async def test_closing_what_was_never_opened() -> None:

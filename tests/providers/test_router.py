@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config.schema import Config, Model, Target
 from gateway.errors import NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
-from gateway.providers.router import Router
+from gateway.providers.router import Health, Router
 from tests.support.clock import jumping, ticks
 from tests.support.router import DONE, END, WHOLE, RouterHarness, chunk, request
 
@@ -250,3 +250,44 @@ async def test_usage_and_done_follow_the_end() -> None:
     harness = RouterHarness([chunk("a"), END, DONE, broken()])
     await harness.answer()
     assert harness.a.ended == ["whole"]
+
+
+def families(**models: tuple[str | Target, ...]) -> Router:
+    named = {name.replace("_", "*"): Model(targets=targets) for name, targets in models.items()}
+    return Router(Config(models=named), {}, lambda target, attempt: None, lambda target: None)
+
+
+def test_a_family_takes_every_name_that_begins_so() -> None:
+    """The target's star stands for the rest, slashes and all; a weight and a target without a star stay."""
+    router = families(**{"up/_": ("up/*", Target(target="b/x-*", weight=3), "c/last")})
+    name, model = router.model("up/org/llama3:8b")
+    assert name == "up/org/llama3:8b"
+    assert model.targets == ("up/org/llama3:8b", Target(target="b/x-org/llama3:8b", weight=3), "c/last")
+
+
+def test_the_nearest_family_takes_a_name() -> None:
+    """A name that is declared as it is goes first, then the longest beginning."""
+    router = families(**{"_": ("a/*",), "up/_": ("b/*",), "up/big-_": ("c/*",), "up/big-one": ("d/one",)})
+    found = {name: router.model(name)[1].targets[0] for name in ("x", "up/x", "up/big-x", "up/big-one")}
+    assert found == {"x": "a/x", "up/x": "b/x", "up/big-x": "c/x", "up/big-one": "d/one"}
+
+
+def test_a_family_is_no_name_of_a_model() -> None:
+    """It can't be asked itself, isn't listed, and is no default; a chat that names no model is told so."""
+    router = families(**{"up/_": ("up/*",)})
+    assert (list(router.models), router.default) == ([], None)
+    for name in ("up/", "down/x"):
+        with pytest.raises(NotFound, match="There is no model"):
+            router.model(name)
+    with pytest.raises(NotFound, match="no default model"):
+        router.model(None)
+    assert families(**{"up/_": ("up/*",), "m": ("up/m",)}).default == "m"
+
+
+def test_what_callers_name_does_not_pile_up() -> None:
+    """Of the targets that failed, only so many are remembered: of a family there are as many as callers think of."""
+    health = Health()
+    for number in range(10_005):
+        health.failed(f"up/{number}", broken(retry_after=60), 0.0)
+    assert not health.cooling("up/4", 1.0)
+    assert health.cooling("up/5", 1.0)

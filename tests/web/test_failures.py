@@ -44,6 +44,7 @@ async def ask(handler: Handler, aborted: list[str], *, direct: bool) -> list[Any
         nothing,
         nothing,
         authenticator,
+        nothing,
         Metrics(),
         nothing,
         b"{}",

@@ -16,7 +16,7 @@ import pytest
 from gateway.web.routes import ROUTES
 from gateway.wire import native
 from tests.conftest import StartGateway
-from tests.support.http_client import ask, assert_native, call
+from tests.support.http_client import ask, assert_native, assert_openai, call
 from tests.support.servers import GatewayProcess
 from tests.web.conftest import CONFIG, Locked
 
@@ -45,6 +45,32 @@ def test_models(edge: GatewayProcess) -> None:
     assert reply["object"] == "list"
     assert [model["id"] for model in reply["data"]] == ["default", "slow", "echo"]
     assert all(model["object"] == "model" for model in reply["data"])
+
+
+@pytest.mark.parametrize("path", ["echo", "demo/lorem-1-0ms", "demo%2Florem-1-0ms"])
+def test_a_model(edge: GatewayProcess, path: str) -> None:
+    """A client checks a name before it uses it, with slashes as they are or escaped."""
+    reply = call(edge, "GET", f"/v1/models/{path}")
+    assert (reply.status, reply.json["id"]) == (200, path.replace("%2F", "/"))
+    assert reply.json["object"] == "model"
+
+
+@pytest.mark.parametrize("path", ["nobody", "nobody/there", "%00"])
+def test_a_model_that_is_not_there(edge: GatewayProcess, path: str) -> None:
+    """As OpenAI says it."""
+    assert_openai(call(edge, "GET", f"/v1/models/{path}"), 404, "model_not_found")
+
+
+def test_a_gateway_of_families(start_gateway: StartGateway) -> None:
+    """Each name that begins so is answered; the patterns aren't listed, and no name is the default."""
+    gateway = start_gateway({"models": {"fast/*": {"targets": ["demo/lorem-*"]}}})
+    asked = call(gateway, "POST", "/chat", {"message": "Hi", "model": "fast/2-0ms"}).json
+    assert (asked["response"], asked["model"]) == ("lorem ipsum", "fast/2-0ms")
+    assert call(gateway, "GET", "/v1/models").json["data"] == []
+    config = call(gateway, "GET", "/config").json
+    assert (config["models"], config["default_model"]) == ([], "")
+    refused = call(gateway, "POST", "/chat", {"message": "Hi"})
+    assert (refused.status, refused.json["code"]) == (404, "model_not_found")
 
 
 def test_metrics(edge: GatewayProcess) -> None:

@@ -64,6 +64,7 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("GET", "/sessions/{session_id}"): ("/sessions/{s}", None, READS),
     ("DELETE", "/users/{user_id}"): ("/users/nobody/at%2Fall", None, ADMINS),
     ("GET", "/v1/models"): ("/v1/models", None, CHATS),
+    ("GET", "/v1/models/{model_id}"): ("/v1/models/default", None, CHATS),
     ("POST", "/v1/embeddings"): ("/v1/embeddings", {"input": "x", "model": "default"}, CHATS),
     ("GET", "/metrics"): ("/metrics", None, ADMINS),
     ("GET", "/events"): ("/events", None, ADMINS),
@@ -208,9 +209,22 @@ def test_a_trace_knows_its_key(locked: Locked) -> None:
 
 
 def test_keys_come_and_go_while_it_runs(locked: Locked) -> None:
-    """A new key works, and a revoked one stops working, within two seconds."""
+    """A new key works at once, and a revoked one is refused when the command is done; on each kind of route."""
+    for path in ("/v1/models", "/sessions/none", "/no/such/path"):
+        key = make_key(locked.gateway, "chat", name="passing")
+        assert call(locked.gateway, "GET", path, key=key).status in (200, 404)
+        assert locked.gateway.run("keys", "revoke", "passing").returncode == 0
+        assert call(locked.gateway, "GET", path, key=key).status == 401
     key = make_key(locked.gateway, "chat", name="passing")
-
-    until(lambda: call(locked.gateway, "GET", "/v1/models", key=key).status == 200)
+    assert call(locked.gateway, "POST", "/chat", {"message": "hi"}, key=key).status == 200  # a direct route
     assert locked.gateway.run("keys", "revoke", "passing").returncode == 0
-    until(lambda: call(locked.gateway, "GET", "/v1/models", key=key).status == 401)
+
+
+def test_a_new_page_may_ask_at_once(locked: Locked) -> None:
+    """Its preflight request has no key, only the origin."""
+    page = "https://new.example"
+    options = ("--publishable", "--origins", page)
+    key = make_key(locked.gateway, "chat", *options, name="new-page")
+    wanted = {"Origin": page, "Access-Control-Request-Method": "POST"}
+    assert call(locked.gateway, "OPTIONS", "/chat", headers=wanted).headers["access-control-allow-origin"] == page
+    assert call(locked.gateway, "POST", "/chat", {"message": "hi"}, key=key, headers={"Origin": page}).status == 200

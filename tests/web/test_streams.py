@@ -56,10 +56,13 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: ChaosProcess) ->
 class Opened:
     """A response that is read bit by bit."""
 
-    def __init__(self, connection: socket.socket, target: str, body: Any = None) -> None:
+    def __init__(
+        self, connection: socket.socket, target: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> None:
         data = b"" if body is None else json.dumps(body).encode()
         method = "GET" if body is None else "POST"
         head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         connection.sendall(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
         self._file = connection.makefile("rb")
         self.got = b""

@@ -12,7 +12,7 @@ import base64
 import ssl
 from collections.abc import Mapping
 from typing import cast
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from gateway import __version__
@@ -22,18 +22,26 @@ from gateway.providers.http.pool import Pool
 
 
 class Client:
-    """Sends requests to one base URL, with the same headers on each. `pool` counts its connections."""
+    """Sends requests to one base URL, with the same headers and query on each. `pool` counts its connections.
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+    `ca_file`: whose certificates are believed, in place of the system's.
+    """
+
+    def __init__(
+        self, url: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None, ca_file: str = ""
+    ) -> None:
         address = urlsplit(url)
         self._host = address.hostname or ""
-        self._tls = ssl.create_default_context() if address.scheme == "https" else None
+        self._tls = ssl.create_default_context(cafile=ca_file or None) if address.scheme == "https" else None
         self._port = address.port or (443 if self._tls else 80)
         self._host_and_port = _host_header(self._host) + ("" if address.port is None else f":{address.port}")
         self._proxy = _proxy(address.scheme, self._host)
         self._path = quote(address.path, safe="/%:@!$&'()*+,;=~")
+        self._query = f"?{urlencode(query, quote_via=quote, safe='/:@')}" if query else ""
         self._headers_are_valid = not any(char in value for value in headers.values() for char in "\r\n\0")
-        lines = {"Host": self._host_and_port, "User-Agent": f"feedback-gateway/{__version__}", **headers}
+        lines = {"Host": self._host_and_port, "User-Agent": f"feedback-gateway/{__version__}"}
+        own = {name.lower() for name in headers}
+        lines = {name: value for name, value in lines.items() if name.lower() not in own} | dict(headers)
         self._proxy_authorization = ""
         if self._proxy and self._proxy.username:
             pair = f"{unquote(self._proxy.username)}:{unquote(self._proxy.password or '')}".encode()
@@ -53,7 +61,7 @@ class Client:
         if not self._headers_are_valid:
             raise ProviderError("The provider's key can't be sent in a header.")
         head = f"{self._header_lines}Accept: {accept}\r\nContent-Length: {len(body)}\r\n\r\n"
-        message = [f"POST {self._path}{path} HTTP/1.1\r\n{head}".encode() + body]
+        message = [f"POST {self._path}{path}{self._query} HTTP/1.1\r\n{head}".encode() + body]
         del head, body  # the response may take long, and the request shouldn't stay in memory for it
         connection = self.pool.take()
         if connection is not None:

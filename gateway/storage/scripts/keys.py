@@ -1,17 +1,18 @@
 """Transaction scripts over API keys, and over the key that signs feedback tokens. See traces.py for what a script is.
 
-Called by app.py, which keeps the ring of keys fresh, and by `gateway keys`.
+Called by app.py, by access/stored_keys.py, which keeps the ring of keys fresh, and by `gateway keys`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from gateway.errors import Conflict, NotFound
 from gateway.storage.engine import Row, Script
-from gateway.storage.scripts.traces import insert_into
+from gateway.storage.scripts.traces import insert_into, numbers
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +40,13 @@ _ADD_KEY = insert_into("keys", _KEY_COLUMNS)
 def list_keys() -> Script[list[KeyRecord]]:
     """Return all keys, revoked ones included, oldest first."""
     rows = yield "SELECT * FROM keys ORDER BY created, key_id", ()
+    return [_key(row) for row in rows]
+
+
+def find_keys(hashes: Sequence[str]) -> Script[list[KeyRecord]]:
+    """Return the keys with one of these hashes, at most 500, but for those that were revoked."""
+    places = numbers(1, len(hashes))
+    rows = yield f"SELECT * FROM keys WHERE revoked IS NULL AND key_hash IN ({places})", hashes  # noqa: S608
     return [_key(row) for row in rows]
 
 

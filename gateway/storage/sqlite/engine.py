@@ -18,7 +18,8 @@ from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Script, Stats
 from gateway.storage.sqlite import file
 from gateway.storage.sqlite.errors import unusable
-from gateway.storage.sqlite.file import OwnerLock, check_unowned, connect, locate, parse_url, same_file
+from gateway.storage.sqlite.file import check_unowned, connect, locate, parse_url, same_file
+from gateway.storage.sqlite.lock import StoreLock
 from gateway.storage.sqlite.readers import open_reader, run_on
 from gateway.storage.sqlite.row_reader import reading
 from gateway.storage.sqlite.writer import Writer
@@ -39,7 +40,7 @@ async def open_store(url: str, *, own: bool, create: bool = True) -> SQLiteStore
 class SQLiteStore:
     """One opened file; see `Engine` and `Maintenance` for what the methods promise."""
 
-    def __init__(self, path: Path, writer: Writer, readers: list[aiosqlite.Connection], lock: OwnerLock | None) -> None:
+    def __init__(self, path: Path, writer: Writer, readers: list[aiosqlite.Connection], lock: StoreLock) -> None:
         self.path = path
         self._writer = writer
         self._readers = readers
@@ -51,18 +52,19 @@ class SQLiteStore:
 
     @classmethod
     async def open(cls, path: Path, *, own: bool, create: bool = True, max_queue: int = 10_000) -> Self:
-        """Open or make the file. `own`: as its one server, under the lock; raise Conflict if another process has it.
+        """Open or make the file. `own`: as its one server.
 
-        Raise StoreUnavailable, in one line, for a file that can't be used.
+        Raise Conflict if another process is that, or has the file by another of its names, and StoreUnavailable, in one
+        line, for a file that can't be used.
         """
         path = locate(path)
         if not create and not path.exists():
             raise unusable(path, "there is no such file.")
-        lock = OwnerLock.take(path) if own else None
+        lock = StoreLock.take(path, own=own, create=create)
         connection: sqlite3.Connection | None = None
         readers: list[aiosqlite.Connection] = []
         try:
-            connection = await asyncio.to_thread(connect, path, create=create)
+            connection = await asyncio.to_thread(connect, path)
             is_same = same_file(path)
             for _ in range(_READERS + _SEARCHERS):
                 readers.append(await open_reader(path))
@@ -72,8 +74,7 @@ class SQLiteStore:
                 await reader.close()
             if connection is not None:
                 connection.close()
-            if lock is not None:
-                lock.release()
+            lock.release()
             raise
 
     async def close(self) -> None:
@@ -84,8 +85,7 @@ class SQLiteStore:
                 await reader.close()
         finally:
             await self._writer.close()
-            if self._lock is not None:
-                self._lock.release()
+            self._lock.release()
 
     @property
     def stats(self) -> Stats:

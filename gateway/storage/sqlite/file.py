@@ -1,4 +1,4 @@
-"""The store's file: its URL, its owner's lock, the connection that writes, and whether it is still the same file.
+"""The store's file: its URL, the connection that writes, and whether it is still the same file.
 
 It runs no scripts. Called by engine.py when it opens a store, and by the commands that read beside a server. Every
 problem is a StoreUnavailable of one line that names the file, or a Conflict if another process owns it.
@@ -6,19 +6,15 @@ problem is a StoreUnavailable of one line that names the file, or a Conflict if 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 from urllib.parse import quote
 
-from gateway.domain import ids
 from gateway.errors import Conflict, StoreUnavailable
 from gateway.storage.sqlite.errors import reason_of, unusable
+from gateway.storage.sqlite.lock import OwnerFile, owner_of
 from gateway.storage.sqlite.migrate import migrate
 
 _BUSY_MS = 2000
@@ -35,22 +31,17 @@ def parse_url(url: str) -> Path:
 
 
 def locate(path: Path) -> Path:
-    """Return the path with links resolved, so that one file has one lock. Raise if its directory is missing."""
+    """Return the path with links resolved, as the locks want it. Raise if its directory is missing."""
     path = path.resolve()
     if not path.parent.is_dir():
         raise unusable(path, "its directory does not exist.")
     return path
 
 
-def connect(path: Path, *, create: bool) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     """Open the connection that writes: durable, and migrated to the newest schema. Any one thread may use it."""
     if path.is_dir():
         raise unusable(path, "it is a directory.")
-    if create:
-        # The signing key is in it, so only its owner and group may read it; SQLite gives its other files the same
-        # mode. A file that exists isn't opened here: closing it would drop the locks of this process's connections.
-        with suppress(OSError):  # SQLite reports the problem when it opens the file
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640))
     connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(
@@ -107,49 +98,13 @@ def same_file(path: Path) -> Callable[[], bool]:
     return check
 
 
-class OwnerLock:
-    """The lock of the one `serve` that owns the store, held until it closes or its process dies.
-
-    It is on a file of its own, since closing a descriptor of the database would drop SQLite's own locks on it.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    @classmethod
-    def take(cls, path: Path) -> Self:
-        """Take the lock. Raise Conflict, which names the holder, if another process has it."""
-        lock = f"{path}.lock"
-        try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise unusable(path, f"{lock} can't be written ({error.strerror}).") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
-            os.close(descriptor)
-            raise Conflict(f"The store {path} is in use by {holder}.") from error
-        started = datetime.fromtimestamp(ids.now_ms() / 1000, UTC).isoformat(timespec="seconds")
-        with suppress(OSError):  # on a full disk the lock holds all the same
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} (started {started})\n".encode(), 0)
-        return cls(descriptor)
-
-    def release(self) -> None:
-        """Give the lock back. The empty file stays: unlinking it would let two owners lock two files of one name."""
-        if self._descriptor >= 0:
-            with suppress(OSError):
-                os.ftruncate(self._descriptor, 0)
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-
 def check_unowned(url: str) -> None:
     """Raise Conflict if a server owns the store, as `Opener` says."""
     path = locate(parse_url(url))
     if Path(f"{path}.lock").exists():
-        OwnerLock.take(path).release()
+        OwnerFile.take(path).release()
+    if path.exists() and (owner := owner_of(path)) is not None:
+        raise Conflict(f"The store {path} is in use by {owner}.")
 
 
 def trim(connection: sqlite3.Connection, pages: int) -> bool:

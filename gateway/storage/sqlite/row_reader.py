@@ -1,7 +1,7 @@
 """Reads a store's file row by row, beside whoever owns it: for commands, which may wait for each row.
 
-It takes no lock and writes nothing, and has one row in memory at a time. Not for the server, which reads by readers.py.
-Called by `gateway export` and `gateway report`.
+It keeps no server out and writes nothing, and has one row in memory at a time. Not for the server, which reads by
+readers.py. Called by `gateway export` and `gateway report`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from gateway.storage.engine import Row, Statement
 from gateway.storage.sqlite.errors import reason_of, unusable
 from gateway.storage.sqlite.file import locate, parse_url, read_only_uri
+from gateway.storage.sqlite.lock import StoreLock
 from gateway.storage.sqlite.migrate import migrations
 from gateway.storage.sqlite.writer import bind
 
@@ -36,12 +37,15 @@ class SQLiteRowReader:
 
 @contextmanager
 def reading(url: str) -> Iterator[SQLiteRowReader]:
-    """Open a store, as `Opener` says. Raise StoreUnavailable if there is no file, or one of another version."""
+    """Open a store, as `Opener` says. Raise StoreUnavailable if there is no file, or one of another version, and
+    Conflict where somebody has it open by another of its names."""
     path = locate(parse_url(url))
     if not path.exists():
         raise unusable(path, "there is no such file.")
-    connection = sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=5)
+    lock = StoreLock.take(path, own=False)
+    connection: sqlite3.Connection | None = None
     try:
+        connection = sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=5)
         connection.row_factory = sqlite3.Row
         reader = SQLiteRowReader(path, connection)
         (version,) = [row["user_version"] for row in reader.rows(("PRAGMA user_version", ()))]
@@ -51,4 +55,6 @@ def reading(url: str) -> Iterator[SQLiteRowReader]:
             )
         yield reader
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
+        lock.release()

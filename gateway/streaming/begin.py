@@ -1,0 +1,29 @@
+"""A chat's first row, which is committed before the first byte goes out. It makes its IDs; called by chat.py."""
+
+from __future__ import annotations
+
+from gateway.access.principal import Principal
+from gateway.domain import ids
+from gateway.domain.messages import ChatRequest
+from gateway.domain.trace import TraceStart
+
+
+def trace_start(principal: Principal, request: ChatRequest, model: str, capture: str, config_hash: str) -> TraceStart:
+    """Return the trace's first row, without the messages. `capture` is `[capture] content`."""
+    return TraceStart(
+        trace_id=ids.new_trace_id(),
+        root_span_id=ids.new_span_id(),
+        project=principal.project,
+        route=request.route,
+        request_time=ids.now_ms(),
+        model=model,
+        session_id=request.session_id or ids.new_session_id(),
+        user_id=request.user_id,
+        client_request_id=request.client_request_id,
+        request_preview=request.preview if capture != "none" else None,
+        tags=request.tags,
+        metadata=request.metadata,
+        traceparent=request.traceparent,
+        key_id=principal.key_id,
+        config_hash=config_hash,
+    )
