@@ -10,24 +10,15 @@ from typing import Any
 import msgspec
 
 from gateway.domain.messages import Usage
-
-
-class Message(msgspec.Struct):
-    """A delta or a message; servers name reasoning in two ways."""
-
-    content: Any = None
-    refusal: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    tool_calls: Any = None
+from gateway.wire.deltas import parts_of
 
 
 class Choice(msgspec.Struct):
     """One choice; whole completions have `message` for `delta`."""
 
     index: int | None = 0
-    delta: Message | None = None
-    message: Message | None = None
+    delta: Any = None
+    message: Any = None
     finish_reason: str | None = None
 
 
@@ -46,24 +37,24 @@ class Chunk(msgspec.Struct):
     usage: UsageField | None = None
     model: str | None = None
     error: Any = None
+    citations: Any = None  # these three are Perplexity's, the same in each chunk
+    search_results: Any = None
+    related_questions: Any = None
 
 
+SOURCES = ("citations", "search_results", "related_questions")
 decode_chunk = msgspec.json.Decoder(Chunk).decode
 
 
-def content_text(value: Any) -> str:
-    """Return the text of a `content`, which some servers send as a list of parts."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(content_text(part.get("text")) for part in value if isinstance(part, dict))
-    return ""
+def said_by(choice: Choice) -> dict[str, Any]:
+    """Return a choice's delta, or its message; nothing where that is no object."""
+    said = choice.message if choice.delta is None else choice.delta
+    return said if isinstance(said, dict) else {}
 
 
 def has_content(choice: Choice) -> bool:
     """Return True for a choice with content: some servers send the usage, after the end, with one that has none."""
-    said = choice.delta or choice.message
-    return bool(choice.finish_reason or (said and any(getattr(said, name) for name in said.__struct_fields__)))
+    return bool(choice.finish_reason or parts_of(said_by(choice)))
 
 
 def usage_of(usage: UsageField) -> Usage:

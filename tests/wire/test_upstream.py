@@ -21,6 +21,7 @@ from tests.support.provider_streams import (
     decoder,
     delta,
     few,
+    merged,
     read,
     text_of,
     units,
@@ -76,6 +77,17 @@ def test_plain_text_frames_go_by_the_template() -> None:
     assert (event.text, event.chars, event.count) == (b"bc", 2, 2)  # type: ignore[union-attr]
 
 
+def test_reads_of_whole_frames_that_fit_need_no_cutting() -> None:
+    """One frame or several, beyond ASCII too; where one of them says something else, all are cut and looked at."""
+    stream = decoder(keep_raw=True)
+    stream.feed(sse(delta(content="a")))
+    reads = [sse(delta(content=text)) for text in ("b",)] + [sse(*(delta(content=t) for t in both)) for both in ("cd",)]
+    reads.append(sse(*(json.dumps(delta(content=text), ensure_ascii=False).encode() for text in "é€")))
+    reads.append(sse(delta(content="e"), delta(content='"')))
+    assert [text_of(merged(stream.feed(read))) for read in reads] == ["b", "cd", "é€", 'e"']
+    assert b"".join(stream.raw) == sse(delta(content="a")) + b"".join(reads)
+
+
 def test_a_template_with_bad_utf8_in_the_text_is_decoded_leniently() -> None:
     """Bytes that are no text become U+FFFD, and the rest is kept."""
     stream = decoder()
@@ -101,6 +113,8 @@ def test_a_template_is_given_up_after_eight_misses() -> None:
         b'{"choices":[{"delta":{"content" : "b"}}],"x":{"content":"b"}}',
         b'{"choices":[{"index":1,"delta":{"content":"b"}}]}',
         b'{"choices":[{"delta":{"content":"b","refusal":"c"}}]}',
+        b'{"choices":[{"delta":{"content":"b","never_heard_of":"c"}}]}',
+        b'{"choices":[{"delta":{"content":["b"]}}]}',
         b'{"choices":[{"delta":{"content":[{"text":"b"},3]}}]}',
         b'{"choices":[{"delta":{"content":"b"}},{"index":1,"delta":{"content":"b"}}]}',
         b'{"choices":[{"message":{"content":"b"}}]}',
@@ -158,13 +172,14 @@ def test_done_without_a_finish_reason_makes_a_last_chunk() -> None:
 
 
 def test_a_second_choice_and_a_refusal() -> None:
-    """Other choices are events of their own; a refusal is text; reasoning has two names."""
+    """Other choices are events of their own; a refusal is known as one; reasoning has many names."""
     events, _ = read(
         decoder(),
         [sse(delta(1, content="two"), delta(refusal="No."), delta(reasoning="why"), delta(1), finish("stop", 1))],
     )
     assert events == [
-        ChoiceDelta(1, "two"), ("TextDelta", "No.", 1), ("ReasoningDelta", "why", 1), Finished(1, "stop"),
+        ChoiceDelta(1, "text", "two"), ("other", {"refusal": "No."}), ("ReasoningDelta", "why", 1),
+        Finished(1, "stop"),
     ]  # fmt: skip
 
 
@@ -184,7 +199,7 @@ def test_halves_of_characters_in_a_tool_call_and_in_other_choices(text: str, ind
                 said["args"] += call["function"]["arguments"]
             case ("ReasoningDelta", piece, _):
                 said["reasoning"] += piece
-            case ChoiceDelta(text=piece):
+            case ChoiceDelta(value=piece):
                 said["one"] += piece
     assert set(said.values()) == {text}
 
@@ -298,3 +313,60 @@ def test_a_tool_call_with_a_number_that_no_float_holds_is_a_failure(more: bytes)
     stream = decoder()
     assert stream.feed(sse(b'{"choices":[{"delta":{"tool_calls":[{"index":0,"x":1e999%b}]}}]}' % more)) == []
     assert stream.failure is not None
+
+
+def test_any_field_of_a_delta_is_output() -> None:
+    """Of every choice, one event a field; and what only labels the delta is none."""
+    events, _ = read(
+        decoder(),
+        [
+            sse(
+                delta(role="assistant", content=""),
+                delta(audio={"data": "AA"}, images=[{"x": 1}]),
+                delta(1, audio={"data": "BB"}, tool_calls=[{"function": {"name": "f"}}]),
+                {"choices": [{"delta": "odd"}]},
+            )
+        ],
+    )
+    assert events[:3] == [
+        ("other", {"audio": {"data": "AA"}}),
+        ("other", {"images": [{"x": 1}]}),
+        ChoiceDelta(1, "other", {"audio": {"data": "BB"}}),
+    ]
+    assert [(event.index, event.kind, event.value["function"]["name"]) for event in events[3:]] == [
+        (1, "tool_call", "f")
+    ]
+
+
+def test_sources_that_are_sent_with_each_chunk() -> None:
+    """They are told when they change, and text beside the same ones goes by the template."""
+    stream = decoder()
+    frames = [
+        {**delta(content=text), "citations": urls} for text, urls in (("a", ["u"]), ("b", ["u"]), ("c", ["u", "v"]))
+    ]
+    events, _ = read(stream, [sse(*frames)])
+    assert events == [
+        ("other", {"citations": ["u"]}),
+        ("TextDelta", "ab", 2),
+        ("other", {"citations": ["u", "v"]}),
+        ("TextDelta", "c", 1),
+    ]
+    assert stream._prefix
+
+
+def test_halves_of_characters_in_a_refusal_and_elsewhere() -> None:
+    """A refusal's find each other; a half that stays alone in another field is a replacement character."""
+    events, _ = read(decoder(), [sse(delta(refusal="a\ud83d"), delta(refusal="\ude00"), delta(note={"x": "\ud83d"}))])
+    assert events == [("other", {"refusal": "a"}), ("other", {"refusal": "😀"}), ("other", {"note": {"x": "\ufffd"}})]
+    alone, _ = read(decoder(), [sse(delta(refusal="\ud83d"), delta(refusal="\ude00"))])
+    assert alone == [("other", {"refusal": "😀"})]
+
+
+def test_halves_of_characters_in_a_custom_tools_input() -> None:
+    """As in a function's arguments."""
+    calls = [
+        {"index": 0, "id": "c", "custom": {"name": "f", "input": "\ud83d"}},
+        {"index": 0, "custom": {"input": "\ude00"}},
+    ]
+    events, _ = read(decoder(), [sse(*(delta(tool_calls=[each]) for each in calls))])
+    assert [call["custom"]["input"] for _, call in events] == ["", "😀"]

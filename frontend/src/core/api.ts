@@ -3,7 +3,7 @@
  * which the core's other files read; nothing here runs.
  */
 
-/** What a front end needs to know. `default_model` answers where a chat names none. */
+/** What a front end needs to know. `default_model` answers where a chat names none; empty: none does. */
 export type ConfigReply = {
   /** The declared models. */
   models: string[];
@@ -15,6 +15,14 @@ export type ConfigReply = {
   key_required: boolean;
   /** The gateway's release. */
   version: string;
+};
+
+/** What else the provider said, with its own fields: `audio`, `images`, `annotations`, `reasoning_details`, any. */
+export type DeltaEvent = {
+  /** What it is. */
+  type: "delta";
+  /** Fields of the provider's delta, as they came. Those of one answer belong together. */
+  delta: Record<string, unknown>;
 };
 
 /** A scale of whole numbers from `min` to `max`, or a choice of `options`. */
@@ -116,7 +124,7 @@ export type StartEvent = {
 export type State = "ERROR" | "IN_PROGRESS" | "OK";
 
 /** One event of a native stream. Clients should ignore a `type` that they don't know. */
-export type StreamEvent = StartEvent | TokenEvent | ReasoningEvent | ToolCallEvent | DoneEvent | ErrorEvent;
+export type StreamEvent = StartEvent | TokenEvent | ReasoningEvent | ToolCallEvent | DeltaEvent | DoneEvent | ErrorEvent;
 
 /** Its reply: connect to /chat/ws?ticket=… within so many seconds. */
 export type TicketReply = {
@@ -142,7 +150,7 @@ export type TokenEvent = {
   content: string;
 };
 
-/** A piece of a tool call, as OpenAI's `delta.tool_calls` has it. */
+/** A piece of a tool call, as OpenAI's `delta.tool_calls` has it: the first of a call has its `id` and its name. */
 export type ToolCallEvent = {
   /** What it is. */
   type: "tool_call";
