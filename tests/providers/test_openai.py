@@ -36,7 +36,7 @@ class Sink:
     def done(self) -> bool:
         return self.data.endswith(DONE)
 
-    def head(self, *, sse: bool) -> None:
+    def head(self, *, sse: bool, request_id: str | None = None) -> None:
         self.sse = sse
 
     def feed(self, data: bytes) -> bool:
