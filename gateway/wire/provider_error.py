@@ -52,7 +52,7 @@ def error_in_stream(value: Any) -> ProviderError:
     message = redact(_text(fields)) or "The provider reported an error."
     status = _status(fields)
     if status == 429 and not _is_quota(fields):
-        return _with_words(ProviderBusy(message), fields)
+        return ProviderBusy(message)
     if status is None or status >= 500:
         return ProviderError(message)
     return _by_status(status, fields, message)
@@ -109,9 +109,7 @@ def _by_status(status: int, fields: dict[str, Any], message: str, retry_after: f
         quota = ProviderQuota("The provider's quota for this gateway is used up.")
         return _with_words(quota, fields)
     if status == 429:
-        return _with_words(
-            ProviderBusy("The provider is limiting requests. Please try again later.", retry_after=retry_after), fields
-        )
+        return ProviderBusy("The provider is limiting requests. Please try again later.", retry_after=retry_after)
     if status in (401, 403):
         return ProviderError("The provider refused this gateway's credentials.")
     if status == 503 and retry_after is not None:

@@ -171,10 +171,10 @@ class StreamDecoder:
         if json_problem(readable):  # tool calls are stored, and the first chunk's fields passed on
             self._fail(ProviderError("The provider sent something that can't be read."))
             return
-        if chunk.error is not None or chunk.choices is None:
-            if failure := error_of_chunk(chunk.error, readable):
-                self._fail(failure)
-                return
+        odd = chunk.error is not None or chunk.choices is None
+        if odd and (failure := error_of_chunk(chunk.error, readable)):
+            self._fail(failure)
+            return
         self.first = self.first or payload
         self.model = chunk.model or self.model
         before = len(events)
