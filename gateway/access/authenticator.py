@@ -61,7 +61,8 @@ class Authenticator:
             problem = "This is not a key of this gateway." if bearer else "An API key is required."
             token_too = ", or a feedback token as X-Feedback-Token: gw-ft-…" if "token" in roles else ""
             raise Unauthorized(f"{problem} Send a key as Authorization: Bearer gw-sk-…{token_too}.")
-        if (token := given.get(b"x-feedback-token")) is not None and "token" in roles:
+        asks = principal.role == "publishable" and "publishable" in roles  # as its token's rater, see _with_user
+        if (token := given.get(b"x-feedback-token")) is not None and "token" in roles and not asks:
             return self.from_token(token, principal)
         if principal.role == "publishable":
             if given.get(b"origin") not in principal.origins:
@@ -89,7 +90,7 @@ class Authenticator:
         `user_id` where a secret key vouches for it, else somebody new.
         """
         if principal.key_id is not None:
-            user_id = principal.user_id or user_id or _visitor()
+            user_id = principal.user_id or user_id or self._earlier_rater(principal, headers) or _visitor()
             principal = msgspec.structs.replace(principal, role="publishable", user_id=user_id)
         now = time.monotonic()
         while self._tickets and next(iter(self._tickets.values()))[2] <= now:
@@ -122,6 +123,23 @@ class Authenticator:
             earlier = given.get(b"x-feedback-token")
             user_id = _visitor() if earlier is None else self.from_token(earlier, principal).user_id
         return principal if user_id is None else msgspec.structs.replace(principal, user_id=user_id)
+
+    def as_earlier_rater(self, principal: Principal, headers: Headers, token: str) -> Principal:
+        """Return the caller of a publishable key that says by nothing else who it is as the rater of this token.
+
+        One that isn't valid any more changes nothing.
+        """
+        if principal.role != "publishable" or _headers(headers, b"x-feedback-token", b"x-user-assertion"):
+            return principal
+        try:
+            return msgspec.structs.replace(principal, user_id=self.from_token(token, principal).user_id)
+        except (Unauthorized, Forbidden):
+            return principal
+
+    def _earlier_rater(self, principal: Principal, headers: Headers) -> str | None:
+        """Return the rater of the feedback token that was sent along, if one was."""
+        token = _headers(headers, b"x-feedback-token").get(b"x-feedback-token")
+        return None if token is None else self.from_token(token, principal).user_id
 
     def _redeem_ticket(self, ticket: str, headers: Headers) -> Principal:
         principal, bound_to, until = self._tickets.pop(_digest(ticket), (KEYLESS, None, 0.0))
