@@ -41,7 +41,9 @@ async def stop(request: Request) -> None:
 def _go_on_as(request: Request, token: str | None) -> None:
     if token is not None:
         authenticator = request.services.authenticator
-        request.principal = authenticator.as_earlier_rater(request.principal, request.raw_headers, token)
+        request.principal = authenticator.as_earlier_rater(
+            request.principal, request.raw_headers, request.client_host, token
+        )
 
 
 def _session(request: Request) -> tuple[str, str | None]:

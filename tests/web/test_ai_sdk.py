@@ -89,7 +89,7 @@ def test_the_system_text_in_force_comes_first(edge: GatewayProcess) -> None:
     for system in ("Be brief.", "Be kind."):
         body = {"id": "ui-system", "message": HI[0], "system": system}
         reply = call(edge, "POST", "/api/chat", body)
-    sent = json.loads(edge.store.trace(reply.headers["x-trace-id"])["request"])
+    sent = edge.store.trace(reply.headers["x-trace-id"])["request"]
     assert [message["role"] for message in sent] == ["system", "user", "assistant", "user"]
     assert sent[0]["content"] == "Be kind."
 
