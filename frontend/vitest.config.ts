@@ -1,6 +1,7 @@
 /**
  * `unit` (parts, hooks, a real gateway) on the source, `built` the same on the built package, `aisdk` (the AI SDK's own
- * clients) and `browser` (real Chromium) run side by side: they mostly wait. `pace` measures, so it runs alone, last.
+ * clients), `clients` (other people's readers of events) and `browser` (real Chromium) run side by side: they mostly
+ * wait. `pace` measures, so it runs alone, last.
  * REACT=18 takes React 18.
  */
 
@@ -38,6 +39,7 @@ export default defineConfig({
       project("unit", "unit"),
       project("built", "unit"),
       project("aisdk", "aisdk"),
+      project("clients", "clients"),
       project("browser", "browser"),
       project("pace", "browser", 1),
     ],

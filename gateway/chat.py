@@ -289,5 +289,5 @@ class Chat:
 
 
 def _owns(principal: Principal, owner: Owner) -> bool:
-    """Return whether a stream is the caller's: by the key it was asked with, or by a feedback token that names it."""
-    return principal.project == owner.project and (principal.token is not None or principal.key_id == owner.key_id)
+    """Return whether a stream was asked with the caller's key, which for a feedback token is the key that made it."""
+    return principal.project == owner.project and principal.key_id == owner.key_id

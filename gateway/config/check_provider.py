@@ -16,6 +16,7 @@ _RESERVED_HEADERS = {
 }  # fmt: skip
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ -~\t]*[!-~])?)?")
+_BLANK = "begins or ends with a blank or a line end: a secret read from a file often does, so cut it off"
 _ENV = "env:"  # a secret whose variable isn't set where none is needed
 
 
@@ -23,7 +24,12 @@ def provider_problems(provider: Provider, *, files: bool) -> Iterator[tuple[str,
     """Yield the path below the provider and the problem of each bad value. `files`: read `ca_file`, too."""
     if problem := _url_problem(provider.base_url):
         yield ".base_url", problem
+    if problem := _secret_problem(provider.api_key):
+        yield ".api_key", problem
     yield from _header_problems(provider)
+    for name, value in provider.query.items():
+        if value != value.strip():
+            yield f".query.{name}", _BLANK
     if "" in provider.query:
         yield ".query", "a name is not empty"
     if files and provider.ca_file and (problem := _ca_problem(provider.ca_file)):
@@ -41,10 +47,18 @@ def _header_problems(provider: Provider) -> Iterator[tuple[str, str]]:
             yield path, "is a header that the gateway sets itself"
         elif key in seen:
             yield path, seen[key]
-        elif not _HEADER_VALUE.fullmatch(value) and not value.startswith(_ENV):
-            # The value may be a secret, so it isn't shown.
-            yield path, "is more than one line, or has a character that no header can have"
+        elif problem := _secret_problem(value):
+            yield path, problem
         seen[key] = "is given twice: the case of a header's name doesn't count"
+
+
+def _secret_problem(value: str) -> str | None:
+    """Return why a value can't be sent in a header; it may be a secret, so it isn't shown."""
+    if value.startswith(_ENV) or _HEADER_VALUE.fullmatch(value):
+        return None
+    if value != value.strip():
+        return _BLANK
+    return "is more than one line, or has a character that no header can have"
 
 
 def _url_problem(url: str) -> str | None:

@@ -6,6 +6,7 @@ It is not the shape of the configuration (schema.py), nor what types can't say o
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import re
 import tomllib
@@ -22,6 +23,7 @@ from gateway.config.schema import Config, ConfigError, Dimension, Model, Provide
 
 Look = Callable[[str], str | None]  # a variable's value, for secrets
 PREFIX = "GATEWAY_"
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 DEFAULT_DIMENSIONS = {name: Dimension(min=1, max=5) for name in ("accuracy", "helpfulness", "relevance")}
 
 
@@ -61,11 +63,12 @@ def load(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))  # Windows' editors put a byte order mark first
     except OSError as error:
         raise ConfigError("$", f"cannot be read: {error.strerror}", str(path)) from None
-    except UnicodeDecodeError:
-        raise ConfigError("$", "is not UTF-8", str(path)) from None
+    except UnicodeDecodeError as error:
+        found = "is UTF-16: save it as UTF-8" if error.object[:2] in _UTF_16 else "is not UTF-8"
+        raise ConfigError("$", found, str(path)) from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError("$", f"is not TOML: {error}", str(path)) from None
 

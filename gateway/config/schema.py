@@ -138,10 +138,15 @@ class Auth(_Section, frozen=True):
         """Return a sentence for each thing that is allowed, and not safe."""
         keys = {f"signing_keys[{at}]": key for at, key in enumerate(self.signing_keys)}
         keys["user_assertion_key"] = self.user_assertion_key
-        return [
+        short = [
             f"$.auth.{name} can be guessed: it has fewer than {SAFE_KEY} characters."
             for name, key in keys.items()
             if 0 < len(key) < SAFE_KEY
+        ]
+        return short + [
+            f"$.auth.{name} begins or ends with a blank or a line end: whoever shares it needs that, too."
+            for name, key in keys.items()
+            if key != key.strip()
         ]
 
 

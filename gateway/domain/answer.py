@@ -29,18 +29,25 @@ def assistant_messages(parts: Sequence[Part], others: Mapping[int, str]) -> list
 
 
 def merge_tool_calls(deltas: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return whole tool calls from the elements of `delta.tool_calls`. Pieces of one call have the same `index`."""
+    """Return whole tool calls from the elements of `delta.tool_calls`, as wire/tool_calls.py makes them.
+
+    Pieces of one call have the same `index`. Names and arguments are joined; of anything else the last one stays.
+    """
     calls: dict[Any, dict[str, Any]] = {}
     for delta in deltas:
         if not isinstance(delta, dict):
             continue
         call = calls.setdefault(delta.get("index", len(calls)), {"type": "function", "function": {"arguments": ""}})
         for name, value in delta.items():
-            if name == "function" and isinstance(value, dict):
+            if name in ("function", "custom") and isinstance(value, dict):
+                body = call.setdefault(name, {})
                 for key, piece in value.items():
-                    whole = call["function"].get(key)
+                    whole = body.get(key)
                     joins = isinstance(whole, str) and isinstance(piece, str)
-                    call["function"][key] = whole + piece if joins else piece
+                    body[key] = whole + piece if joins else piece
             elif name != "index" and value is not None:
                 call[name] = value
+    for call in calls.values():
+        if "custom" in call:
+            del call["function"]
     return list(calls.values())

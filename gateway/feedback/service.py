@@ -65,6 +65,7 @@ class Feedback:
             trace_id=subject.trace_id,
             client_request_id=subject.client_request_id,
             source_id=subject.user_id,
+            key_id=principal.key_id,
             ratings=ratings.given,
             # In the order in which they were given, where the store looks at time and ID.
             assessment_ids=tuple(sorted(ids.new_assessment_id() for _ in ratings.given)),
@@ -94,6 +95,7 @@ class Feedback:
             subject.user_id,
             subject.name,
             now,
+            principal.key_id,
         )
         if count:
             self._recorded(
@@ -111,7 +113,7 @@ class Feedback:
     async def read(self, principal: Principal, subject: Subject) -> tuple[str, Sequence[Assessment]]:
         """Return a trace's ID and this rater's valid ratings of it, oldest first."""
         subject = await self._own(principal, subject, ())
-        trace_id = await self._store.read(resolve_trace, principal.project, subject.trace_id, subject.client_request_id)
+        trace_id = await self._resolve(principal, subject)
         if trace_id is None:
             raise NotFound("There is no such trace.")
         found = await self._store.read(feedback_of, principal.project, [trace_id], subject.user_id)
@@ -124,7 +126,7 @@ class Feedback:
 
         Its rater is the caller's own, else the subject's, else the trace's user. Without `names` it is for any rating.
         """
-        trace_id = await self._store.read(resolve_trace, principal.project, subject.trace_id, subject.client_request_id)
+        trace_id = await self._resolve(principal, subject)
         trace = await self._store.read(get_trace, principal.project, trace_id or "")
         if trace is None:
             raise NotFound("There is no such trace.")
@@ -148,12 +150,21 @@ class Feedback:
         if others := [name for name in names if principal.token.names and name not in principal.token.names]:
             raise Forbidden(f"This feedback token is not for ratings named {others[0]}.")
         trace_id = subject.trace_id
-        if trace_id is None:
-            trace_id = await self._store.read(resolve_trace, principal.project, None, subject.client_request_id)
+        if trace_id is None:  # others may have asked with the same ID
+            own = await self._store.read(get_trace, principal.project, principal.token.trace_id)
+            is_own = own is not None and own.client_request_id == subject.client_request_id
+            trace_id = principal.token.trace_id if is_own else await self._resolve(principal, subject)
             if trace_id is None:
                 raise NotFound("There is no such trace.")
         principal.check_trace(trace_id)
         return msgspec.structs.replace(subject, trace_id=trace_id, client_request_id=None)
+
+    async def _resolve(self, principal: Principal, subject: Subject) -> str | None:
+        """Return the ID of the trace that a subject means, if there is one."""
+        rater = principal.user_id or subject.user_id
+        return await self._store.read(
+            resolve_trace, principal.project, subject.trace_id, subject.client_request_id, principal.key_id, rater
+        )
 
 
 def _activity(stored: Assessment) -> RatingActivity:

@@ -22,6 +22,7 @@ from gateway.wire.upstream import upstream_failure
 
 _MAX_ERROR_BYTES = 65_536
 _MAX_EMBEDDING_BYTES = 67_108_864
+_MAX_LIST_BYTES = 16_777_216
 _SHORTEST_SECRET = 8  # characters
 
 
@@ -56,6 +57,21 @@ class OpenAIProvider:
         await self._post("/embeddings", {"model": model, **fields}, "application/json", lambda _: body, 5)
         if body.done:
             raise ProviderError("The provider's reply is too long.")
+        return bytes(body.data)
+
+    async def models(self, connect_timeout_s: float) -> bytes:
+        """Return OpenAI's list of models, as the provider sent it. Raises ProviderError."""
+        body = _Text(_MAX_LIST_BYTES)
+        heads: list[tuple[int, Mapping[str, str]]] = []
+
+        def on_head(status: int, headers: Mapping[str, str]) -> Sink:
+            heads.append((status, headers))
+            return body
+
+        await self.client.get("/models", "application/json", on_head, connect_timeout_s)
+        ((status, headers),) = heads
+        if status != 200:
+            raise _refusal(status, headers, body.data[:_MAX_ERROR_BYTES].decode("utf-8", "replace"))
         return bytes(body.data)
 
     async def close(self) -> None:

@@ -64,7 +64,7 @@ class DetailedBody(msgspec.Struct):
 # Query parameters and headers: what each says wherever it is taken.
 PARAMETERS: dict[str, str] = {
     "trace_id": "The trace that is meant.",
-    "client_request_id": "In place of `trace_id`: the newest trace with this ID of the client's.",
+    "client_request_id": "In place of `trace_id`: the newest of the caller's own traces with this ID of the client's.",
     "user_id": "Who asks or rates, where a secret key or nobody vouches for it. A feedback token's rater counts more.",
     "name": "The rating's name, such as `user_feedback` or `user_accuracy`.",
     "comment": "Kept with the first dimension.",

@@ -20,6 +20,7 @@ from gateway.wire.chat_body import Id, convert, decode_fields, traceparent
 from gateway.wire.encoder import Encoder, Headers
 
 DONE = b"data: [DONE]\n\n"
+_METADATA = "gateway"  # ours among a part's `providerMetadata`, which the SDK's clients keep and send back
 
 _encode = msgspec.json.encode
 _REASONS = {"stop": "stop", "length": "length", "content_filter": "content-filter", "tool_calls": "tool-calls"}
@@ -89,6 +90,7 @@ def _step(text: str, tools: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     if ended:
         said["tool_calls"] = [
             {
+                **_kept(part.get("callProviderMetadata")),
                 "id": part.get("toolCallId"),
                 "type": "function",
                 "function": {
@@ -104,6 +106,12 @@ def _step(text: str, tools: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         output = part.get("output") if part["state"] == "output-available" else part.get("errorText")
         content = output if isinstance(output, str) else _encode(output).decode()
         yield {"role": "tool", "tool_call_id": part.get("toolCallId"), "content": content}
+
+
+def _kept(metadata: Any) -> dict[str, Any]:
+    """Return what a part has kept for the provider."""
+    ours = metadata.get(_METADATA) if isinstance(metadata, dict) else None
+    return ours if isinstance(ours, dict) else {}
 
 
 def _text(message: UIMessage) -> str:
@@ -181,14 +189,16 @@ class UIMessageStream(Encoder):
         try:
             piece = msgspec.json.decode(raw, type=_Piece)
         except msgspec.MsgspecError:
-            return  # not in OpenAI's form: the trace has it, but this wire can't say it
-        call = self._calls.setdefault(piece.index, _Call(piece.id or f"call_{piece.index}"))
-        if not call.name and piece.function.name:
-            call.name = piece.function.name
-            yield _chunk("tool-input-start", toolCallId=call.id, toolName=call.name)
-        if call.name and piece.function.arguments:
-            call.arguments += piece.function.arguments
-            yield _chunk("tool-input-delta", toolCallId=call.id, inputTextDelta=piece.function.arguments)
+            return  # stored by an earlier version, in a form of the provider's own that this wire can't say
+        call = self._calls.setdefault(piece.index, _Call(piece.id or f"call_{piece.index}", piece.custom is not None))
+        body = piece.custom or piece.function
+        call.name += body.name or ""
+        call.more |= {name: value for name, value in msgspec.json.decode(raw).items() if name not in _PIECE}
+        if text := body.arguments or body.input:
+            if call.name:
+                yield from call.start()
+                yield _chunk("tool-input-delta", toolCallId=call.id, inputTextDelta=text)
+            call.arguments += text
 
     def _done(self, done: Done) -> Iterator[bytes]:
         yield from self._part("")
@@ -202,6 +212,7 @@ class UIMessageStream(Encoder):
         else:
             for call in self._calls.values():
                 if call.name:
+                    yield from call.start()
                     yield call.end()
             yield _chunk("finish-step")
             reason = _REASONS.get(done.finish_reason, "other")
@@ -209,32 +220,47 @@ class UIMessageStream(Encoder):
         yield DONE
 
 
-class _Function(msgspec.Struct):
+class _Body(msgspec.Struct):
     name: str | None = None
     arguments: str | None = None
+    input: str | None = None  # of a custom tool, whose input is any text
 
 
 class _Piece(msgspec.Struct):
     index: int = 0
     id: str | None = None
-    function: _Function = msgspec.field(default_factory=_Function)
+    type: str | None = None
+    function: _Body = msgspec.field(default_factory=_Body)
+    custom: _Body | None = None
+
+
+_PIECE = frozenset(_Piece.__struct_fields__)
 
 
 class _Call:
     """A tool call as it grows."""
 
-    def __init__(self, call_id: str) -> None:
+    def __init__(self, call_id: str, custom: bool) -> None:
         self.id, self.name, self.arguments = call_id, "", ""
+        self.more: dict[str, Any] = {}  # what the provider wants back with the result, such as a signature
+        self._custom, self._started = custom, False
+
+    def start(self) -> Iterator[bytes]:
+        """Yield the first chunk, unless it is out. It bears the whole name, so it waits for what follows that."""
+        if not self._started:
+            self._started = True
+            yield _chunk("tool-input-start", toolCallId=self.id, toolName=self.name)
 
     def end(self) -> bytes:
         """Return the whole call's chunk."""
+        named = {"toolCallId": self.id, "toolName": self.name}
         try:
-            value = msgspec.json.decode(self.arguments or "{}")
+            value = self.arguments if self._custom else msgspec.json.decode(self.arguments or "{}")
         except msgspec.DecodeError:
             problem = "The model's input for this tool is not JSON."
-            named = {"toolCallId": self.id, "toolName": self.name, "input": self.arguments, "errorText": problem}
-            return _chunk("tool-input-error", **named)
-        return _chunk("tool-input-available", toolCallId=self.id, toolName=self.name, input=value)
+            return _chunk("tool-input-error", **named, input=self.arguments, errorText=problem)
+        kept = {"providerMetadata": {_METADATA: self.more}} if self.more else {}
+        return _chunk("tool-input-available", **named, input=value, **kept)
 
 
 _CHAT = msgspec.json.Decoder(UIChat)

@@ -19,7 +19,7 @@ class Message(msgspec.Struct):
     refusal: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
-    tool_calls: list[msgspec.Raw] | None = None
+    tool_calls: Any = None
 
 
 class Choice(msgspec.Struct):

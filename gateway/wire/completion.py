@@ -15,6 +15,7 @@ from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, 
 from gateway.domain.messages import Usage
 from gateway.errors import AnswerTooLong, ProviderError
 from gateway.wire.repair import decode_repaired
+from gateway.wire.tool_calls import ToolCalls
 from gateway.wire.upstream import StreamDecoder
 
 _encode = msgspec.json.encode
@@ -58,11 +59,7 @@ class CompletionDecoder:
         if self.failure:
             return []
         if self._as_stream:
-            try:
-                self.raw.append(self._chunks(body))
-            except (ValueError, TypeError, AttributeError):
-                self.failure = ProviderError(_UNREADABLE)
-                return []
+            self.raw.append(self._chunks(body))
         else:
             self.raw.append(body[:-1] + b',"trace_id":"' + self._trace_id.encode() + b'"}')
         return events
@@ -74,8 +71,8 @@ class CompletionDecoder:
         frames = []
         for choice in whole.pop("choices"):
             message = choice.pop("message", None) or {}
-            for index, call in enumerate(message.get("tool_calls") or ()):
-                call.setdefault("index", index)
+            if given := message.get("tool_calls"):
+                message["tool_calls"] = ToolCalls(self._trace_id[-16:]).pieces(given, whole=True)
             reason = choice.pop("finish_reason", None)
             frames.append({**whole, "choices": [{**choice, "delta": message, "finish_reason": None}]})
             end = {"index": choice.get("index", 0), "delta": {}, "finish_reason": reason}

@@ -8,7 +8,6 @@ nothing but their text, so the bytes around the text are learned and compared; e
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from gateway.wire.json_safety import json_problem
 from gateway.wire.redact import redact
 from gateway.wire.repair import is_first_surrogate, join_surrogates, repair
 from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
+from gateway.wire.tool_calls import ToolCalls
 
 _encode = msgspec.json.encode
 _NOT_PLAIN = bytes(range(32)) + b'"\\'  # what can't stand unescaped in a JSON string
@@ -63,6 +63,7 @@ class StreamDecoder:
         self._misses = 0
         self._open: dict[int, bool] = {}  # whether each choice that was seen still lacks its finish reason
         self._held: dict[str, str] = {}  # first halves of surrogate pairs, by where their text goes
+        self._calls = ToolCalls(trace_id[-16:])
 
     def feed(self, data: bytes) -> list[Delta]:
         """Return the events in these bytes, adjacent text merged. After `done` or `failure` nothing more is read."""
@@ -201,7 +202,9 @@ class StreamDecoder:
             said = choice.delta or choice.message or Message()
             text = content_text(said.content) or content_text(said.refusal)
             reasoning = content_text(said.reasoning_content) or content_text(said.reasoning)
-            calls: Sequence[msgspec.Raw] = said.tool_calls or ()
+            calls: list[dict[str, Any]] = []
+            if said.tool_calls and not index:
+                calls = self._calls.pieces(said.tool_calls, whole=choice.delta is None)
             if repaired:
                 text = self._joined(f"text {index}" if index else "text", text)
                 reasoning = self._joined("reasoning", reasoning)
@@ -214,7 +217,7 @@ class StreamDecoder:
                     events.append(ReasoningDelta(_encode(reasoning)[1:-1], len(reasoning)))
                 if text:
                     events.append(TextDelta(_encode(text)[1:-1], len(text)))
-                events.extend(map(ToolCallDelta, calls))
+                events.extend(ToolCallDelta(msgspec.Raw(_encode(call))) for call in calls)
             if choice.finish_reason:
                 finishes = True
                 self._open[index] = False
@@ -235,13 +238,13 @@ class StreamDecoder:
             self._prefix = ()  # the next frame must come here, whatever it looks like
         return join_surrogates(text)
 
-    def _joined_call(self, call: msgspec.Raw) -> msgspec.Raw:
+    def _joined_call(self, piece: dict[str, Any]) -> dict[str, Any]:
         """Return a tool call's piece with the surrogates of its arguments joined."""
-        piece = msgspec.json.decode(call)
-        function = piece.get("function") if isinstance(piece, dict) else None
-        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
-            function["arguments"] = self._joined(f"call {piece.get('index')}", function["arguments"])
-        return msgspec.Raw(join_surrogates(_encode(piece).decode()).encode())
+        function = piece.get("function", {})
+        if "arguments" in function:
+            function["arguments"] = self._joined(f"call {piece['index']}", function["arguments"])
+        joined: dict[str, Any] = msgspec.json.decode(join_surrogates(_encode(piece).decode()))
+        return joined
 
     def _learn(self, frame: bytes, chunk: Chunk) -> None:
         """Keep the bytes around the text, if this frame is nothing but text and the text is found in one place."""

@@ -218,7 +218,10 @@ def test_an_error_is_one_line_with_its_source(tmp_path: Path) -> None:
         load(path, {})
 
 
-@pytest.mark.parametrize(("content", "word"), [(None, "cannot be read"), (b"\xff", "UTF-8")])
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [(None, "cannot be read"), (b"\xff", "is not UTF-8"), ("[server]".encode("utf-16"), "is UTF-16: save it as UTF-8")],
+)
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None, word: str) -> None:
     """Missing or not text."""
     path = tmp_path / "c.toml"
@@ -226,6 +229,49 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | 
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=word):
         load(path, {})
+
+
+def test_a_file_from_a_windows_editor_is_read(tmp_path: Path) -> None:
+    """A byte order mark at its beginning and CR LF at its lines' ends mean nothing."""
+    path = tmp_path / "c.toml"
+    path.write_bytes(b"\xef\xbb\xbf[server]\r\nport = 1234\r\n")
+    assert load(path, {}).server.port == 1234
+
+
+@pytest.mark.parametrize(
+    ("key", "word"),
+    [
+        ("sk-1\n", "line end"),
+        (" sk-1", "blank"),
+        ("sk-1\nsk-2", "more than one line"),
+        ("sk-\u201c1\u201d", "character"),
+    ],
+)
+def test_a_key_that_no_header_can_carry_is_refused_by_its_path(tmp_path: Path, key: str, word: str) -> None:
+    """Whether the file names its variable or not. The message doesn't show it."""
+    path, problem = refused(tmp_path, '[providers.a]\napi_key = "env:KEY"', {"KEY": key})
+    assert path == "$.providers.a.api_key"
+    assert word in problem
+    assert "sk-" not in problem
+    with pytest.raises(ConfigError, match=r"providers\.openai\.api_key"):
+        load(None, {"OPENAI_API_KEY": key})
+
+
+@pytest.mark.parametrize("table", ["headers", "query"])
+def test_a_secret_of_headers_or_query_ends_in_no_line_end(tmp_path: Path, table: str) -> None:
+    """As with the key: what is read from a file often has one."""
+    text = f'[providers.a.{table}]\nx = "env:KEY"'
+    path, problem = refused(tmp_path, text, {"KEY": "s3cret\n"})
+    assert path == f"$.providers.a.{table}.x"
+    assert "line end" in problem
+
+
+def test_a_key_for_signing_may_end_in_a_line_end_but_not_in_silence(tmp_path: Path) -> None:
+    """It may have served for long, and whoever signs with it may have it with or without."""
+    text = '[auth]\nuser_assertion_key = "env:KEY"'
+    assert loaded(tmp_path, text, {"KEY": "k" * 40}).auth.warnings() == []
+    (warning,) = loaded(tmp_path, text, {"KEY": "k" * 40 + "\n"}).auth.warnings()
+    assert warning.startswith("$.auth.user_assertion_key begins or ends with a blank or a line end")
 
 
 def test_the_environment_beats_the_file(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from rich.table import Table
 from tests.crash.drain import drain
 from tests.crash.kills import many_kills
 from tests.fuzz.api import many
+from tests.soak.caller import Row
+from tests.soak.worst import ROWS, at_worst, checked
 from tests.stress.faults import full_disk, jumping_clock, locked_store, missing_store
 from tests.stress.hostile import deaf_readers, dropped_streams, slow_senders
 from tests.stress.memory import idle_streams, many_requests
@@ -47,6 +49,19 @@ async def _requests(directory: Path, first: int, last: int, bound: float) -> Fig
     figures = await many_requests(directory, first, last)
     assert figures["ratio"] <= bound, f"memory grew: {figures}"
     return figures
+
+
+def _worst(row: Row) -> Part:
+    async def run(directory: Path, seconds: float) -> Figures:
+        return checked(await at_worst(directory, row.name, seconds))
+
+    return Part(
+        f"worst-{row.name}",
+        f"others chat and rate meanwhile: {row.what}",
+        lambda directory: run(directory, 30),
+        lambda directory: run(directory, 5),
+        300,
+    )
 
 
 async def _fuzz(directory: Path, seconds: int) -> Figures:
@@ -183,6 +198,7 @@ PARTS = [
         lambda directory: dropped_streams(directory, 600),
         300,
     ),
+    *map(_worst, ROWS.values()),
 ]
 
 

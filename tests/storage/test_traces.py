@@ -12,6 +12,7 @@ from gateway.domain.trace import Checkpoint, Outcome, State
 from gateway.errors import Conflict, InvalidValue, NotFound
 from gateway.storage.engine import Engine
 from gateway.storage.scripts import traces as sql
+from gateway.storage.scripts.keys import add_key
 from gateway.storage.scripts.traces import (
     Session,
     begin_trace,
@@ -24,7 +25,7 @@ from gateway.storage.scripts.traces import (
     resolve_trace,
     session_traces,
 )
-from tests.support.rows import PROJECT, a_span, a_start, an_end, ask
+from tests.support.rows import PROJECT, a_key, a_span, a_start, an_end, ask
 
 
 async def test_a_begun_trace_is_running(engine: Engine) -> None:
@@ -192,6 +193,39 @@ async def test_the_newest_trace_answers_to_a_client_request_id(engine: Engine) -
     assert await engine.read(resolve_trace, PROJECT, None, "r") == new.trace_id
     assert await engine.read(resolve_trace, PROJECT, old.trace_id, None) == old.trace_id
     assert await engine.read(resolve_trace, PROJECT, None, "other") is None
+
+
+@pytest.mark.parametrize(
+    ("meant", "others"),
+    [
+        ((None, None), [(None, "eve"), ("key-2", None)]),
+        (("key-1", "ada"), [("key-1", None), ("key-2", "ada"), ("key-2", None), ("key-1", "eve")]),
+        (("key-1", None), [("key-2", "ada"), ("key-1", "eve"), ("key-2", "eve")]),
+        (("key-2", "ada"), [("key-2", None), ("key-1", "eve"), ("key-page", "eve")]),
+        (("key-page", "ada"), [("key-1", "eve"), ("key-page", None)]),
+    ],
+)
+async def test_the_callers_own_trace_answers_first(
+    engine: Engine, meant: tuple[str | None, str | None], others: list[tuple[str | None, str | None]]
+) -> None:
+    """To the caller's key and the rater, whatever others asked later with the same client request ID."""
+    await engine.write(add_key, a_key(key_id="key-page", publishable=True, origins=("https://a.example",)))
+    own = a_start(client_request_id="r", request_time=1, key_id=meant[0], user_id=meant[1])
+    await engine.write(begin_trace, own)
+    for time, (key_id, user_id) in enumerate(others, 2):
+        later = a_start(client_request_id="r", request_time=time, key_id=key_id, user_id=user_id)
+        await engine.write(begin_trace, later)
+    caller = (None if meant == (None, None) else "key-1", "ada" if meant != (None, None) else None)
+    assert await engine.read(resolve_trace, PROJECT, None, "r", *caller) == own.trace_id
+
+
+async def test_a_pages_trace_answers_to_nobody_else(engine: Engine) -> None:
+    """What is asked by a publishable key, anybody can ask: it is no answer for a server's rating."""
+    await engine.write(add_key, a_key(key_id="key-page", publishable=True, origins=("https://a.example",)))
+    await engine.write(begin_trace, a_start(client_request_id="r", key_id="key-page", user_id="visitor-1"))
+    for caller in ((None, None), ("key-1", "ada"), ("key-page", None)):
+        assert await engine.read(resolve_trace, PROJECT, None, "r", *caller) is None
+    assert await engine.read(resolve_trace, PROJECT, None, "r", "key-1", "visitor-1") is not None
 
 
 async def test_what_a_key_asked_last_is_found_by_its_own_id(engine: Engine) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -23,40 +24,49 @@ from tests.support.servers import GatewayProcess
 
 MODEL = "lorem-100-20ms"
 OTHERS = 30
-_ROOT = Path(__file__).parents[2]
-_MODELS = {"default": {"targets": [f"demo/{MODEL}"]}, "attacked": {"targets": ["demo/lorem-3000-20ms"]}}
+ROOT = Path(__file__).parents[2]
+MODELS = {"default": {"targets": [f"demo/{MODEL}"]}, "attacked": {"targets": ["demo/lorem-3000-20ms"]}}
 Figures = dict[str, float]
 
 
 class Others:
-    """The ordinary clients. `gaps`: seconds between the tokens of each answer, until they are taken."""
+    """The ordinary clients. `waits`: their seconds between tokens, to the first one, and for a rating, until taken."""
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.gaps: list[float] = []
+        self.waits: dict[str, list[float]] = {"gap": [], "first token": [], "rating": []}
         self.answers = 0
 
     async def go_on(self, stop: asyncio.Event) -> None:
         """Ask, read, check and rate, over and over."""
         while not stop.is_set():
+            began = time.monotonic()
             exchange = await send(self.port, "POST", "/chat/stream", {"message": "go on"})
             reply = await exchange.end()
             assert reply.status == 200, reply.body
             frames = reply.frames
             assert text_of(frames) == answer_of(MODEL)
             assert endings(frames) == ["done"]
-            times = [time for time, data in exchange.pieces if b'"token"' in data]
-            self.gaps += [after - before for before, after in itertools.pairwise(times)]
+            times = [at for at, data in exchange.pieces if b'"token"' in data]
+            self.waits["gap"] += [after - before for before, after in itertools.pairwise(times)]
+            self.waits["first token"].append(times[0] - began)
+            began = time.monotonic()
             rated = await fetch(
                 self.port, "POST", f"/feedback?trace_id={frames[0][1]['trace_id']}", {"is_correct": True}
             )
             assert rated.status == 200, rated.body
+            self.waits["rating"].append(time.monotonic() - began)
             self.answers += 1
 
-    def take_gaps(self) -> Figures:
-        """In milliseconds."""
-        gaps, self.gaps = sorted(self.gaps), []
-        return {"p50": gaps[len(gaps) // 2] * 1000, "p99": gaps[len(gaps) * 99 // 100] * 1000}
+    def take(self, when: str) -> Figures:
+        """Return the waits since the last time, in milliseconds, by names that end in `when`."""
+        figures: Figures = {}
+        for what, waits in self.waits.items():
+            for percent in (50, 99):
+                at = sorted(waits)[len(waits) * percent // 100] if waits else 0.0
+                figures[f"others: {what} p{percent} {when}, ms"] = at * 1000
+            waits.clear()
+        return figures
 
 
 @asynccontextmanager
@@ -77,19 +87,17 @@ async def at_work(gateway: GatewayProcess, figures: Figures, calm_s: float) -> A
             for _ in range(OTHERS):
                 readers.create_task(others.go_on(stop))
             await asyncio.sleep(calm_s)
-            calm, before, peak = others.take_gaps(), peak, 0
+            calm, before, peak = others.take("in peace"), peak, 0
             yield
-            attacked = others.take_gaps()
+            attacked = others.take("attacked")
             stop.set()
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
     figures |= {
         "others: answers, each whole and rated": others.answers,
-        "others: gap p50 in peace, ms": calm["p50"],
-        "others: gap p50 attacked, ms": attacked["p50"],
-        "others: gap p99 in peace, ms": calm["p99"],
-        "others: gap p99 attacked, ms": attacked["p99"],
+        **calm,
+        **attacked,
         "kB before": before,
         "kB at most": peak,
     }
@@ -100,7 +108,7 @@ async def attack(gateway: GatewayProcess, name: str, count: int, last: object) -
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.stress.attack", name, str(gateway.port), str(count), str(last)),
         stdout=asyncio.subprocess.PIPE,
-        cwd=_ROOT,
+        cwd=ROOT,
     )
     try:
         out, _ = await process.communicate()
@@ -125,7 +133,7 @@ async def slow_senders(directory: Path, count: int, seconds: float, timeout_s: f
     allow_many_files()
     server = {"head_timeout_s": timeout_s, "body_timeout_s": timeout_s}
     figures: Figures = {}
-    with GatewayProcess(directory, {"models": _MODELS, "server": server}) as gateway:
+    with GatewayProcess(directory, {"models": MODELS, "server": server}) as gateway:
         async with at_work(gateway, figures, 5):
             found = await attack(gateway, "trickle", count, seconds)
         await _calm_again(gateway)
@@ -141,7 +149,7 @@ async def deaf_readers(directory: Path, count: int, *, timeout_s: float = 30, bu
     figures: Figures = {}
     with ExitStack() as stack:
         upstream = stack.enter_context(ChaosProcess(directory / "chaos"))
-        models: dict[str, Any] = _MODELS | {"endless": {"targets": ["upstream/endless-1ms"], "idle_timeout_s": 600}}
+        models: dict[str, Any] = MODELS | {"endless": {"targets": ["upstream/endless-1ms"], "idle_timeout_s": 600}}
         config = {
             "providers": {"upstream": {"kind": "openai", "base_url": f"{upstream.url}/v1"}},
             "models": models,
@@ -160,7 +168,7 @@ async def dropped_streams(directory: Path, count: int) -> Figures:
     """So many streams that are opened and dropped, by a client who may have 100 at once."""
     allow_many_files()
     config = {
-        "models": _MODELS,
+        "models": MODELS,
         "streaming": {"disconnect_grace_s": 0.5, "resume_window_s": 1},
         "limits": {"streams_per_key": 100},
     }

@@ -63,6 +63,34 @@ def test_a_token_opens_one_trace(shop: Locked) -> None:
     assert raters(shop, other["trace_id"]) == []
 
 
+def test_nobody_catches_a_rating_by_its_client_request_id(shop: Locked) -> None:
+    """A server rates, reads back, retracts and makes tokens for what it asked, whoever asked with the same ID later."""
+    keys = shop.keys
+    mine = ask(shop.gateway, key=keys["chat"], user_id="ada", client_request_id="order-1")
+    ask(shop.gateway, key=keys["chat"], user_id="eve", client_request_id="order-1")
+    body = {"message": "hi", "client_request_id": "order-1"}
+    evil = call(shop.gateway, "POST", "/chat", body, {"Origin": PAGE}, key=keys["page"]).json
+    subject = "client_request_id=order-1&user_id=ada"
+    for key in (keys["chat"], keys["review"]):
+        for method in ("POST", "GET"):
+            sent = GOOD if method == "POST" else None
+            reply = call(shop.gateway, method, f"/feedback?{subject}", sent, key=key)
+            assert reply.json["trace_id"] == mine["trace_id"]
+        made = call(shop.gateway, "POST", f"/feedback/token?{subject}", key=key)
+        assert made.json["trace_id"] == mine["trace_id"]
+    retracted = call(shop.gateway, "DELETE", f"/feedback?{subject}&name=user_feedback", key=keys["chat"])
+    assert (retracted.json["trace_id"], retracted.json["retracted"]) == (mine["trace_id"], 1)
+    assert raters(shop, evil["trace_id"]) == []
+
+
+def test_a_tokens_own_trace_comes_first(shop: Locked) -> None:
+    """Nobody who asks with its client request ID later keeps a page from rating by that."""
+    asked = ask(shop.gateway, key=shop.keys["chat"], client_request_id="order-2")
+    ask(shop.gateway, key=shop.keys["chat"], client_request_id="order-2")
+    rated = by_token(shop.gateway, "POST", "/feedback?client_request_id=order-2", GOOD, asked["feedback_token"])
+    assert rated.json["trace_id"] == asked["trace_id"]
+
+
 def test_a_token_has_its_number_of_ratings(shop: Locked) -> None:
     """ratings_per_token, by trace and rater, so that a fresh token brings no more."""
     asked = ask(shop.gateway, key=shop.keys["chat"])

@@ -49,11 +49,17 @@ def document(*messages: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, **more}
 
 
+NAMES = TEXT.filter(bool)
 CALLS = st.lists(
     st.fixed_dictionaries(
-        {"id": TEXT, "type": st.just("function"), "function": st.fixed_dictionaries({"name": TEXT, "arguments": TEXT})}
+        {
+            "id": NAMES,
+            "type": st.just("function"),
+            "function": st.fixed_dictionaries({"name": NAMES, "arguments": TEXT}),
+        }
     ),
     max_size=3,
+    unique_by=lambda call: str(call["id"]),
 )
 
 

@@ -193,7 +193,7 @@ def test_a_half_without_its_other_is_one_replacement_character() -> None:
     """Amid the text and at its very end; a tool call in an odd form is left alone."""
     half = "\ud83d"
     events, _ = read(
-        decoder(), [sse(delta(content=half), delta(content="a" + half, tool_calls=["x", {"function": 1}]))]
+        decoder(), [sse(delta(content=half), delta(content="a" + half, tool_calls=["x", {"id": "c", "function": 1}]))]
     )
     assert text_of(events) == "\ufffda\ufffd"
     events, _ = read(decoder(), [sse(delta(content=half + "\ude00" + half)), sse(delta(content="\ude00!"))])

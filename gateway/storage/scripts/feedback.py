@@ -27,14 +27,16 @@ from gateway.storage.scripts.traces import find_trace, insert_into, numbers, str
 class FeedbackWrite(msgspec.Struct, frozen=True, kw_only=True):
     """Ratings of one rater on one trace, stored all or not at all.
 
-    Exactly one of `trace_id` and `client_request_id` is set. `source_id` None is the anonymous rater of that trace
-    (`anonymous:<trace_id>`). Each rating becomes an assessment with the ID at its place in `assessment_ids`.
+    Exactly one of `trace_id` and `client_request_id` is set; `key_id` is the caller's key, or None without one.
+    `source_id` None is the anonymous rater of that trace (`anonymous:<trace_id>`). Each rating becomes an assessment
+    with the ID at its place in `assessment_ids`.
     """
 
     project: str
     trace_id: str | None
     client_request_id: str | None
     source_id: str | None
+    key_id: str | None = None
     ratings: tuple[Rating, ...]
     assessment_ids: tuple[str, ...]
     idempotency_key: str | None = None
@@ -98,7 +100,7 @@ def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
     """
     if (first := (yield from replayed_feedback(write))) is not None:
         return first
-    trace = yield from _known(write.project, write.trace_id, write.client_request_id)
+    trace = yield from _known(write.project, write.trace_id, write.client_request_id, write.key_id, write.source_id)
     trace_id = trace["trace_id"]
     source_id = write.source_id or anonymous(trace_id)
     stored = []
@@ -183,21 +185,29 @@ def replayed_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt | None]:
     return msgspec.structs.replace(_RECEIPT.decode(rows[0]["receipt"]), replayed=True)
 
 
-def _known(project: str, trace_id: str | None, client_request_id: str | None) -> Script[Row]:
-    trace = yield from find_trace(project, trace_id, client_request_id)
+def _known(
+    project: str, trace_id: str | None, client_request_id: str | None, key_id: str | None, source_id: str | None
+) -> Script[Row]:
+    trace = yield from find_trace(project, trace_id, client_request_id, key_id, source_id)
     if trace is None:
         raise NotFound("There is no such trace.")
     return trace
 
 
 def retract_feedback(
-    project: str, trace_id: str | None, client_request_id: str | None, source_id: str | None, name: str, now: int
+    project: str,
+    trace_id: str | None,
+    client_request_id: str | None,
+    source_id: str | None,
+    name: str,
+    now: int,
+    key_id: str | None = None,
 ) -> Script[tuple[str, int]]:
     """Invalidate this rater's whole chain of that name. Return the trace's ID and how many ratings were valid.
 
-    Raise NotFound for an unknown trace.
+    `key_id` is the caller's key. Raise NotFound for an unknown trace.
     """
-    trace = yield from _known(project, trace_id, client_request_id)
+    trace = yield from _known(project, trace_id, client_request_id, key_id, source_id)
     found: str = trace["trace_id"]
     chain = (found, source_id or anonymous(found), name)
     rows = yield (

@@ -224,20 +224,45 @@ def session_traces(project: str, session_id: str, limit: int = 200) -> Script[li
     return [to_trace(row) for row in reversed(rows)]
 
 
-def find_trace(project: str, trace_id: str | None, client_request_id: str | None) -> Script[Row | None]:
-    """Return the trace's `trace_id` and `model`: by its own ID, or the newest with that client request ID."""
+# An ID that clients give may come more than once. The caller's own trace is that of the caller's key, and of the rater
+# or of nobody; then come those of other secret keys, then other users'. What a page asked by a publishable key counts
+# for its own user alone: else a visitor could catch what a server rates by such an ID.
+_OTHERS = "t.user_id IS NOT NULL AND t.user_id <> COALESCE($4, '')"
+_FIND_ASKED = (
+    "SELECT t.trace_id, t.model FROM traces t LEFT JOIN keys k ON k.key_id = t.key_id"  # noqa: S608  a constant
+    " WHERE t.project = $1 AND t.client_request_id = $2 AND (COALESCE(k.publishable, 0) = 0 OR t.user_id = $4)"
+    f" ORDER BY CASE WHEN {_OTHERS} THEN 1 ELSE 0 END,"
+    " CASE WHEN COALESCE(t.key_id, '') = COALESCE($3, '') THEN 0 ELSE 1 END,"
+    " CASE WHEN t.user_id = $4 THEN 0 ELSE 1 END, t.request_time DESC, t.trace_id DESC LIMIT 1"
+)
+
+
+def find_trace(
+    project: str,
+    trace_id: str | None,
+    client_request_id: str | None,
+    key_id: str | None = None,
+    user_id: str | None = None,
+) -> Script[Row | None]:
+    """Return the trace's `trace_id` and `model`: by its own ID, or by the client request ID that it was asked with.
+
+    Of several with that ID it is the caller's own, and of these the newest. `key_id` is the caller's key, and `user_id`
+    whom the caller rates as.
+    """
     if trace_id is not None:
         rows = yield "SELECT trace_id, model FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
     else:
-        rows = yield (
-            "SELECT trace_id, model FROM traces WHERE project = $1 AND client_request_id = $2"
-            " ORDER BY request_time DESC, trace_id DESC LIMIT 1",
-            (project, client_request_id),
-        )
+        rows = yield _FIND_ASKED, (project, client_request_id, key_id, user_id)
     return rows[0] if rows else None
 
 
-def resolve_trace(project: str, trace_id: str | None, client_request_id: str | None) -> Script[str | None]:
-    """Return the trace's ID if it exists: by its own ID, or the newest with that client request ID."""
-    row = yield from find_trace(project, trace_id, client_request_id)
+def resolve_trace(
+    project: str,
+    trace_id: str | None,
+    client_request_id: str | None,
+    key_id: str | None = None,
+    user_id: str | None = None,
+) -> Script[str | None]:
+    """Return the ID of the trace that `find_trace` finds, if there is one."""
+    row = yield from find_trace(project, trace_id, client_request_id, key_id, user_id)
     return row["trace_id"] if row else None
