@@ -47,6 +47,9 @@ class UIChat(msgspec.Struct, kw_only=True):
 def decode_chat(body: bytes, route: str = "/api/chat", headers: Headers = ()) -> ChatRequest:
     """Return the request that a chat body makes. Raises BadRequest or InvalidValue."""
     fields = decode_fields(body)
+    if "id" not in fields:
+        problem = "is required by the AI SDK's /api/chat; Ollama's isn't served: use POST /v1/chat/completions"
+        raise InvalidValue(f"id: {problem}", details=[("id", problem)])
     given = convert(_encode({name: fields.pop(name) for name in UIChat.__struct_fields__ if name in fields}), _CHAT)
     fields["session_id"] = msgspec.Raw(_encode(given.id))
     if (given.messages is None) == (given.message is None):
