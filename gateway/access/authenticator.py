@@ -65,7 +65,8 @@ class Authenticator:
             problem = "This is not a key of this gateway." if bearer else "An API key is required."
             token_too = ", or a feedback token as X-Feedback-Token: gw-ft-…" if "token" in roles else ""
             raise Unauthorized(f"{problem} Send a key as Authorization: Bearer gw-sk-…{token_too}.")
-        if (token := given.get(b"x-feedback-token")) is not None and "token" in roles:
+        asks = principal.role == "publishable" and "publishable" in roles  # as its token's rater, see _with_user
+        if (token := given.get(b"x-feedback-token")) is not None and "token" in roles and not asks:
             return self.from_token(token, headers, client_host, principal)
         if principal.role == "publishable":
             if given.get(b"origin") not in principal.origins:
@@ -86,13 +87,19 @@ class Authenticator:
             self._check_origin(headers)
         return principal
 
-    def issue_ticket(self, principal: Principal, headers: Headers, user_id: str | None = None) -> str:
+    def issue_ticket(
+        self, principal: Principal, headers: Headers, user_id: str | None = None, client_host: str | None = None
+    ) -> str:
         """Return a ticket that opens one WebSocket within TICKET_S, for the page that asked. Raise Unavailable.
 
         It is made to be handed to a browser, so that it opens no more than a publishable key would, as one user:
-        `user_id` where a secret key vouches for it, else somebody new.
+        `user_id` where a secret key vouches for it, the rater of an earlier feedback token, else somebody new.
         """
         if principal.key_id is not None:
+            earlier = _headers(headers, b"x-feedback-token").get(b"x-feedback-token")
+            if principal.user_id is None and user_id is None and earlier is not None:
+                rater = self.from_token(earlier, headers, client_host, principal)
+                principal = msgspec.structs.replace(principal, user_id=rater.user_id, ends=rater.ends)
             user_id = principal.user_id or user_id or _visitor()
             principal = msgspec.structs.replace(principal, role="publishable", user_id=user_id)
         now = time.monotonic()
@@ -170,6 +177,21 @@ class Authenticator:
                 rater = self.from_token(earlier, headers, client_host, principal)
                 user_id, ends = rater.user_id, rater.ends
         return principal if user_id is None else msgspec.structs.replace(principal, user_id=user_id, ends=ends)
+
+    def as_earlier_rater(
+        self, principal: Principal, headers: Headers, client_host: str | None, token: str
+    ) -> Principal:
+        """Return the caller of a publishable key that says by nothing else who it is as the rater of this token.
+
+        One that isn't valid any more changes nothing.
+        """
+        if principal.role != "publishable" or _headers(headers, b"x-feedback-token", b"x-user-assertion"):
+            return principal
+        try:
+            rater = self.from_token(token, headers, client_host, principal)
+        except (Unauthorized, Forbidden):
+            return principal
+        return msgspec.structs.replace(principal, user_id=rater.user_id, ends=rater.ends)
 
     def _redeem_ticket(self, ticket: str, headers: Headers, client_host: str | None) -> Principal:
         principal, bound_to, until = self._tickets.pop(_digest(ticket), (KEYLESS, None, 0.0))

@@ -1,7 +1,7 @@
 """Who asks, as clients such as Open WebUI say it in headers of their own, which `[server] id_headers` names.
 
-They are believed of secret keys alone: who has a publishable key, a feedback token or a ticket speaks for one rater, and
-without a key anybody could name anybody. What the request says in the gateway's own words counts more.
+They are believed of secret keys alone: who has a publishable key, a feedback token or a ticket speaks for one rater,
+and without a key anybody could name anybody. What the request says in the gateway's own words counts more.
 """
 
 from __future__ import annotations

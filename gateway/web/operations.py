@@ -213,7 +213,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         group="AI SDK",
         summary="Ask from the Vercel AI SDK's useChat",
         description="Answers with a UI message stream (v1). The trace's ID and a feedback token are in the message's "
-        "metadata, as `traceId` and `feedbackToken`.",
+        "metadata, as `traceId` and `feedbackToken`. The newest token in the messages' metadata names the rater beside "
+        "a publishable key.",
         body=(ai_sdk.UIChat,),
         headers=_ASKER,
         media=SSE,

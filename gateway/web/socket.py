@@ -160,7 +160,8 @@ class Socket:
 
     async def _chat(self, chat_id: str, fields: dict[str, msgspec.Raw]) -> None:
         self._check_free(chat_id)
-        fields.pop("id", None)
+        for name in ("id", "feedback_token"):  # who asks was settled when the socket opened
+            fields.pop(name, None)
         asked = native.chat_request(fields, "/chat/ws")
         async with contextlib.AsyncExitStack() as stack:
             chat = self._services.chat.ask(self._principal, asked, resumable=True, address=self._address)
