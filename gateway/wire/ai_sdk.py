@@ -54,6 +54,9 @@ def decode_chat(body: bytes, route: str = "/api/chat", headers: Headers = ()) ->
 def decode_chat_and_token(body: bytes, route: str, headers: Headers = ()) -> tuple[ChatRequest, str | None]:
     """Return the request, and the feedback token of an earlier answer, which the history has in its metadata."""
     fields = decode_fields(body)
+    if "id" not in fields:
+        problem = "is required by the AI SDK's /api/chat; Ollama's isn't served: use POST /v1/chat/completions"
+        raise InvalidValue(f"id: {problem}", details=[("id", problem)])
     given = convert(_encode({name: fields.pop(name) for name in UIChat.__struct_fields__ if name in fields}), _CHAT)
     fields["session_id"] = msgspec.Raw(_encode(given.id))
     system = translate(fields)

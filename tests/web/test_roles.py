@@ -63,6 +63,7 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("POST", "/chat/stream/{trace_id}/stop"): ("/chat/stream/{t}/stop", None, OWNS),
     ("GET", "/sessions/{session_id}"): ("/sessions/{s}", None, READS),
     ("DELETE", "/users/{user_id}"): ("/users/nobody/at%2Fall", None, ADMINS),
+    ("POST", "/v1/completions"): ("/v1/completions", {"prompt": "hi"}, ASKS),
     ("GET", "/v1/models"): ("/v1/models", None, CHATS),
     ("GET", "/v1/models/{model_id}"): ("/v1/models/default", None, CHATS),
     ("POST", "/v1/embeddings"): ("/v1/embeddings", {"input": "x", "model": "default"}, CHATS),
