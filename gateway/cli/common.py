@@ -61,6 +61,13 @@ def port(text: str) -> int:
     return int(text)
 
 
+def seconds(text: str) -> float:
+    """Return a number of seconds above 0. Raise argparse's error for another text."""
+    if not (re.fullmatch(r"\d{1,5}(?:\.\d{1,3})?", text) and float(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds such as 10 or 0.5")
+    return float(text)
+
+
 def age(text: str) -> float:
     """Return a span of time in seconds. Raise argparse's error for another text."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhd])", text)

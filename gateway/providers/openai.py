@@ -24,6 +24,7 @@ from gateway.wire.provider_error import error_in_stream, error_of_status, says_s
 _MAX_ERROR_BYTES = 65_536
 _MAX_EMBEDDING_BYTES = 67_108_864
 _MAX_EMBEDDING_ERROR_BYTES = 65_536  # a longer reply is none
+_MAX_LIST_BYTES = 16_777_216
 _SHORTEST_SECRET = 8  # characters
 _MOST_MODELS = 1_000  # that are remembered: where models are a family, callers choose their names
 _REQUEST_IDS = (
@@ -84,6 +85,21 @@ class OpenAIProvider:
             raise failure
         return reply
 
+    async def models(self, connect_timeout_s: float) -> bytes:
+        """Return OpenAI's list of models, as the provider sent it. Raises ProviderError."""
+        body = _Text(_MAX_LIST_BYTES)
+        heads: list[tuple[int, Mapping[str, str]]] = []
+
+        def on_head(status: int, headers: Mapping[str, str]) -> Sink:
+            heads.append((status, headers))
+            return body
+
+        await self.client.get("/models", "application/json", on_head, connect_timeout_s)
+        ((status, headers),) = heads
+        if status != 200:
+            raise _refusal(status, headers, body)
+        return bytes(body.data)
+
     async def close(self) -> None:
         """Close every connection."""
         await self.client.close()
@@ -108,10 +124,7 @@ class OpenAIProvider:
 
         await self.client.post(path, accept, msgspec.json.encode(fields), on_head, connect_timeout_s)
         if refused is not None:
-            status, headers, body = refused
-            error = error_of_status(status, bytes(body.data[:_MAX_ERROR_BYTES]), _retry_after(headers))
-            error.request_id = _request_id(headers)
-            raise error
+            raise _refusal(*refused)
 
 
 class _Text:
@@ -145,6 +158,13 @@ def _private(config: ProviderConfig) -> list[str]:
         if isinstance(value, Secret) and value.origin.startswith("env:") and len(value) > 2:
             found.add(value)
     return sorted(found, key=len, reverse=True)
+
+
+def _refusal(status: int, headers: Mapping[str, str], body: _Text) -> ProviderError:
+    """Return the error that a reply with another status than a good one means."""
+    error = error_of_status(status, bytes(body.data[:_MAX_ERROR_BYTES]), _retry_after(headers))
+    error.request_id = _request_id(headers)
+    return error
 
 
 def _with_usage(asked: msgspec.Raw | None) -> dict[str, Any]:

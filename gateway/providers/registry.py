@@ -36,6 +36,10 @@ class Registry:
         providers = {name: provider for name, (_, provider) in known.items()}
         return Router(config, providers, self._attempted, self._cooled)
 
+    def provider(self, name: str) -> Provider:
+        """Return a provider of the newest configuration."""
+        return self._known[name][1]
+
     async def close(self) -> None:
         """Close all connections."""
         for provider in [*self._retired, *(provider for _, provider in self._known.values())]:

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 client for one base URL: it sends POST requests over pooled connections, also through a proxy.
+"""An HTTP/1.1 client for one base URL: it sends requests over pooled connections, also through a proxy.
 
 It follows no redirects, keeps no cookies, and retries only a request whose pooled connection turned out to be closed.
 All of its failures are ProviderErrors. The response goes to a Sink by plain calls (connection.py). Used by
@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Coroutine, Mapping
+from typing import Any, cast
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -52,17 +52,29 @@ class Client:
         self._header_lines += "" if self._tls else self._proxy_authorization
         self.pool = Pool()
 
-    async def post(self, path: str, accept: str, body: bytes, on_head: OnHead, connect_timeout_s: float) -> None:
-        """Send one request, and return when the response is complete or its Sink is done.
+    def post(
+        self, path: str, accept: str, body: bytes, on_head: OnHead, connect_timeout_s: float
+    ) -> Coroutine[Any, Any, None]:
+        """Return a coroutine that sends one request, and returns when the response is complete or its Sink is done.
 
         `accept` is the Accept header. `on_head` gets the status and the headers, and returns the Sink.
         Raises ProviderError, and whatever `on_head` and the Sink raise. When cancelled, it closes the connection.
         """
+        # It is none itself: the response may take long, and `body` shouldn't stay in memory for it.
+        head = f"{self._header_lines}Accept: {accept}\r\nContent-Length: {len(body)}\r\n\r\n"
+        message = f"POST {self._path}{path}{self._query} HTTP/1.1\r\n{head}".encode() + body
+        return self._exchange([message], on_head, connect_timeout_s)
+
+    def get(self, path: str, accept: str, on_head: OnHead, connect_timeout_s: float) -> Coroutine[Any, Any, None]:
+        """Do as `post` does, without a body."""
+        head = f"{self._header_lines}Accept: {accept}\r\n\r\n"
+        message = f"GET {self._path}{path}{self._query} HTTP/1.1\r\n{head}".encode()
+        return self._exchange([message], on_head, connect_timeout_s)
+
+    async def _exchange(self, message: list[bytes], on_head: OnHead, connect_timeout_s: float) -> None:
+        """Send a request, which `message` alone holds, and gives up once it is sent."""
         if not self._headers_are_valid:
             raise ProviderError("The provider's key can't be sent in a header.")
-        head = f"{self._header_lines}Accept: {accept}\r\nContent-Length: {len(body)}\r\n\r\n"
-        message = [f"POST {self._path}{path}{self._query} HTTP/1.1\r\n{head}".encode() + body]
-        del head, body  # the response may take long, and the request shouldn't stay in memory for it
         connection = self.pool.take()
         if connection is not None:
             try:
