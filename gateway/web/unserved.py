@@ -17,6 +17,8 @@ _ITSELF = (
 
 # The first that matches the path's beginning, up to a slash or the end, counts.
 _WORDS: tuple[tuple[str, str], ...] = (
+    (r"//", "The path begins with two slashes: the client's base URL ends in one too many."),
+    (r"/v1/(?:chat/completions|completions|embeddings|models)/\Z", "Leave the slash at its end away."),
     # OpenAI's, and what others put beside it
     (r"/v1/v1", "The client's base URL has /v1 twice."),
     (r"/v1/(?:responses|messages|complete)", f"Use {_CHAT}."),
@@ -45,8 +47,8 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (r"/api/version", "Use GET /healthz: of Ollama's own API nothing is served."),
     (r"/api/(?:ps|pull|push|create|copy|delete|blobs)", f"{_MODELS} Of Ollama's own API nothing is served."),
 )
-_TABLE = tuple((re.compile(rf"{pattern}(?:/|\Z)"), words) for pattern, words in _WORDS)
-_OPENAI = re.compile(r"/(?:chat/completions|completions|embeddings|models|responses|openai|api/v[01])(?:/|\Z)")
+_TABLE = tuple((re.compile(rf"{pattern}(?:(?<=/)|/|\Z)"), words) for pattern, words in _WORDS)
+_OPENAI = re.compile(r"/(?:/v1|chat/completions|completions|embeddings|models|responses|openai|api/v[01])(?:/|\Z)")
 
 
 def unserved(method: str, path: str) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.domain.events import Terminal
 from gateway.domain.messages import ChatRequest
-from gateway.errors import InvalidValue
+from gateway.errors import InvalidValue, ProviderError
 from gateway.wire.chat_body import content_text, convert, decode_fields
 from gateway.wire.encoder import Headers
 from gateway.wire.openai import ChunkStream, decode_chat
@@ -64,8 +64,13 @@ def _refuse(name: str, problem: str) -> NoReturn:
 
 
 def completion(body: bytes) -> bytes:
-    """Return a whole chat completion as a text completion. Fields that this doesn't know stay as they are."""
+    """Return a whole chat completion as a text completion. Fields that this doesn't know stay as they are.
+
+    Raises ProviderError for what can't be read.
+    """
     whole = _decode(body)
+    if not isinstance(whole, dict):
+        raise ProviderError("The provider sent something that can't be read.")
     choices = [_choice(one, one.get("message")) for one in whole["choices"]]
     return _dumps({**whole, "object": "text_completion", "choices": choices})
 
@@ -75,29 +80,31 @@ class TextStream(ChunkStream):
 
     def encode(self, events: Iterable[tuple[int, bytes | Terminal]]) -> list[bytes]:
         """See Encoder."""
-        return [text for frames in super().encode(events) if (text := _frames(frames))]
+        pieces = [
+            _frames(event) if isinstance(event, bytes) else _frames(self._end(event), ours=True) for _, event in events
+        ]
+        return [piece for piece in pieces if piece]
 
     def text(self, text: bytes, position: int) -> bytes | None:  # type: ignore[override]
         """See Encoder."""
         return _frames(text) or None
 
 
-def _frames(data: bytes) -> bytes:
-    """Return whole frames as this wire has them."""
+def _frames(data: bytes, *, ours: bool = False) -> bytes:
+    """Return whole frames as this wire has them. `ours`: those that end a stream, of which none is left out."""
     lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return b"".join(_frame(frame) for frame in lines.split(b"\n\n") if frame)
+    return b"".join(_frame(frame, ours=ours) for frame in lines.split(b"\n\n") if frame)
 
 
-def _frame(frame: bytes) -> bytes:
-    """Return one frame, or nothing where it says nothing here. Errors, `[DONE]` and the trace's ID stay."""
+def _frame(frame: bytes, *, ours: bool) -> bytes:
+    """Return one frame; nothing where it has neither text, nor an end, nor usage."""
     payload = b"\n".join(line[5:].strip() for line in frame.split(b"\n") if line.startswith(b"data:"))
     chunk = _decode(payload)
     if not isinstance(chunk, dict) or "choices" not in chunk:
-        return frame + b"\n\n"
-    given = chunk["choices"] or []
-    choices = [_choice(one, one.get("delta")) for one in given]
+        return frame + b"\n\n" if ours else b""  # an error, `[DONE]`, the trace's ID; or what only its provider knows
+    choices = [_choice(one, one.get("delta")) for one in chunk["choices"] or ()]
     said = [one for one in choices if one["text"] or one["finish_reason"]]
-    if given and not said and not chunk.get("usage"):
+    if not said and not chunk.get("usage"):
         return b""
     return b"data: " + _dumps({**chunk, "object": "text_completion", "choices": said}) + b"\n\n"
 

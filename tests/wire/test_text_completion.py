@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.events import Done, Failed, TextDelta
 from gateway.domain.messages import ChatRequest
-from gateway.errors import BadRequest, InvalidValue
+from gateway.errors import BadRequest, InvalidValue, ProviderError
 from gateway.wire.text_completion import TextStream, completion, decode_completion
 from tests.support.golden import RECORDINGS
 from tests.support.provider_streams import TRACE, decoder
@@ -87,6 +87,13 @@ def test_a_whole_answer() -> None:
     }  # fmt: skip
 
 
+def test_an_answer_that_cannot_be_read() -> None:
+    """It is the provider's fault."""
+    for body in (b"[]", b"", b"[" * 100_000):
+        with pytest.raises(ProviderError, match="can't be read"):
+            completion(body)
+
+
 def events_of(data: bytes) -> list[Any]:
     """The JSON of each frame; each has one line and a blank one."""
     frames = data.decode().split("\n\n")
@@ -145,6 +152,13 @@ def test_what_has_no_text_is_not_sent() -> None:
     for delta in deltas:
         frame = b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
         assert (stream.text(frame, 1), stream.encode([(1, frame)])) == (None, [])
+    for odd in (
+        b'data: {"choices":[],"prompt_filter_results":[]}\n\n',
+        b'data: {"choices":null}\n\n',
+        b"data: {}\n\n",
+        b"id: 1\n\n",
+    ):
+        assert (stream.text(odd, 1), stream.encode([(1, odd)])) == (None, [])
     frame = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
     assert events_of(stream.text(frame, 1) or b"")[0]["choices"][0]["text"] == "Hi"
 
