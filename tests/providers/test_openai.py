@@ -36,7 +36,7 @@ class Sink:
     def done(self) -> bool:
         return self.data.endswith(DONE)
 
-    def head(self, *, sse: bool) -> None:
+    def head(self, *, sse: bool, request_id: str | None = None) -> None:
         self.sse = sse
 
     def feed(self, data: bytes) -> bool:
@@ -93,7 +93,7 @@ async def test_headers_and_query_of_a_declaration(raw: Raw) -> None:
     """They go out with each request, the query escaped; what the gateway says of itself may be said otherwise."""
     headers = {"X-Title": "My app", "HTTP-Referer": "https://app.example.com", "user-agent": "mine"}
     lines = await head_of(raw, headers=headers, query={"api-version": "2024-10-21", "code": "a&b c/=+"})
-    assert lines[0] == "POST /v1/chat/completions?api-version=2024-10-21&code=a%26b%20c/%3D%2B HTTP/1.1"
+    assert lines[0] == "POST /v1/chat/completions?api-version=2024-10-21&code=a%26b%20c%2F%3D%2B HTTP/1.1"
     assert {f"{name}: {value}" for name, value in headers.items()} <= set(lines)
     assert [line for line in lines if line.lower().startswith("user-agent")] == ["user-agent: mine"]
 

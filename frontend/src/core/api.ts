@@ -3,7 +3,7 @@
  * which the core's other files read; nothing here runs.
  */
 
-/** What a front end needs to know. `default_model` answers where a chat names none. */
+/** What a front end needs to know. `default_model` answers where a chat names none; empty: none does. */
 export type ConfigReply = {
   /** The declared models. */
   models: string[];

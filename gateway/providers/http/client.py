@@ -37,7 +37,7 @@ class Client:
         self._host_and_port = _host_header(self._host) + ("" if address.port is None else f":{address.port}")
         self._proxy = _proxy(address.scheme, self._host)
         self._path = quote(address.path, safe="/%:@!$&'()*+,;=~")
-        self._query = f"?{urlencode(query, quote_via=quote, safe='/:@')}" if query else ""
+        self._query = f"?{urlencode(query, quote_via=quote, safe='')}" if query else ""
         self._headers_are_valid = not any(char in value for value in headers.values() for char in "\r\n\0")
         lines = {"Host": self._host_and_port, "User-Agent": f"feedback-gateway/{__version__}"}
         own = {name.lower() for name in headers}
