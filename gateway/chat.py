@@ -278,9 +278,11 @@ class Chat:
         session_id = request.session_id or ""
         if not await self._has_session(principal.project, request.user_id, session_id):
             return request
-        stored = await self._store.read(session_traces, principal.project, session_id, _TURNS)
-        turns = turns_of(stored, model)
-        turns += msgspec.json.decode(request.fields["messages"])
+        turns = turns_of(await self._store.read(session_traces, principal.project, session_id, _TURNS), model)
+        asked = msgspec.json.decode(request.fields["messages"])
+        if asked[0]["role"] == "system":  # the one in force now, which must come first
+            turns = [asked.pop(0), *(turn for turn in turns if turn["role"] != "system")]
+        turns += asked
         messages = msgspec.json.encode(turns)
         if len(messages) > (most := self.settings.config.server.max_body_bytes):
             # Each turn is stored with all before it, so a conversation may not grow past what one may send at once.
@@ -290,5 +292,5 @@ class Chat:
 
 
 def _owns(principal: Principal, owner: Owner) -> bool:
-    """Return whether a stream is the caller's: by the key it was asked with, or by a feedback token that names it."""
-    return principal.project == owner.project and (principal.token is not None or principal.key_id == owner.key_id)
+    """Return whether a stream was asked with the caller's key, which for a feedback token is the key that made it."""
+    return principal.project == owner.project and principal.key_id == owner.key_id

@@ -140,6 +140,7 @@ NAME_MLFLOW = {
     "gateway.app": "puts the parts together",
     "gateway.storage.scripts.traces": "keys of stored rows",
     "gateway.web.chat": "a request header",
+    "gateway.web.completions": "a request header",
     "gateway.web.cors": "a request header",
     "gateway.web.operations": "a request header",
 }

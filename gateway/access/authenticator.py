@@ -7,6 +7,9 @@
     ticket ────────────────────────────────────────────▶ a WebSocket, as whoever asked for the ticket
     nothing ───────────────────────────────────────────▶ a caller on this machine, unless a foreign page sent it
 
+Tokens and tickets open no more than what they were made with would open here and now: they end with that key, have its
+origins and its rate, and without a key they are for this machine's callers, too.
+
 Made by app.py; asked once a request by web/middleware.py, and once a connection by web/socket.py.
 """
 
@@ -27,6 +30,7 @@ from gateway.access.principal import KEYLESS, Principal, require
 from gateway.access.tokens import PREFIX as TOKEN_PREFIX
 from gateway.access.tokens import Tokens, asserted_user
 from gateway.config.current import Current
+from gateway.domain.ids import now_ms
 from gateway.errors import Forbidden, Unauthorized, Unavailable
 
 TICKET_S = 30
@@ -47,48 +51,55 @@ class Authenticator:
         """Return the caller of one request to a route for these roles. Raise Unauthorized or Forbidden."""
         bearer = _bearer_token(headers)
         if bearer.startswith(TOKEN_PREFIX):
-            return self.from_token(bearer)
+            return self.from_token(bearer, headers, client_host)
         given = _headers(headers, b"origin", b"x-feedback-token", b"x-user-assertion")
         if bearer.startswith("gw-"):
             principal = self.keys.find(bearer)
         elif keyless(self._current.value, headers, client_host):
             principal = KEYLESS
         elif (token := given.get(b"x-feedback-token")) is not None and "token" in roles:
-            return self.from_token(token)
+            return self.from_token(token, headers, client_host)
         else:
             # OpenAI's clients must send some key, and send any where none is needed: so another text than a key of
             # this gateway's is refused only here, where the caller needs one.
             problem = "This is not a key of this gateway." if bearer else "An API key is required."
             token_too = ", or a feedback token as X-Feedback-Token: gw-ft-…" if "token" in roles else ""
             raise Unauthorized(f"{problem} Send a key as Authorization: Bearer gw-sk-…{token_too}.")
-        if (token := given.get(b"x-feedback-token")) is not None and "token" in roles:
-            return self.from_token(token, principal)
+        asks = principal.role == "publishable" and "publishable" in roles  # as its token's rater, see _with_user
+        if (token := given.get(b"x-feedback-token")) is not None and "token" in roles and not asks:
+            return self.from_token(token, headers, client_host, principal)
         if principal.role == "publishable":
             if given.get(b"origin") not in principal.origins:
                 raise Forbidden("This key does not serve the origin of this page.", code="origin_not_allowed")
         elif principal is KEYLESS and self._current.value.auth.require_keys == "auto":
             self._check_origin(headers)
         if "publishable" in roles:
-            return self._with_user(principal, given)
+            return self._with_user(principal, given, headers, client_host)
         return principal
 
     def authenticate_socket(self, headers: Headers, client_host: str | None, ticket: str | None) -> Principal:
         """Return who opens a WebSocket, by ticket or as in a request. Raise Unauthorized or Forbidden."""
         if ticket is not None:
-            return self._redeem_ticket(ticket, headers)
+            return self._redeem_ticket(ticket, headers, client_host)
         principal = self.authenticate(headers, client_host, ("chat", "publishable"))
         require(principal, "chat", "publishable")
         if principal.role != "publishable":
             self._check_origin(headers)
         return principal
 
-    def issue_ticket(self, principal: Principal, headers: Headers, user_id: str | None = None) -> str:
+    def issue_ticket(
+        self, principal: Principal, headers: Headers, user_id: str | None = None, client_host: str | None = None
+    ) -> str:
         """Return a ticket that opens one WebSocket within TICKET_S, for the page that asked. Raise Unavailable.
 
         It is made to be handed to a browser, so that it opens no more than a publishable key would, as one user:
-        `user_id` where a secret key vouches for it, else somebody new.
+        `user_id` where a secret key vouches for it, the rater of an earlier feedback token, else somebody new.
         """
         if principal.key_id is not None:
+            earlier = _headers(headers, b"x-feedback-token").get(b"x-feedback-token")
+            if principal.user_id is None and user_id is None and earlier is not None:
+                rater = self.from_token(earlier, headers, client_host, principal)
+                principal = msgspec.structs.replace(principal, user_id=rater.user_id, ends=rater.ends)
             user_id = principal.user_id or user_id or _visitor()
             principal = msgspec.structs.replace(principal, role="publishable", user_id=user_id)
         now = time.monotonic()
@@ -101,31 +112,90 @@ class Authenticator:
         self._tickets[_digest(ticket)] = (principal, origin, now + TICKET_S)
         return ticket
 
-    def from_token(self, text: str, caller: Principal | None = None) -> Principal:
+    def from_token(
+        self, text: str, headers: Headers, client_host: str | None, caller: Principal | None = None
+    ) -> Principal:
         """Return the rater for whom a feedback token was made. Raise Unauthorized or Forbidden.
 
         `caller` is who sent it besides a key, and must be of the same project.
         """
         token = self.tokens.read(text)
-        if not self.keys.active(token.key_id):
-            raise Unauthorized("The API key behind this feedback token has ended.", code="invalid_feedback_token")
+        maker = self._maker(token.key_id, headers, client_host)
+        if maker is None:
+            ended = "The API key behind this feedback token has ended."
+            message = ended if token.key_id else "This feedback token was made without a key, which is needed here."
+            raise Unauthorized(message, code="invalid_feedback_token")
         if caller is not None and caller.project != token.project:
             raise Forbidden("This feedback token belongs to another project.")
-        return Principal(token.key_id, "token", token.project, "feedback token", user_id=token.rater, token=token)
+        return Principal(
+            token.key_id,
+            "token",
+            token.project,
+            "feedback token",
+            maker.requests_per_minute,
+            user_id=token.rater,
+            ends=token.expires,
+            token=token,
+        )
 
-    def _with_user(self, principal: Principal, given: dict[bytes, str]) -> Principal:
+    def ended(self, principal: Principal) -> str | None:
+        """Return why what is still open for this caller must end, or None."""
+        if not self.keys.active(principal.key_id):
+            return "The API key of this socket has ended."
+        if 0 < principal.ends <= now_ms():
+            return "The time for which the user of this socket was vouched for is over."
+        return None
+
+    def _maker(self, key_id: str | None, headers: Headers, client_host: str | None) -> Principal | None:
+        """Return whose credential made a token or ticket, where it would let this caller in, too; else None.
+
+        Raise Forbidden for a page of another origin. One that sends no Origin is of this server's own, or no page.
+        """
+        if key_id is None:
+            if not keyless(self._current.value, headers, client_host):
+                return None
+            if self._current.value.auth.require_keys == "auto":
+                self._check_origin(headers)
+            return KEYLESS
+        maker = self.keys.holder(key_id)
+        if maker is not None and maker.origins:
+            origin = _headers(headers, b"origin").get(b"origin")
+            if origin is not None and origin not in maker.origins:
+                raise Forbidden("Its key does not serve the origin of this page.", code="origin_not_allowed")
+        return maker
+
+    def _with_user(
+        self, principal: Principal, given: dict[bytes, str], headers: Headers, client_host: str | None
+    ) -> Principal:
         """Return the caller as the user it is known to speak for; one with a publishable key always is somebody."""
-        user_id = None
+        user_id, ends = None, 0
         if (assertion := given.get(b"x-user-assertion")) is not None:
-            user_id = asserted_user(assertion, self._current.value.auth.user_assertion_key)
+            user_id, ends = asserted_user(assertion, self._current.value.auth.user_assertion_key)
         elif principal.role == "publishable":
-            earlier = given.get(b"x-feedback-token")
-            user_id = _visitor() if earlier is None else self.from_token(earlier, principal).user_id
-        return principal if user_id is None else msgspec.structs.replace(principal, user_id=user_id)
+            user_id = _visitor()
+            if (earlier := given.get(b"x-feedback-token")) is not None:
+                rater = self.from_token(earlier, headers, client_host, principal)
+                user_id, ends = rater.user_id, rater.ends
+        return principal if user_id is None else msgspec.structs.replace(principal, user_id=user_id, ends=ends)
 
-    def _redeem_ticket(self, ticket: str, headers: Headers) -> Principal:
+    def as_earlier_rater(
+        self, principal: Principal, headers: Headers, client_host: str | None, token: str
+    ) -> Principal:
+        """Return the caller of a publishable key that says by nothing else who it is as the rater of this token.
+
+        One that isn't valid any more changes nothing.
+        """
+        if principal.role != "publishable" or _headers(headers, b"x-feedback-token", b"x-user-assertion"):
+            return principal
+        try:
+            rater = self.from_token(token, headers, client_host, principal)
+        except (Unauthorized, Forbidden):
+            return principal
+        return msgspec.structs.replace(principal, user_id=rater.user_id, ends=rater.ends)
+
+    def _redeem_ticket(self, ticket: str, headers: Headers, client_host: str | None) -> Principal:
         principal, bound_to, until = self._tickets.pop(_digest(ticket), (KEYLESS, None, 0.0))
-        if until <= time.monotonic() or not self.keys.active(principal.key_id):
+        if until <= time.monotonic() or self._maker(principal.key_id, headers, client_host) is None:
             raise Unauthorized(f"This ticket is not valid. A ticket opens one socket, within {TICKET_S} seconds.")
         if bound_to is None:  # a server asked for it
             self._check_origin(headers, self.keys.origins)

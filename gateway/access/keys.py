@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import re
 import secrets
 from collections.abc import Iterable, Sequence
@@ -99,13 +100,13 @@ class KeyRing:
         """Replace all keys by the store's, leaving out those that were revoked."""
         active = [record for record in records if record.revoked is None]
         self._keys = {record.key_hash: (record, _principal(record)) for record in active}
-        self._ends = {record.key_id: record.expires for record in active}
+        self._by_id = {record.key_id: self._keys[record.key_hash] for record in active}
         self.origins = frozenset(origin for record in active for origin in record.origins)
 
     def add(self, record: KeyRecord) -> None:
         """Add one key of the store's."""
         self._keys[record.key_hash] = (record, _principal(record))
-        self._ends[record.key_id] = record.expires
+        self._by_id[record.key_id] = self._keys[record.key_hash]
         self.origins |= frozenset(record.origins)
 
     def has(self, digest: str) -> bool:
@@ -127,12 +128,14 @@ class KeyRing:
         self._used[record.key_id] = now
         return principal
 
+    def holder(self, key_id: str) -> Principal | None:
+        """Return whose key has this ID; None where it is unknown, revoked or expired. It is no use of the key."""
+        record, principal = self._by_id.get(key_id, (None, None))
+        return None if record is None or (record.expires or math.inf) <= now_ms() else principal
+
     def active(self, key_id: str | None) -> bool:
         """Return True where the key is known, and neither revoked nor expired. None, no key, is always active."""
-        if key_id is None:
-            return True
-        ends = self._ends.get(key_id, 0)
-        return ends is None or ends > now_ms()
+        return key_id is None or self.holder(key_id) is not None
 
     def take_used(self) -> dict[str, int]:
         """Return the last uses since the last call, for `store.touch_keys`, by key ID in milliseconds."""

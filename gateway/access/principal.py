@@ -33,7 +33,8 @@ class Principal(msgspec.Struct, frozen=True):
     """The caller. `key_id` None: let in without a key.
 
     `user_id`: whom the credential speaks for, where it says so; nothing in the request can then say otherwise.
-    `token`: the feedback token that let it in, which opens this trace alone.
+    `ends`: until when it does, in milliseconds; 0 for as long as its key. `token`: the feedback token that let it in,
+    which opens this trace alone.
     """
 
     key_id: str | None
@@ -43,6 +44,7 @@ class Principal(msgspec.Struct, frozen=True):
     requests_per_minute: int = 0  # this key's own limit; 0: the configured one
     origins: tuple[str, ...] = ()  # of a publishable key: the only ones that it serves
     user_id: str | None = None
+    ends: int = 0
     token: FeedbackToken | None = None
 
     @property

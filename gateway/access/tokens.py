@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from itsdangerous import BadSignature, Signer
@@ -56,11 +56,14 @@ class Tokens:
     def issue(self, principal: Principal, trace_id: str, rater: str | None, names: tuple[str, ...] = ()) -> IssuedToken:
         """Return a fresh token for a trace of the caller's project, which lives for feedback_token_ttl_s.
 
-        Without a rater it is for the trace's anonymous one. A caller who bears a token gets one for no more names.
+        Without a rater it is for the trace's anonymous one. A caller who bears a token gets one for no more names, and
+        for no longer.
         """
         rater = rater or f"anonymous:{trace_id}"
         names = names or (principal.token.names if principal.token else ())
         expires = now_ms() + self._ttl_ms if self._ttl_ms else 0
+        if principal.token and principal.token.expires:
+            expires = min(expires or principal.token.expires, principal.token.expires)
         content = FeedbackToken(principal.project, trace_id, rater, names, expires, principal.key_id)
         text = PREFIX + self._signer.sign(base64_encode(msgspec.json.encode(content))).decode()
         return IssuedToken(text, expires)
@@ -92,8 +95,15 @@ class _Claims(msgspec.Struct):
     sub: Annotated[str, Meta(min_length=1, max_length=250)]
 
 
-def asserted_user(assertion: str, key: str) -> str:
-    """Return the `sub` of a user assertion: a JWT (RFC 7519) signed with HS256, with `sub` and `exp`.
+class Asserted(NamedTuple):
+    """Who the user is, and until when that is vouched for, in milliseconds."""
+
+    user_id: str
+    ends: int
+
+
+def asserted_user(assertion: str, key: str) -> Asserted:
+    """Return what a user assertion says: a JWT (RFC 7519) signed with HS256, with `sub` and `exp`.
 
     Raise Unauthorized for every other text.
     """
@@ -110,9 +120,8 @@ def asserted_user(assertion: str, key: str) -> str:
         claims = msgspec.convert(payload, _Claims)
         if claims.exp * 1000 <= now_ms():
             raise jwt.ExpiredSignatureError
-        user_id = claims.sub
-        user_id.encode()  # ValueError for half of a surrogate pair, which no store takes
-        return user_id
+        claims.sub.encode()  # ValueError for half of a surrogate pair, which no store takes
+        return Asserted(claims.sub, int(claims.exp * 1000))
     except jwt.ExpiredSignatureError:
         raise Unauthorized("The user assertion has expired.", code="invalid_user_assertion") from None
     except (jwt.PyJWTError, msgspec.ValidationError, ValueError, TypeError):

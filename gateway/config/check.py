@@ -6,9 +6,11 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from gateway.config.check_provider import provider_problems
+from gateway.config.check_provider import HEADER_NAME, provider_problems
 from gateway.config.schema import ORIGIN, Config, ConfigError, Dimension, Target
 
+# What they say is a credential, and no ID.
+SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-feedback-token", "x-user-assertion", "x-api-key"}
 # Query parameters of /detailed-feedback: a dimension of such a name could not be told from them.
 RESERVED_DIMENSIONS = {"trace_id", "client_request_id", "user_id", "comment"}
 
@@ -29,6 +31,9 @@ def _problems(config: Config, *, files: bool) -> Iterator[tuple[str, str]]:
             ipaddress.ip_network(proxy, strict=False)
         except ValueError:
             yield "$.server.trusted_proxies", f"{proxy!r} is not an IP address or network"
+    for name in config.server.id_headers:
+        if not HEADER_NAME.fullmatch(name) or name.lower() in SECRET_HEADERS:
+            yield f"$.server.id_headers.{name}", "is not the name of a header that may be stored"
     if not config.server.host:
         yield "$.server.host", "is empty: 0.0.0.0 is every address"
     if not re.fullmatch(r"sqlite:///(?!:memory:)[^?\0]*[^/?\0]", config.store.url):

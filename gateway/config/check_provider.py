@@ -14,7 +14,7 @@ _RESERVED_HEADERS = {
     "accept", "accept-encoding", "connection", "content-length", "content-type", "expect", "host", "keep-alive",
     "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
 }  # fmt: skip
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ -~\t]*[!-~])?)?")
 _BLANK = "begins or ends with a blank or a line end: a secret read from a file often does, so cut it off"
 _ENV = "env:"  # a secret whose variable isn't set where none is needed
@@ -41,7 +41,7 @@ def _header_problems(provider: Provider) -> Iterator[tuple[str, str]]:
     seen = {sent[provider.auth]: "is what api_key is sent as: leave one of them out"} if provider.api_key else {}
     for name, value in provider.headers.items():
         path, key = f".headers.{name}", name.lower()
-        if not _HEADER_NAME.fullmatch(name):
+        if not HEADER_NAME.fullmatch(name):
             yield path, "is not the name of a header"
         elif key in _RESERVED_HEADERS:
             yield path, "is a header that the gateway sets itself"

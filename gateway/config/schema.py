@@ -66,6 +66,7 @@ class Server(_Section, frozen=True):
     head_timeout_s: PositiveSeconds = 20
     body_timeout_s: PositiveSeconds = 30
     max_connections: Count = 20_000
+    id_headers: dict[str, Literal["user_id", "session_id", "client_request_id"]] = {}
 
 
 class StoreConfig(_Section, frozen=True):

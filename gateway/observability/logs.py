@@ -215,7 +215,9 @@ def startup_lines(config: Config, url: str, keys_required: bool, version: str = 
         keys = "never required: everybody who reaches this address may do anything"
     everywhere = ", and every other address of this machine" if config.server.host in _EVERYWHERE else ""
     key = ' -H "Authorization: Bearer $GATEWAY_KEY"' if keys_required else ""
-    body = """'{"message": "Hello!"}'"""
+    first = next(iter(config.models), "")
+    named = f', "model": "{first[:-1]}…"' if all(name.endswith("*") for name in config.models) else ""  # no default
+    body = f"""'{{"message": "Hello!"{named}}}'"""
     lines = [
         f"Feedback Gateway {version} listens on {url}{everywhere}",
         f"  models  {shown}",

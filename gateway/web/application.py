@@ -24,6 +24,7 @@ from gateway.web.request import Request, request_id_of
 from gateway.web.route import Route
 from gateway.web.socket import Socket
 from gateway.web.types import Services
+from gateway.web.unserved import is_openai, unserved
 from gateway.wire.errors import AI_SDK, OPENAI, Wire, wire_of
 
 
@@ -63,8 +64,11 @@ class Application(Starlette):
         return wire_of(path, self._wires)
 
     async def _unknown_path(self, request: starlette.requests.Request, error: Exception) -> Response:
-        Request.of(request.scope).authenticate(None)
-        raise NotFound("There is no such path.", code="unknown_path")
+        ours = Request.of(request.scope)
+        if is_openai(ours.path):
+            ours.wire = OPENAI
+        ours.authenticate(None)
+        raise NotFound(unserved(request.method, ours.path), code="unknown_path")
 
     async def _other_method(self, request: starlette.requests.Request, error: Exception) -> Response:
         """Answer a request whose path has routes, but none of this method."""

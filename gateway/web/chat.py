@@ -13,6 +13,7 @@ from gateway.domain.answer import answer_text
 from gateway.domain.messages import ChatRequest
 from gateway.errors import InvalidValue
 from gateway.streaming.reader import Reader
+from gateway.web.callers import identified
 from gateway.web.pump import stream, whole
 from gateway.web.request import Request
 from gateway.wire import native, openai
@@ -40,6 +41,8 @@ def stream_route(
 
 def ask(request: Request, asked: ChatRequest, *, resumable: bool = False) -> AbstractAsyncContextManager[Reader]:
     """Start the caller's chat; see Chat.ask."""
+    if request.services.current.value.server.id_headers:
+        asked = identified(request, asked)
     return request.services.chat.ask(request.principal, asked, resumable=resumable, address=request.address)
 
 
@@ -57,6 +60,7 @@ async def chat_stream(request: Request) -> None:
 async def _resumed(request: Request, asked: ChatRequest) -> bool:
     """Send the rest of the stream that this body asked for before; return False where there is none."""
     chat, given = request.services.chat, request.header(b"last-event-id")
+    asked = identified(request, asked)
     if given is None or (trace_id := await chat.asked_before(request.principal, asked)) is None:
         return False
     async with chat.resume(request.principal, trace_id, _event_id(given), end_again=True) as reader:

@@ -50,9 +50,19 @@ class Gone(set[Callable[[], None]]):
     happened = False
 
 
+class _Dropped(list[tuple[bytes, bytes]]):
+    """The headers of a request whose head is complete: it takes in no trailers, which would be headers else."""
+
+    def append(self, header: tuple[bytes, bytes]) -> None:
+        pass
+
+
+_DROPPED = _Dropped()
+
+
 class HTTPProtocol(HttpToolsProtocol):
     """Bounds the time and size of a request's head, the time of its body, and the number of connections and of
-    pipelined requests. What is no HTTP is refused in a wire's shape.
+    pipelined requests. What is no HTTP is refused in a wire's shape. Trailers are dropped, and bounded as a head is.
 
     A request that asks for another protocol (`Upgrade: h2c`, as some clients do by default) is answered as if it had
     not asked, where uvicorn loses the body.
@@ -65,12 +75,13 @@ class HTTPProtocol(HttpToolsProtocol):
     """
 
     # Beyond 30 attributes an instance's dictionary takes 1.5 kB more; uvicorn's own are nearly as many.
-    __slots__ = ("_body_size", "_declined", "_gone", "_head_size", "_turn", "_waited_s")
+    __slots__ = ("_body_size", "_declined", "_gone", "_head_size", "_read_size", "_turn", "_waited_s")
 
     def connection_made(self, transport: Any) -> None:
         self._turn = IDLE
         self._waited_s = 0.0  # since the turn began
-        self._head_size: int | None = None  # of a head that goes on from one read to the next
+        self._head_size: int | None = None  # of a head, or of trailers, that go on from one read to the next
+        self._read_size = 0  # of the data read last
         self._body_size = 0  # so far
         self._declined: int | None = None  # where in the data read last a request ends whose upgrade isn't made
         self._gone = Gone()
@@ -89,6 +100,7 @@ class HTTPProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         scope = self.scope  # a new one for each request
+        self._read_size = len(data)
         super().data_received(data)
         if self._declined is not None:
             rest, self._declined = data[self._declined :], None
@@ -96,7 +108,7 @@ class HTTPProtocol(HttpToolsProtocol):
         elif self._head_size is not None and self.scope is scope:
             self._head_size += len(data)
             if self._head_size > _MAX_HEAD:
-                self.refuse(ContentTooLarge(f"The request's head is larger than {_MAX_HEAD} bytes."))
+                self._refuse_unless_answered(_too_large("head" if self._turn == HEAD else "trailer"))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -113,8 +125,17 @@ class HTTPProtocol(HttpToolsProtocol):
         if self.cycle is not None:  # not a WebSocket's
             self.scope["extensions"]["gateway.push"] = partial(_push, self.cycle)  # type: ignore[assignment]
 
+    def on_chunk_header(self) -> None:
+        """Count from here on, until a body comes: after the last chunk come trailers."""
+        self._head_size, self.headers = -self._read_size, _DROPPED
+
+    def on_chunk_complete(self) -> None:
+        """Count no more."""
+        self._head_size = None
+
     def on_body(self, body: bytes) -> None:
         self._body_size += len(body)
+        self._head_size = None
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -148,10 +169,18 @@ class HTTPProtocol(HttpToolsProtocol):
         allowed = (KEEP_ALIVE_S, head_s, body_s + self._body_size / BODY_BYTES_PER_S)[self._turn]
         if self._waited_s <= allowed or self.transport.is_closing():
             return
-        if self._turn == IDLE or (self._turn == BODY and self.cycle is not None and self.cycle.response_started):
+        if self._turn == IDLE:
             self.transport.abort()  # also where it hasn't taken its last answer
             return
-        self.refuse(RequestTimeout(f"The request's {'head' if self._turn == HEAD else 'body'} took too long."))
+        part = "head" if self._turn == HEAD else "body"
+        self._refuse_unless_answered(RequestTimeout(f"The request's {part} took too long."))
+
+    def _refuse_unless_answered(self, error: GatewayError) -> None:
+        """Refuse the request, or cut the connection where its answer is on its way already."""
+        if self._turn == BODY and self.cycle is not None and self.cycle.response_started:
+            self.transport.abort()
+        else:
+            self.refuse(error)
 
     def refuse(self, error: GatewayError) -> None:
         """Answer what reaches no route, in the shape of its path's wire where that much is known, and close."""
@@ -191,6 +220,10 @@ class HTTPProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+
+def _too_large(part: str) -> ContentTooLarge:
+    return ContentTooLarge(f"The request's {part} is larger than {_MAX_HEAD} bytes.")
 
 
 def _push(cycle: RequestResponseCycle, data: bytes) -> bool:

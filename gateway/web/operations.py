@@ -52,6 +52,13 @@ class CompletionBody(FreeBody):
     stream: bool | None = None
 
 
+class TextBody(FreeBody):
+    """OpenAI's legacy completion request. Other fields go to the provider as a chat's."""
+
+    prompt: str | list[str] = ""
+    stream: bool | None = None
+
+
 class DetailedBody(msgspec.Struct):
     """The query's parameters as JSON, which may also be given side by side, each once."""
 
@@ -206,7 +213,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         group="AI SDK",
         summary="Ask from the Vercel AI SDK's useChat",
         description="Answers with a UI message stream (v1). The trace's ID and a feedback token are in the message's "
-        "metadata, as `traceId` and `feedbackToken`.",
+        "metadata, as `traceId` and `feedbackToken`. The newest token in the messages' metadata names the rater beside "
+        "a publishable key.",
         body=(ai_sdk.UIChat,),
         headers=_ASKER,
         media=SSE,
@@ -227,6 +235,17 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         query=("user_id",),
         headers=_RATER,
         reply=StopReply,
+    ),
+    ("POST", "/v1/completions"): Operation(
+        group="OpenAI",
+        summary="Ask as with OpenAI's legacy API",
+        description="The prompt is asked as a chat of one question, by any provider. It is recorded, and can be rated, "
+        "as every chat. What a chat can't do (`echo`, `suffix`, `best_of`, `logprobs`, several prompts) is refused.",
+        body=(TextBody,),
+        headers=(*_ASKER, "X-Session-Id", "X-User-Id", "X-Client-Request-Id", "X-Mlflow-Return-Trace-Id"),
+        reply="TextCompletion",
+        streamed=True,
+        provider=True,
     ),
     ("GET", "/v1/models"): Operation(group="OpenAI", summary="List the declared models", reply=ModelList),
     ("GET", "/v1/models/{model_id}"): Operation(

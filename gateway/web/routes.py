@@ -7,12 +7,13 @@ gives is described in operations.py, for /openapi.json. Tables of other packages
 from __future__ import annotations
 
 from gateway.access.principal import Role
-from gateway.web import ai_sdk, chat, feedback, models, ops, pages, sessions, tickets
+from gateway.web import ai_sdk, chat, completions, feedback, models, ops, pages, sessions, tickets
 from gateway.web.route import Route
 from gateway.wire.errors import AI_SDK, OPENAI
 
 ASK: tuple[Role, ...] = ("chat", "publishable")
 OWN: tuple[Role, ...] = ("chat", "token")
+OWN_CHAT: tuple[Role, ...] = ("chat", "token", "publishable")
 RATE: tuple[Role, ...] = ("chat", "review", "token")
 CHAT: tuple[Role, ...] = ("chat",)
 VOUCH: tuple[Role, ...] = ("chat", "review")
@@ -33,8 +34,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/sessions/{session_id}", sessions.session, RATE),
     Route("DELETE", "/users/{user_id}", ops.erase_user, ADMIN),
     Route("POST", "/api/chat", ai_sdk.chat, ASK, AI_SDK, direct=True),
-    Route("GET", "/api/chat/{session_id}/stream", ai_sdk.resume, OWN, AI_SDK),
-    Route("POST", "/api/chat/{session_id}/stop", ai_sdk.stop, OWN, AI_SDK),
+    Route("GET", "/api/chat/{session_id}/stream", ai_sdk.resume, OWN_CHAT, AI_SDK),
+    Route("POST", "/api/chat/{session_id}/stop", ai_sdk.stop, OWN_CHAT, AI_SDK),
+    Route("POST", "/v1/completions", completions.completions, ASK, OPENAI, direct=True),
     Route("GET", "/v1/models", models.models, CHAT, OPENAI),
     Route("GET", "/v1/models/{model_id}", models.model, CHAT, OPENAI),
     Route("POST", "/v1/embeddings", models.embeddings, CHAT, OPENAI),

@@ -147,6 +147,11 @@ SCHEMAS: dict[str, Any] = {
         "type": "object",
         "properties": {"trace_id": {"type": "string"}},
     },
+    "TextCompletion": {
+        "description": "OpenAI's text completion, with `trace_id`.",
+        "type": "object",
+        "properties": {"trace_id": {"type": "string"}},
+    },
     "Embeddings": {"description": "OpenAI's list of embeddings as the provider gave it.", "type": "object"},
     "Document": {"description": "An OpenAPI 3.1 document.", "type": "object"},
 }
@@ -199,6 +204,7 @@ FIELDS: dict[str, str] = {
     "preview": "How the question begins.",
     "problem": "What is wrong with it.",
     "project": "The key's project.",
+    "prompt": "The text to go on from, or a list with one.",
     "prompt_tokens": "Tokens of the question.",
     "provider": "The provider that answered.",
     "ratings": "How many ratings lost their person.",

@@ -43,6 +43,7 @@ class Socket:
         self._scope, self._receive, self._send = scope, receive, send
         self._services = services
         self._request_id = request_id
+        self._host: str | None = (scope.get("client") or (None,))[0]
         self._chats: dict[str, asyncio.Task[None]] = {}
         self._readers: dict[str, Reader] = {}  # of the same chats
         self._asked: dict[str, None] = {}  # traces of chats on this socket, the oldest first
@@ -74,8 +75,8 @@ class Socket:
                 if not in_time():
                     await self.close(TOO_FAST, "Too many frames.")
                     break
-                if not self._services.authenticator.keys.active(self._principal.key_id):
-                    await self.close(POLICY, "The API key of this socket has ended.")
+                if (ended := self._services.authenticator.ended(self._principal)) is not None:
+                    await self.close(POLICY, ended)
                     break
                 await self._frame(message)
         finally:
@@ -104,8 +105,7 @@ class Socket:
         await self.close(GOING_AWAY, "The server is shutting down.")
 
     async def _admit(self) -> Principal:
-        services, headers = self._services, self._scope["headers"]
-        host = (self._scope.get("client") or (None,))[0]
+        services, headers, host = self._services, self._scope["headers"], self._host
         self._address = services.limits.arrive(headers, host)
         query = parse_qs(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
         ask = partial(services.authenticator.authenticate_socket, headers, host, query.get("ticket", [None])[0])
@@ -119,9 +119,8 @@ class Socket:
         One that was opened from a web page reaches without a token what was asked on it, and nothing else.
         """
         if (token := fields.pop("feedback_token", None)) is not None:
-            return self._services.authenticator.from_token(
-                convert(bytes(token), str, "feedback_token"), self._principal
-            )
+            text = convert(bytes(token), str, "feedback_token")
+            return self._services.authenticator.from_token(text, self._scope["headers"], self._host, self._principal)
         trace_id = convert(bytes(fields.get("trace_id", b"null")), str | None, "trace_id")
         if self._principal.role == "publishable" and trace_id not in self._asked:
             raise Forbidden("Send the feedback_token that came with the answer.")
@@ -161,7 +160,8 @@ class Socket:
 
     async def _chat(self, chat_id: str, fields: dict[str, msgspec.Raw]) -> None:
         self._check_free(chat_id)
-        fields.pop("id", None)
+        for name in ("id", "feedback_token"):  # who asks was settled when the socket opened
+            fields.pop(name, None)
         asked = native.chat_request(fields, "/chat/ws")
         async with contextlib.AsyncExitStack() as stack:
             chat = self._services.chat.ask(self._principal, asked, resumable=True, address=self._address)

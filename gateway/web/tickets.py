@@ -14,5 +14,7 @@ async def ws_ticket(request: Request) -> Response:
     if body:
         request.require_json()
     wanted = native.decode_ticket(body) if body else native.TicketRequest()
-    ticket = request.services.authenticator.issue_ticket(request.principal, request.raw_headers, wanted.user_id)
+    ticket = request.services.authenticator.issue_ticket(
+        request.principal, request.raw_headers, wanted.user_id, request.client_host
+    )
     return JSONResponse(native.TicketReply(ticket, TICKET_S))

@@ -17,6 +17,7 @@ from gateway.domain.events import Done, Event, OtherDelta, ReasoningDelta, Start
 from gateway.domain.messages import ChatRequest
 from gateway.errors import InvalidValue
 from gateway.wire import native
+from gateway.wire.ai_sdk_body import newest_token, translate
 from gateway.wire.ai_sdk_parts import Calls, Others, chunk, step_messages
 from gateway.wire.chat_body import Id, convert, decode_fields, traceparent
 from gateway.wire.encoder import Encoder, Headers
@@ -33,6 +34,7 @@ class UIMessage(msgspec.Struct):
     role: Literal["system", "user", "assistant"]
     parts: list[dict[str, Any]] = []
     content: str | None = None
+    metadata: Any = None
 
 
 class UIChat(msgspec.Struct, kw_only=True):
@@ -47,9 +49,18 @@ class UIChat(msgspec.Struct, kw_only=True):
 
 def decode_chat(body: bytes, route: str = "/api/chat", headers: Headers = ()) -> ChatRequest:
     """Return the request that a chat body makes. Raises BadRequest or InvalidValue."""
+    return decode_chat_and_token(body, route, headers)[0]
+
+
+def decode_chat_and_token(body: bytes, route: str, headers: Headers = ()) -> tuple[ChatRequest, str | None]:
+    """Return the request, and the feedback token of an earlier answer, which the history has in its metadata."""
     fields = decode_fields(body)
+    if "id" not in fields:
+        problem = "is required by the AI SDK's /api/chat; Ollama's isn't served: use POST /v1/chat/completions"
+        raise InvalidValue(f"id: {problem}", details=[("id", problem)])
     given = convert(_encode({name: fields.pop(name) for name in UIChat.__struct_fields__ if name in fields}), _CHAT)
     fields["session_id"] = msgspec.Raw(_encode(given.id))
+    system = translate(fields)
     if (given.messages is None) == (given.message is None):
         problem = "give exactly one of message and messages"
         raise InvalidValue(problem, details=[("messages", problem)])
@@ -57,8 +68,17 @@ def decode_chat(body: bytes, route: str = "/api/chat", headers: Headers = ()) ->
         fields["message"] = msgspec.Raw(_encode(_text(given.message)))
     else:
         messages = [each for message in given.messages or () for each in _to_openai(message)]
-        fields["messages"] = msgspec.Raw(_encode(messages))
-    return native.chat_request(fields, route, traceparent(headers))
+        fields["messages"] = msgspec.Raw(_encode(messages and [*system, *messages]))
+    request = native.chat_request(fields, route, traceparent(headers))
+    if system and given.message is not None:
+        request.fields["messages"] = msgspec.Raw(_encode([*system, *msgspec.json.decode(request.fields["messages"])]))
+    return request, newest_token(message.metadata for message in given.messages or [given.message])
+
+
+def history_token(body: bytes) -> str | None:
+    """Return the feedback token that a body's `messages` have, where it has some. Raises BadRequest or InvalidValue."""
+    messages = decode_fields(body).get("messages", msgspec.Raw(b"[]"))
+    return newest_token(message.metadata for message in convert(bytes(messages), list[UIMessage], "messages"))
 
 
 def _to_openai(message: UIMessage) -> Iterator[dict[str, Any]]:

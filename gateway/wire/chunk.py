@@ -17,9 +17,10 @@ class Choice(msgspec.Struct):
     """One choice; whole completions have `message` for `delta`."""
 
     index: int | None = 0
-    delta: Any = None
-    message: Any = None
+    delta: dict[str, Any] | None = None
+    message: dict[str, Any] | None = None
     finish_reason: str | None = None
+    error: Any = None
 
 
 class UsageField(msgspec.Struct):
@@ -44,12 +45,48 @@ class Chunk(msgspec.Struct):
 
 SOURCES = ("citations", "search_results", "related_questions")
 decode_chunk = msgspec.json.Decoder(Chunk).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_INSIDE = {"choices": Choice, "usage": UsageField}
+_SPARE = ("model", "usage", "finish_reason")  # fields that an answer can do without
+
+
+def decode_leniently(payload: bytes) -> Chunk:
+    """Return a chunk although fields have another type than they should: `[]` for `{}`, `""` for none, `"0"` for 0.
+
+    Raises msgspec.DecodeError for what is no JSON object, and where something was said that can't be read.
+    """
+    try:
+        return decode_chunk(payload)
+    except msgspec.ValidationError:
+        chunk: Chunk = _struct(Chunk, payload)
+        return chunk
+
+
+def _struct(kind: Any, payload: bytes) -> Any:
+    given = _decode_fields(payload)
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        name = field.name
+        if name not in given:
+            continue
+        raw, inside = bytes(given[name]), _INSIDE.get(name)
+        try:
+            if inside is None:
+                values[name] = msgspec.json.decode(raw, type=field.type, strict=False)
+            elif inside is Choice:
+                values[name] = [_struct(Choice, bytes(item)) for item in _decode_items(raw)]
+            else:
+                values[name] = _struct(inside, raw)
+        except msgspec.ValidationError:
+            if name not in _SPARE and msgspec.json.decode(raw):
+                raise
+    return kind(**values)
 
 
 def said_by(choice: Choice) -> dict[str, Any]:
-    """Return a choice's delta, or its message; nothing where that is no object."""
-    said = choice.message if choice.delta is None else choice.delta
-    return said if isinstance(said, dict) else {}
+    """Return a choice's delta, or its message; nothing where it has neither."""
+    return (choice.message if choice.delta is None else choice.delta) or {}
 
 
 def has_content(choice: Choice) -> bool:
@@ -65,4 +102,4 @@ def usage_of(usage: UsageField) -> Usage:
 
 def _count(value: Any) -> int:
     """Return a number of tokens; what can't be one counts as none given."""
-    return value if type(value) is int and 0 <= value < 2**53 else 0
+    return int(value) if type(value) in (int, float) and 0 <= value < 2**53 else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jwt
 import pytest
 
 from gateway.access.authenticator import MOST_TICKETS, TICKET_S, Authenticator
@@ -142,3 +143,111 @@ def test_who_has_nothing_hears_what_opens_the_route() -> None:
         authenticator.authenticate([], "203.0.113.9", roles=("chat", "token"))
     with pytest.raises(Unauthorized, match=r"gw-sk-….$"):
         authenticator.authenticate([], "203.0.113.9")
+
+
+# what a credential makes
+
+TRACE = "tr-" + "a" * 32
+FORWARDED = (b"x-forwarded-for", b"203.0.113.9")
+
+
+@pytest.mark.parametrize(
+    ("headers", "host"),
+    [
+        ([*HERE, FORWARDED], "127.0.0.1"),
+        ([*HERE, (b"forwarded", b"for=203.0.113.9")], "127.0.0.1"),
+        ([*HERE, (b"x-real-ip", b"203.0.113.9")], None),
+        (HERE, "203.0.113.9"),
+        ([(b"host", b"gateway.example")], "127.0.0.1"),
+        ([], "127.0.0.1"),
+    ],
+)
+def test_what_was_made_without_a_key_is_this_machines(headers: list[tuple[bytes, bytes]], host: str | None) -> None:
+    """A ticket or a token of a caller without a key opens nothing through a proxy, where no key is no way in."""
+    authenticator = make()
+    token = authenticator.tokens.issue(KEYLESS, TRACE, "ada").text
+    ticket = authenticator.issue_ticket(KEYLESS, HERE)
+    with pytest.raises(Unauthorized):
+        authenticator.authenticate_socket(headers, host, ticket)
+    with pytest.raises(Unauthorized, match="made without a key") as caught:
+        authenticator.authenticate([*headers, bearer(token)], host)
+    assert caught.value.code == "invalid_feedback_token"
+    assert authenticator.authenticate([*HERE, bearer(token)], "127.0.0.1").user_id == "ada"
+
+
+def test_what_was_made_without_a_key_ends_when_keys_are_required() -> None:
+    """By a reload, or after a restart with another configuration."""
+    current = Current(Config())
+    authenticator = Authenticator(KeyRing(), Tokens(("stored",), 60), current)
+    token = authenticator.tokens.issue(KEYLESS, TRACE, "ada").text
+    ticket = authenticator.issue_ticket(KEYLESS, HERE)
+    current.replace(Config(auth=Auth(require_keys="always")))
+    with pytest.raises(Unauthorized):
+        authenticator.authenticate_socket(HERE, "127.0.0.1", ticket)
+    with pytest.raises(Unauthorized):
+        authenticator.authenticate([*HERE, bearer(token)], "127.0.0.1")
+    current.replace(Config(auth=Auth(require_keys="never")))
+    assert authenticator.authenticate([FORWARDED, bearer(token)], "203.0.113.9").user_id == "ada"
+
+
+def test_a_foreign_page_has_no_use_for_what_was_made_without_a_key() -> None:
+    """It couldn't make it either."""
+    authenticator = make()
+    token = authenticator.tokens.issue(KEYLESS, TRACE, "ada").text
+    with pytest.raises(Forbidden):
+        authenticator.authenticate([*HERE, PAGE, bearer(token)], "127.0.0.1")
+    with pytest.raises(Forbidden):
+        authenticator.authenticate_socket([*HERE, PAGE], "127.0.0.1", authenticator.issue_ticket(KEYLESS, HERE))
+
+
+def test_a_pages_token_is_for_its_keys_origins() -> None:
+    """Another page can't use it; a request without an Origin is of no page, or of this server's own."""
+    secret, record = new_key("chat", origins=["https://shop.example"])
+    authenticator = make(record)
+    token = authenticator.tokens.issue(authenticator.keys.find(secret), TRACE, "ada").text
+    assert authenticator.authenticate([PAGE, bearer(token)], "203.0.113.9").user_id == "ada"
+    assert authenticator.authenticate([bearer(token)], "203.0.113.9").user_id == "ada"
+    evil = (b"origin", b"https://evil.example")
+    for headers in ([evil, bearer(token)], [evil, bearer(secret), (b"x-feedback-token", token.encode())]):
+        with pytest.raises(Forbidden) as caught:
+            authenticator.authenticate(headers, "203.0.113.9", ("token",))
+        assert caught.value.code == "origin_not_allowed"
+
+
+def test_a_token_and_a_ticket_have_their_keys_rate() -> None:
+    """What a key may do in a minute, all that came of it may do together."""
+    secret, record = new_key("chat", requests_per_minute=7)
+    authenticator = make(record)
+    key = authenticator.keys.find(secret)
+    token = authenticator.tokens.issue(key, TRACE, "ada").text
+    for principal in (
+        authenticator.authenticate([bearer(token)], None),
+        authenticator.authenticate_socket(HERE, None, authenticator.issue_ticket(key, HERE)),
+    ):
+        assert (principal.key_id, principal.requests_per_minute) == (record.key_id, 7)
+
+
+def test_a_ticket_speaks_for_its_user_as_long_as_that_was_vouched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an assertion, or by an earlier token: the socket ends after that. One that is somebody new goes on."""
+    now = ids.now_ms()
+    secret, record = new_key("chat", origins=["https://shop.example"])
+    auth = Auth(user_assertion_key="a-secret-of-the-shop-that-is-long")
+    authenticator = make(record, auth=auth)
+    claims = {"sub": "ada", "exp": now // 1000 + 30}
+    earlier = authenticator.tokens.issue(authenticator.keys.find(secret), TRACE, "ada").text
+    sockets = []
+    for said in (
+        [(b"x-user-assertion", jwt.encode(claims, auth.user_assertion_key, "HS256").encode())],
+        [(b"x-feedback-token", earlier.encode())],
+        [],
+    ):
+        asked = authenticator.authenticate([bearer(secret), PAGE, *said], None, ("publishable",))
+        ticket = authenticator.issue_ticket(asked, [PAGE])
+        sockets.append(authenticator.authenticate_socket([PAGE], None, ticket))
+    assert [authenticator.ended(each) for each in sockets] == [None] * 3
+    monkeypatch.setattr("gateway.access.authenticator.now_ms", lambda: now + 31_000)
+    assert [authenticator.ended(each) is None for each in sockets] == [False, True, True]
+    monkeypatch.setattr("gateway.access.authenticator.now_ms", lambda: now + 61_000)
+    assert [authenticator.ended(each) is None for each in sockets] == [False, False, True]
+    authenticator.keys.refresh([])
+    assert None not in [authenticator.ended(each) for each in sockets]

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.principal import KEYLESS, FeedbackToken
+from gateway.access.principal import KEYLESS, FeedbackToken, Principal
 from gateway.access.tokens import MAX_CHARS, Tokens, asserted_user
 from gateway.domain import ids
 from gateway.errors import Unauthorized
@@ -115,6 +115,20 @@ def test_a_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert taken(Tokens(["k"], 0), endless)
 
 
+def test_a_token_that_a_token_gets_ends_no_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of a session's turns: else whoever has one could go on for ever."""
+    now = ids.now_ms()
+    brief, longer, endless = Tokens(["k"], 60), Tokens(["k"], 600), Tokens(["k"], 0)
+    first = brief.read(issued(brief))
+    caller = Principal(None, "token", "default", "feedback token", user_id="ada", ends=first.expires, token=first)
+    for tokens in (brief, longer, endless):
+        monkeypatch.setattr("gateway.access.tokens.now_ms", lambda: now + 30_000)
+        assert tokens.issue(caller, TRACE, "ada").expires == first.expires
+    forever = msgspec.structs.replace(caller, token=msgspec.structs.replace(first, expires=0))
+    assert brief.issue(forever, TRACE, "ada").expires == now + 90_000
+    assert endless.issue(forever, TRACE, "ada").expires == 0
+
+
 def test_signing_keys_rotate() -> None:
     """The first signs and all verify: a new one is put first, the old one goes when its tokens have ended."""
     old, both, new = Tokens(["old"], 60), Tokens(["new", "old"], 60), Tokens(["new"], 60)
@@ -165,8 +179,8 @@ def assertion(key: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str
 
 def test_an_assertion_names_the_user() -> None:
     """`sub`, as the product's server signed it."""
-    assert asserted_user(assertion(), SECRET) == "ada"
-    assert asserted_user(assertion(iat=ids.now_ms() // 1000 + 5, name="Ada"), SECRET) == "ada"
+    assert asserted_user(assertion(), SECRET).user_id == "ada"
+    assert asserted_user(assertion(iat=ids.now_ms() // 1000 + 5, name="Ada"), SECRET).user_id == "ada"
 
 
 def unsigned(header: dict[str, str]) -> str:

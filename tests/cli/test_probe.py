@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from gateway.cli.main import main
+from gateway.config.load import load
 from tests.support.provider_site import Site, provider_site
 from tests.support.upstream import whole
 
@@ -106,7 +107,19 @@ def lines_of(capfd: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_the_page_has_every_provider() -> None:
     """None is without an example, and no example without a test."""
-    assert set(EXAMPLES) - {"What all have in common"} == set(WANTED)
+    assert set(EXAMPLES) - {"What all have in common", "Open WebUI in front"} == set(WANTED)
+
+
+def test_the_other_examples_of_the_page(tmp_path: Path) -> None:
+    """They load as they are, beside a provider's."""
+    path = tmp_path / "config.toml"
+    path.write_text(
+        "".join(EXAMPLES[name] for name in ("What all have in common", "Open WebUI in front", "Ollama"))
+        + '[providers.openrouter]\nbase_url = "http://x/v1"\n'
+    )
+    config = load(path, {})
+    assert config.models["openrouter/*"].targets == ("openrouter/*",)
+    assert config.server.id_headers["X-OpenWebUI-Chat-Id"] == "session_id"
 
 
 @pytest.mark.parametrize("name", WANTED)

@@ -82,6 +82,13 @@ def test_a_file_is_read_with_its_secrets(tmp_path: Path) -> None:
         ('[server]\ncors_origins = ["https://App.example"]', "$.server.cors_origins", "exact origin"),
         ('[server]\ncors_origins = ["https://a:443"]', "$.server.cors_origins", "exact origin"),
         ('[server]\ntrusted_proxies = ["me"]', "$.server.trusted_proxies", "IP address"),
+        (
+            '[server]\nid_headers = {X-Who = "name"}',
+            "$.server.id_headers.X-Who",
+            "'name' is none of: user_id, session_id",
+        ),
+        ('[server]\nid_headers = {"X Who" = "user_id"}', "$.server.id_headers.X Who", "not the name"),
+        ('[server]\nid_headers = {Cookie = "user_id"}', "$.server.id_headers.Cookie", "that may be stored"),
         ("[streaming]\nheartbeat_s = nan", "$.streaming.heartbeat_s", "float"),
         ('[store]\nurl = "postgres://h/d"', "$.store.url", "sqlite:///"),
         ('[providers.a]\nbase_url = "ftp://a"', "$.providers.a.base_url", "http"),

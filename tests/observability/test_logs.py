@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.config.load import load
+from gateway.config.schema import Config, Model, Provider
 from gateway.observability.logs import Logs, Writer, local_url, startup_lines
 from tests.support.activities import TRACE, chat, rating
 
@@ -216,6 +217,12 @@ def test_the_first_lines_with_keys_and_many_models() -> None:
     assert "and 2 more" in text
     assert '-H "Authorization: Bearer $GATEWAY_KEY"' in text
     assert " keys create --role chat" in text
+
+
+def test_the_first_lines_of_a_gateway_without_a_default_model() -> None:
+    """If all models are families, the command names one, to be filled in."""
+    config = Config(models={"up/*": Model(targets=("up/*",))}, providers={"up": Provider()})
+    assert '{"message": "Hello!", "model": "up/…"}' in "\n".join(startup_lines(config, "http://h", False))
 
 
 def test_the_first_lines_warn_of_an_open_door() -> None:

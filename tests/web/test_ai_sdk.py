@@ -10,19 +10,20 @@ from typing import Any
 
 from tests.support.http_client import call
 from tests.support.servers import GatewayProcess
+from tests.web.conftest import PAGE, Locked
 
 HI = [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi"}]}]
 
 
 @contextmanager
 def streaming(
-    gateway: GatewayProcess, method: str, target: str, body: Any = None
+    gateway: GatewayProcess, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None
 ) -> Iterator[http.client.HTTPResponse]:
     """A response that is still on its way."""
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
     data = None if body is None else json.dumps(body)
     with closing(connection):
-        connection.request(method, target, data, {"Content-Type": "application/json"})
+        connection.request(method, target, data, {"Content-Type": "application/json"} | (headers or {}))
         with connection.getresponse() as response:
             yield response
 
@@ -81,6 +82,58 @@ def test_a_chat_is_its_users(edge: GatewayProcess) -> None:
         assert call(edge, "POST", "/api/chat", body | {"user_id": "bob"}).status == 404
         assert call(edge, "POST", "/api/chat/ui-ann/stop?user_id=ann").json["outcome"] == "stopped"
         first.read()
+
+
+def test_the_system_text_in_force_comes_first(edge: GatewayProcess) -> None:
+    """Also before the stored turns, and in place of theirs."""
+    for system in ("Be brief.", "Be kind."):
+        body = {"id": "ui-system", "message": HI[0], "system": system}
+        reply = call(edge, "POST", "/api/chat", body)
+    sent = edge.store.trace(reply.headers["x-trace-id"])["request"]
+    assert [message["role"] for message in sent] == ["system", "user", "assistant", "user"]
+    assert sent[0]["content"] == "Be kind."
+
+
+def test_a_pages_second_turn_is_the_same_raters(shop: Locked) -> None:
+    """By the token that the history's metadata have; one that is none changes nothing, and nobody else gets in."""
+    page, headers = shop.keys["page"], {"Origin": PAGE}
+    body: dict[str, Any] = {"id": "ui-page", "messages": HI}
+    first = call(shop.gateway, "POST", "/api/chat", body, headers, key=page)
+    metadata = first.events[0]["messageMetadata"]
+    said = {"id": "a", "role": "assistant", "metadata": metadata, "parts": [{"type": "text", "text": "ho"}]}
+    body["messages"] = [*HI, said, *HI]
+    second = call(shop.gateway, "POST", "/api/chat", body, headers, key=page)
+    assert second.status == 200
+    owners = {shop.gateway.store.trace(each.headers["x-trace-id"])["user_id"] for each in (first, second)}
+    assert len(owners) == 1
+    for nobody in ({}, {"metadata": {"feedbackToken": "gw-ft-x"}}, {"metadata": 1}):
+        strange = body | {"messages": [*HI, {key: said[key] for key in ("role", "parts")} | nobody, *HI]}
+        assert call(shop.gateway, "POST", "/api/chat", strange, headers, key=page).status == 404
+    by_header = headers | {"X-Feedback-Token": metadata["feedbackToken"]}
+    assert call(shop.gateway, "POST", "/api/chat", strange, by_header, key=page).status == 200
+
+
+def test_a_page_resumes_and_stops_its_running_answer(shop: Locked) -> None:
+    """By the token of an earlier answer of the chat: in the header, or in the history that the stop's body brings."""
+    page, gateway = shop.keys["page"], shop.gateway
+    headers = {"Origin": PAGE}
+    first = call(gateway, "POST", "/api/chat", {"id": "ui-again", "messages": HI}, headers, key=page)
+    metadata = first.events[0]["messageMetadata"]
+    history = [*HI, {"role": "assistant", "metadata": {"custom": metadata}, "parts": []}]
+    body = {"id": "ui-again", "messages": [*history, *HI], "model": "slow"}
+    sent = headers | {"Authorization": f"Bearer {page}"}
+    with streaming(gateway, "POST", "/api/chat", body, sent) as running:
+        trace_id = trace_of(running)
+        path = "/api/chat/ui-again"
+        assert call(gateway, "GET", f"{path}/stream", None, headers, key=page).status == 404
+        assert call(gateway, "POST", f"{path}/stop", None, headers, key=page).status == 404
+        token = {"X-Feedback-Token": metadata["feedbackToken"]}
+        with streaming(gateway, "GET", f"{path}/stream", None, sent | token) as resumed:
+            assert trace_of(resumed) == trace_id
+            stopped = call(gateway, "POST", f"{path}/stop", {"messages": history}, headers, key=page)
+            assert stopped.json == {"status": "success", "trace_id": trace_id, "outcome": "stopped"}
+            for response in (running, resumed):
+                assert b'{"type":"abort","reason":"stopped"}' in response.read()
 
 
 def test_a_quiet_answer_is_kept_alive(start_gateway: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from typing import Any
@@ -83,6 +84,35 @@ def test_a_session_gives_no_more_names(shop: Locked) -> None:
     token = token_for(shop, asked["trace_id"], names=["user_feedback"])
     (turn,) = by_token(shop.gateway, "GET", "/sessions/named", None, token).json["turns"]
     assert rates_as(shop, turn["feedback_token"]) == "ada"
+
+
+@pytest.mark.parametrize("key", ["review", "admin", "chat two"])
+async def test_a_token_stops_and_resumes_what_its_key_asked(shop: Locked, key: str) -> None:
+    """A key that can neither stop nor resume an answer makes no token that can; it rates, and reads the session."""
+    secret = shop.keys.get(key) or make_key(shop.gateway, "chat", name=key)
+    asked = ask(shop.gateway, key=shop.keys["chat"], user_id="ada", session_id=f"of-{key[:4]}")
+    target = f"/chat/stream/{asked['trace_id']}"
+    made = call(shop.gateway, "POST", "/feedback/token", {"trace_id": asked["trace_id"]}, key=secret).json
+    token = made["feedback_token"]
+    assert call(shop.gateway, "GET", target, key=secret).status in (403, 404)
+    assert by_token(shop.gateway, "GET", target, None, token).status == 404
+    assert by_token(shop.gateway, "POST", f"{target}/stop", None, token).status == 404
+    async with page_socket(shop) as ws:
+        await say(ws, type="resume", id="r", trace_id=asked["trace_id"], feedback_token=token)
+        assert (await hear(ws))["code"] == "not_found"
+    assert by_token(shop.gateway, "POST", "/feedback", GOOD, token).status == 200
+    (turn,) = by_token(shop.gateway, "GET", f"/sessions/of-{key[:4]}", None, token).json["turns"]
+    assert by_token(shop.gateway, "POST", f"{target}/stop", None, turn["feedback_token"]).status == 404
+    assert by_token(shop.gateway, "POST", f"{target}/stop", None, asked["feedback_token"]).status == 200
+
+
+def test_a_session_gives_no_more_time(shop: Locked) -> None:
+    """The fresh tokens of its turns end when the one that reads it ends."""
+    asked = ask(shop.gateway, key=shop.keys["chat"], user_id="ada", session_id="timed")
+    (turn,) = by_token(shop.gateway, "GET", "/sessions/timed", None, asked["feedback_token"]).json["turns"]
+    ends = [json.loads(base64.urlsafe_b64decode(text.split("-", 2)[2].split(".")[0] + "=="))[4]
+            for text in (asked["feedback_token"], turn["feedback_token"])]  # fmt: skip
+    assert ends[0] == ends[1]
 
 
 def test_a_token_that_would_be_too_long(shop: Locked) -> None:

@@ -173,11 +173,86 @@ def test_unknown_paths(edge: GatewayProcess, path: str) -> None:
         )
 
 
-@pytest.mark.parametrize("path", ["/v1/completions", "/v1/responses", "/v1/"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/nowhere", "/v1/"])
 def test_unknown_paths_of_openai(edge: GatewayProcess, path: str) -> None:
     """404 in OpenAI's shape, which its clients can show."""
     assert_openai(call(edge, "POST", path, {}), 404, "unknown_path")
     assert_openai(call(edge, "GET", "/v1/chat/completions"), 405, "method_not_allowed")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("POST", "/v1/responses", "POST /v1/chat/completions"),
+        ("POST", "/v1/messages/count_tokens", "POST /v1/chat/completions"),
+        ("POST", "/v1/images/generations", "the provider itself"),
+        ("POST", "/v1/audio/speech", "the provider itself"),
+        ("GET", "/v1/files/file-1", "the provider itself"),
+        ("POST", "/v1/v1/chat/completions", "/v1 twice"),
+        ("POST", "/v1/engines/gpt/completions", "POST /v1/completions"),
+        ("POST", "/chat/completions", "must end in /v1"),
+        ("POST", "//v1/chat/completions", "two slashes"),
+        ("POST", "/v1/chat/completions/", "slash at its end"),
+        ("GET", "/v1/chat/completions/chatcmpl-1", "the provider itself"),
+        ("GET", "/models", "must end in /v1"),
+        ("GET", "/models/echo", "must end in /v1"),
+        ("POST", "/api/v1/chat/completions", "must end in /v1"),
+        ("POST", "/openai/deployments/gpt/chat/completions", "the model in the body"),
+        ("POST", "/openai/v1/chat/completions", "POST /v1/chat/completions"),
+    ],
+)
+def test_what_openai_has_and_this_has_not(edge: GatewayProcess, method: str, path: str, words: str) -> None:
+    """The error names what was asked for, and says what to use instead, where OpenAI's clients show it."""
+    reply = call(edge, method, f"{path}?api-version=1", {} if method == "POST" else None)
+    assert_openai(reply, 404, "unknown_path")
+    said = reply.json["error"]["message"]
+    assert said.startswith(f"{method} {path} is not served here. ")
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("POST", "/api/generate", "POST /v1/completions"),
+        ("GET", "/api/tags", "GET /v1/models"),
+        ("POST", "/api/show", "GET /v1/models/{model_id}"),
+        ("POST", "/api/embed", "POST /v1/embeddings"),
+        ("POST", "/api/embeddings", "POST /v1/embeddings"),
+        ("GET", "/api/version", "GET /healthz"),
+        ("GET", "/api/ps", "GET /v1/models"),
+        ("POST", "/api/pull", "GET /v1/models"),
+        ("HEAD", "/api/blobs/sha256:0", ""),
+        ("POST", "/v1beta/models/gemini:generateContent", "POST /v1/chat/completions"),
+    ],
+)
+def test_what_ollama_has_and_this_has_not(edge: GatewayProcess, method: str, path: str, words: str) -> None:
+    """The same as text, which Ollama's clients show."""
+    reply = call(edge, method, path, {} if method == "POST" else None)
+    if method == "HEAD":
+        assert reply.status == 404
+        return
+    said = reply.json["error"]
+    assert reply.status == 404
+    assert said.startswith(f"{method} {path} is not served here. ")
+    assert words in said
+
+
+def test_ollamas_chat(edge: GatewayProcess) -> None:
+    """/api/chat is the AI SDK's here, and says so to a client of Ollama."""
+    body = {"model": "echo", "messages": [{"role": "user", "content": "Hi"}], "stream": False}
+    reply = call(edge, "POST", "/api/chat", body)
+    assert reply.status == 422
+    assert b"Ollama's isn't served: use POST /v1/chat/completions" in reply.body
+
+
+def test_what_is_named_is_shown_safely(edge: GatewayProcess, locked: Locked) -> None:
+    """Of a path only so much, on one line; and nothing of it to who has no key."""
+    reply = call(edge, "POST", f"/v1/%0a%1b[31m{'x' * 300}", {})
+    assert_openai(reply, 404, "unknown_path")
+    assert reply.json["error"]["message"].isprintable()
+    assert "x" * 100 not in reply.json["error"]["message"]
+    for path in ("/v1/responses", "/chat/completions", "/api/tags"):
+        assert call(locked.gateway, "GET", path).status == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/config", "/v1/models", "/nowhere"])

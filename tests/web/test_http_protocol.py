@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import select
 import socket
 from collections.abc import Iterator
 from typing import Any, cast
@@ -86,6 +87,67 @@ def test_a_long_answer_is_not_hurried(hasty: GatewayProcess) -> None:
         reply = read_reply(connection)
         assert [event["type"] for event in reply.events][-1] == "done"
         assert_native(read_reply(connection), 408, "request_timeout")
+
+
+def chunked(path: str, body: bytes, trailers: bytes, size: int = 7) -> bytes:
+    """A request whose body comes in chunks, and its trailers after the last one."""
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    head = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return b"POST %b HTTP/1.1\r\n" % path.encode() + HOST + head + framed + b"0\r\n" + trailers + b"\r\n"
+
+
+def test_trailers_are_no_headers(edge: GatewayProcess) -> None:
+    """They are dropped: a rating with an Idempotency-Key in its trailer has none, and is another one each time."""
+    trace_id = call(edge, "POST", "/chat", {"message": "hi"}).json["trace_id"]
+    path = f"/feedback?trace_id={trace_id}&user_id=u"
+    with dialled(edge) as connection:
+        made = set()
+        for _ in range(2):
+            connection.sendall(
+                chunked(path, b'{"is_correct": true}', b"Idempotency-Key: one\r\nX-Request-Id: trailer\r\n")
+            )
+            reply = read_reply(connection)
+            assert reply.headers["x-request-id"] != "trailer"
+            made.add(reply.json["assessment_id"])
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("endless", [b"X-A: b\r\n" * 1000, b"y" * 8000], ids=["many", "long"])
+def test_trailers_are_bounded(edge: GatewayProcess, endless: bytes) -> None:
+    """As a head is, and they end the request in its wire's shape."""
+    with dialled(edge) as connection:
+        connection.sendall(chunked("/v1/chat/completions", BODY, b"")[:-2])
+        for _ in range(40):
+            if select.select([connection], [], [], 0.05)[0]:
+                break
+            connection.sendall(endless * 9)
+        assert_openai(read_reply(connection), 413, "too_large")
+    assert works(edge)
+
+
+def test_trailers_after_the_answer(edge: GatewayProcess) -> None:
+    """There is nobody left to tell: the connection is cut."""
+    head = b"POST /healthz HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    with dialled(edge) as connection:
+        connection.sendall(head)
+        assert read_reply(connection).status == 405
+        with contextlib.suppress(ConnectionError):
+            for _ in range(40):
+                connection.sendall(b"X-A: b\r\n" * 1000)
+            while connection.recv(65_536):
+                pass
+    assert works(edge)
+
+
+def test_many_small_chunks_are_no_trailers(edge: GatewayProcess) -> None:
+    """Their framing counts for nothing, also where it is longer than a head may be."""
+    body = json.dumps({"message": "x" * 30_000}).encode()
+    with dialled(edge) as connection:
+        connection.sendall(chunked("/chat", body, b"X-A: b\r\n", size=1))
+        assert read_reply(connection).status == 200
+        connection.sendall(chunked("/chat", body, b"X-A: b\r\n", size=100_000))
+        assert read_reply(connection).status == 200
 
 
 def test_too_many_connections(hasty: GatewayProcess) -> None:

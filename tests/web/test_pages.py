@@ -173,6 +173,21 @@ async def test_a_ticket_hands_on_no_secret_key(shop: Locked) -> None:
             assert shop.gateway.store.trace(frames[0]["trace_id"])["user_id"].startswith(user)
 
 
+@pytest.mark.parametrize("role", ["page", "chat"])
+async def test_a_second_socket_is_the_same_raters(shop: Locked, role: str) -> None:
+    """By the token that comes with the request for its ticket: the session goes on, whatever key asks for it."""
+    headers, session = {"Origin": PAGE}, {"session_id": f"two sockets {role}"}
+    for turn in ("one", "two"):
+        asked = call(shop.gateway, "POST", "/chat/ws-ticket", None, headers, key=shop.keys[role])
+        async with connect(f"{socket_url(shop.gateway)}?ticket={asked.json['ticket']}", origin=PAGE) as ws:  # type: ignore[arg-type]
+            await say(ws, type="chat", id="c", message=turn, feedback_token="x", **session)
+            start, *_, done = await hear_end(ws)
+        assert (start["type"], done["type"]) == ("start", "done")
+        headers["X-Feedback-Token"] = done["feedback_token"]
+    rows = shop.gateway.store.rows("SELECT DISTINCT user_id FROM traces WHERE session_id = ?", session["session_id"])
+    assert len(rows) == 1
+
+
 async def test_a_forged_ticket_opens_nothing(shop: Locked, edge: GatewayProcess) -> None:
     """Not even where no key is needed."""
     for server in (shop.gateway, edge):

@@ -43,7 +43,7 @@ CHATS = row(chat=200, other=200)
 ADMINS = row(other=200)
 RATES = row(chat=200, review=200, other=404, token=200)  # the trace is none of the other project's
 OWNS = row(404, chat=200, other=404, token=200)  # a stream is its key's own
-STOPS = row(200, chat=200, other=200, token=200, token_elsewhere=200)  # nothing runs there
+STOPS = row(200, chat=200, other=200, token=200, token_elsewhere=200, page=200)  # nothing runs there
 QUIET = {caller: 204 if status == 200 else status for caller, status in STOPS.items()}
 READS = RATES | {"token elsewhere": 404}
 VOUCHES = row(chat=200, review=200, other=404)
@@ -63,6 +63,7 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("POST", "/chat/stream/{trace_id}/stop"): ("/chat/stream/{t}/stop", None, OWNS),
     ("GET", "/sessions/{session_id}"): ("/sessions/{s}", None, READS),
     ("DELETE", "/users/{user_id}"): ("/users/nobody/at%2Fall", None, ADMINS),
+    ("POST", "/v1/completions"): ("/v1/completions", {"prompt": "hi"}, ASKS),
     ("GET", "/v1/models"): ("/v1/models", None, CHATS),
     ("GET", "/v1/models/{model_id}"): ("/v1/models/default", None, CHATS),
     ("POST", "/v1/embeddings"): ("/v1/embeddings", {"input": "x", "model": "default"}, CHATS),

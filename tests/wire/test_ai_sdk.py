@@ -11,7 +11,7 @@ import pytest
 from gateway.domain.events import Done, Event, Failed, OtherDelta, ReasoningDelta, Started, TextDelta, ToolCallDelta
 from gateway.domain.messages import ChatRequest, Usage
 from gateway.errors import InvalidValue
-from gateway.wire.ai_sdk import DONE, UIMessageStream, decode_chat
+from gateway.wire.ai_sdk import DONE, UIMessageStream, decode_chat, decode_chat_and_token, history_token
 from tests.support.provider_streams import TRACE
 
 STARTED = Started(TRACE, "chat-1", "default")
@@ -56,6 +56,91 @@ def test_the_chat_is_the_session_and_the_rest_goes_to_the_provider() -> None:
     assert (request.session_id, request.model, request.user_id, request.route) == ("chat-1", "m1", "u", "/api/chat")
     assert set(request.fields) == {"messages", "temperature"}
     assert not request.continues
+
+
+WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+def test_what_assistant_ui_sends_beside_the_messages_is_translated() -> None:
+    """A strict provider gets its own parameters, and nothing that it doesn't know."""
+    request = decode(
+        messages=[{"role": "user", "parts": [said("hi")]}],
+        system="Be brief.",
+        tools={
+            "weather": {"description": "Tells it", "parameters": {"$schema": "x", **WEATHER}, "providerOptions": {}},
+            "time": {"inputSchema": {"jsonSchema": WEATHER}},
+            "none": {"description": 5, "parameters": None},
+            "odd": 1,
+        },
+        callSettings={"maxTokens": 9, "topP": 0.5, "temperature": None, "headers": {"X-Key": "secret"}, "topK": 3},
+        config={"apiKey": "secret", "baseUrl": "https://x", "modelName": "m1", "reasoningEffort": "low"},
+        metadata={"page": "home", "n": 1, "": "x"},
+        runConfig={},
+        threadId="t",
+        presencePenalty=0.1,
+    )
+    fields = {name: json.loads(bytes(value)) for name, value in request.fields.items()}
+    assert fields == {
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}],
+        "tools": [
+            {"type": "function", "function": {"name": "weather", "description": "Tells it", "parameters": WEATHER}},
+            {"type": "function", "function": {"name": "time", "parameters": WEATHER}},
+            {"type": "function", "function": {"name": "none", "parameters": {"type": "object", "properties": {}}}},
+        ],
+        "max_tokens": 9,
+        "top_p": 0.5,
+        "presence_penalty": 0.1,
+        "reasoning_effort": "low",
+    }
+    assert (request.model, request.metadata) == ("m1", {"page": "home"})
+
+
+def test_the_providers_own_parameters_stay() -> None:
+    """Also a list of tools in OpenAI's form; one in the SDK's form is translated, and what is neither is dropped."""
+    openai = {"type": "function", "function": {"name": "f"}}
+    tools = [openai, {"type": "function", "name": "g", "inputSchema": WEATHER}, "x"]
+    request = decode(
+        messages=[{"role": "user", "parts": [said("hi")]}],
+        tools=tools,
+        model="m2",
+        max_tokens=5,
+        callSettings={"maxOutputTokens": 9},
+        config={"modelName": "m1"},
+        system=[{"role": "system", "content": "One."}, "Two.", {"content": 3}, " "],
+    )
+    assert (request.model, bytes(request.fields["max_tokens"])) == ("m2", b"5")
+    function = {"name": "g", "parameters": WEATHER}
+    assert json.loads(bytes(request.fields["tools"])) == [openai, {"type": "function", "function": function}]
+    contents = [message["content"] for message in json.loads(bytes(request.fields["messages"]))]
+    assert contents == ["One.", "Two.", "hi"]
+
+
+@pytest.mark.parametrize("nothing", [None, {}, [], "x", 5])
+def test_empty_extras_are_dropped(nothing: Any) -> None:
+    """Of whatever form; a blank system text, too."""
+    extras = dict.fromkeys(("tools", "callSettings", "config", "metadata"), nothing)
+    request = decode(message={"role": "user", "parts": [said("hi")]}, system=" ", **extras)
+    assert set(request.fields) == {"messages"}
+
+
+def test_a_system_text_comes_before_the_newest_message() -> None:
+    """Where the client sends that one alone."""
+    request = decode(message={"role": "user", "parts": [said("hi")]}, system="Be brief.")
+    roles = [message["role"] for message in json.loads(bytes(request.fields["messages"]))]
+    assert (roles, request.preview) == (["system", "user"], "hi")
+
+
+def test_the_newest_token_of_the_history() -> None:
+    """In a message's metadata, or where assistant-ui keeps what is custom in them."""
+    history: list[dict[str, Any]] = [
+        {"role": "assistant", "metadata": {"feedbackToken": "one"}},
+        {"role": "assistant", "metadata": {"custom": {"feedbackToken": "two"}}},
+        {"role": "user", "metadata": "x"},
+    ]
+    assert history_token(json.dumps({"messages": history}).encode()) == "two"
+    assert history_token(b"{}") is None
+    body = {"id": "c", "messages": [*history, {"role": "user", "parts": [said("hi")]}]}
+    assert decode_chat_and_token(json.dumps(body).encode(), "/api/chat")[1] == "two"
 
 
 def test_one_message_continues_the_chat() -> None:

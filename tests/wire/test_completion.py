@@ -213,6 +213,6 @@ def test_what_is_no_text_folds_too() -> None:
 def test_a_message_that_is_no_object_has_no_chunk() -> None:
     """Its choice ends all the same."""
     there = completion(as_stream=True)
-    there.feed(json.dumps({"choices": [{"message": "odd", "finish_reason": "stop"}]}).encode())
+    there.feed(json.dumps({"choices": [{"message": [], "finish_reason": "stop"}]}).encode())
     there.close()
     assert (there.failure, b'"delta":{}' in there.raw[0]) == (None, True)

@@ -7,13 +7,21 @@ import * as react7 from "@ai-sdk/react";
 import * as ai7 from "ai";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createFeedback } from "../../src/index.js";
-import { Gateway, until } from "../gateway.js";
+import { CONFIG, Gateway, until } from "../gateway.js";
 
+const ORIGIN = "https://app.example";
 let gateway: Gateway;
+let guarded: Gateway;
+let key: string;
 beforeAll(async () => {
-  gateway = await Gateway.start();
+  [gateway, guarded] = await Promise.all([
+    Gateway.start(),
+    Gateway.start(`${CONFIG}\n[auth]\nrequire_keys = "always"\n`, (made) => {
+      key = made.run("keys", "create", "--role", "chat", "--publishable", "--origins", ORIGIN).trim();
+    }),
+  ]);
 });
-afterAll(() => gateway.close());
+afterAll(() => Promise.all([gateway?.close(), guarded?.close()]));
 afterEach(cleanup);
 
 interface Metadata {
@@ -28,13 +36,23 @@ describe.each([
   ["6", react6 as unknown as typeof react7, ai6 as unknown as typeof ai7],
   ["7", react7, ai7],
 ])("ai %s", (_version, { useChat }, { DefaultChatTransport }) => {
-  const open = (model: string, options: { id?: string; resume?: boolean; user?: string } = {}) => {
-    const { id = `chat-${++number}`, resume = false, user } = options;
-    const transport = new DefaultChatTransport<ai7.UIMessage<Metadata>>({
-      api: `${gateway.url}/api/chat`,
+  type Message = ai7.UIMessage<Metadata>;
+  interface Options {
+    id?: string;
+    resume?: boolean;
+    user?: string;
+    at?: Gateway;
+    headers?: () => Record<string, string>;
+    messages?: Message[];
+  }
+  const open = (model: string, options: Options = {}) => {
+    const { id = `chat-${++number}`, resume = false, user, at = gateway, headers, messages = [] } = options;
+    const transport = new DefaultChatTransport<Message>({
+      api: `${at.url}/api/chat`,
       body: { model, ...(user ? { user_id: user } : {}) },
+      ...(headers && { headers }),
     });
-    const { result, unmount } = renderHook(() => useChat<ai7.UIMessage<Metadata>>({ id, transport, resume }));
+    const { result, unmount } = renderHook(() => useChat<Message>({ id, transport, resume, messages }));
     return {
       id,
       unmount,
@@ -136,6 +154,34 @@ describe.each([
     await act(() => unknown.now.sendMessage({ text: "hello" }));
     expect(unknown.now.status).toBe("error");
     expect(`${unknown.now.error?.message}${(unknown.now.error as { responseBody?: string }).responseBody}`).toMatch(/nonsense|model/);
+  });
+
+  test("a second turn with a publishable key is the same rater's, by what the messages keep", async () => {
+    const chat = open("default", { at: guarded, headers: () => ({ Authorization: `Bearer ${key}`, Origin: ORIGIN }) });
+    await act(() => chat.now.sendMessage({ text: "one" }));
+    await act(() => chat.now.sendMessage({ text: "two" }));
+    expect(chat.now).toMatchObject({ status: "ready", error: undefined });
+    expect(guarded.traces().filter((trace) => trace.session_id === chat.id)).toHaveLength(2);
+  });
+
+  test("with a publishable key a page that comes back resumes and stops, by the token of an earlier answer", async () => {
+    const byKey = { Authorization: `Bearer ${key}`, Origin: ORIGIN };
+    const before = open("default", { at: guarded, headers: () => byKey });
+    await act(() => before.now.sendMessage({ text: "one" }));
+    const kept = before.now.messages;
+    const slow = open("slow", { at: guarded, id: before.id, messages: kept, headers: () => byKey });
+    act(() => void slow.now.sendMessage({ text: "two" }));
+    await waitFor(() => expect(slow.now.messages[3]?.parts.at(-1)).toMatchObject({ type: "text" }));
+    const traceId = slow.last.metadata!.traceId!;
+    slow.unmount();
+    const headers = () => ({ ...byKey, "X-Feedback-Token": kept.at(-1)!.metadata!.feedbackToken! });
+    const after = open("slow", { at: guarded, id: before.id, messages: kept, resume: true, headers });
+    await waitFor(() => expect(after.last.id).toBe(traceId));
+    const stop = { method: "POST", headers: { ...byKey, "Content-Type": "application/json" }, body: JSON.stringify({ messages: kept }) };
+    const stopped = await fetch(`${guarded.url}/api/chat/${before.id}/stop`, stop);
+    expect(await stopped.json()).toMatchObject({ trace_id: traceId, outcome: "stopped" });
+    await waitFor(() => expect(after.now.status).toBe("ready"));
+    expect(after.text).toBe(guarded.text(traceId));
   });
 
   test("somebody else's chat is none", async () => {

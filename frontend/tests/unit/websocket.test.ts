@@ -1,8 +1,10 @@
 /** The WebSocket transport with a key: who asks stays the same from turn to turn, and from socket to socket. */
 
+import { act, cleanup, renderHook } from "../react.js";
 import { WebSocket } from "ws";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { createChat, webSocketTransport, type Chat, type ChatOptions } from "../../src/index.js";
+import { createChat, sseTransport, webSocketTransport, type Chat, type ChatOptions } from "../../src/index.js";
+import { useStreamingChat } from "../../src/react.js";
 import { CONFIG, Gateway, until } from "../gateway.js";
 
 const ORIGIN = "https://app.example";
@@ -36,8 +38,23 @@ const open = (options: ChatOptions = {}) =>
   createChat({ api: gateway.url, apiKey: publishable, headers: { Origin: ORIGIN }, transport: webSocketTransport(), ...options });
 const last = (chat: Chat) => chat.getState().messages.at(-1)!;
 
-test("a second turn with a publishable key goes on with the session", async () => {
-  const chat = open();
+const TRANSPORTS = [
+  ["server-sent events", sseTransport],
+  ["a socket", webSocketTransport()],
+] as const;
+
+test.each(TRANSPORTS)("the hook's second turn with a publishable key is the same rater's, over %s", async (_, transport) => {
+  const headers = { Origin: ORIGIN };
+  const { result } = renderHook(() => useStreamingChat({ api: gateway.url, apiKey: publishable, headers, transport }));
+  await act(() => result.current.sendMessage("one"));
+  await act(() => result.current.sendMessage("two"));
+  expect(result.current).toMatchObject({ status: "ready", error: null });
+  expect(gateway.traces().filter((trace) => trace.session_id === result.current.sessionId)).toHaveLength(2);
+  cleanup();
+});
+
+test.each(TRANSPORTS)("a second turn with a publishable key goes on with the session, over %s", async (_, transport) => {
+  const chat = open({ transport });
   await chat.sendMessage("one");
   await chat.sendMessage("two");
   expect(chat.getState()).toMatchObject({ status: "ready", error: null });
@@ -86,6 +103,14 @@ test("a user whom a secret key vouches for stays that user", async () => {
   await chat.sendMessage("one");
   await chat.sendMessage("two");
   expect(chat.getState()).toMatchObject({ status: "ready", error: null });
+});
+
+test("who a secret key vouches for nobody stays the same, too", async () => {
+  const chat = open({ apiKey: secret });
+  await chat.sendMessage("one");
+  await chat.sendMessage("two");
+  expect(chat.getState()).toMatchObject({ status: "ready", error: null });
+  expect(gateway.traces().filter((trace) => trace.session_id === chat.getState().sessionId)).toHaveLength(2);
 });
 
 test("chats without a token share one socket", async () => {

@@ -15,12 +15,13 @@ import msgspec
 from gateway.domain.trace import Assessment, Trace
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import INFO_FINALIZED, SPAN_USAGE, TRACE_NAME, TRACE_USAGE
+from gateway.mlflow.scripts.assessments import insert_overriding
 from gateway.mlflow.scripts.clauses import INDEXED
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.usage import total_usage
 from gateway.mlflow.values import ChatSpans, ClientSpan, ClientSpans, ClientTrace, StoredSpans, StoredTrace
 from gateway.storage.engine import Row, Script
-from gateway.storage.scripts.feedback import insert_assessment, to_assessment
+from gateway.storage.scripts.feedback import to_assessment
 from gateway.storage.scripts.traces import (
     CLIENT_ROUTE,
     PARENT_LABEL,
@@ -69,7 +70,7 @@ def save_info(project: str, trace: ClientTrace, ratings: Sequence[Assessment], n
     for rating in ratings:
         known = yield "SELECT 1 FROM assessments WHERE assessment_id = $1", (rating.assessment_id,)
         if not known:
-            yield insert_assessment(rating, "")
+            yield from insert_overriding(rating, "")
     (stored,) = yield from get_infos(project, [trace.trace_id])
     return stored
 

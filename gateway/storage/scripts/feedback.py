@@ -1,8 +1,14 @@
 """Transaction scripts over ratings: record, retract, read. See traces.py for what a script is.
 
 One rater has at most one valid feedback of a name on a trace. A new one overrides it, and the old one stays as
-history. A retraction ends the chain, and the next rating begins another. Called by the ratings service, and by scripts
-over other kinds of assessments.
+history. A retraction ends the chain, and the next rating begins another. Scripts over other kinds of assessments
+override, delete and rename in the same rows, so what a rating takes the place of is marked in two ways:
+
+    overrides    what it names: shown to clients, and the one that its deletion restores
+    replaced_by  on each other one of that rater and name, overridden by somebody else or not: none of them becomes
+                 valid beside it. A rating's own ID there means that it never comes back, as it was retracted
+
+Called by the ratings service, and by scripts over other kinds of assessments.
 """
 
 from __future__ import annotations
@@ -67,8 +73,13 @@ _INSERT = insert_into("assessments", (*_COLUMNS, "model", "value", "metadata", "
 _RECEIPT = msgspec.json.Decoder(FeedbackReceipt)
 
 # Only a person's: a judge or a program may have the same source_id.
-_VALID = "kind = 'feedback' AND source_type = 'HUMAN' AND valid = 1"
-_CHAIN = f"trace_id = $1 AND source_id = $2 AND name = $3 AND {_VALID}"
+_PERSONS = "kind = 'feedback' AND source_type = 'HUMAN'"
+_RATERS = f"trace_id = $1 AND source_id = $2 AND name = $3 AND {_PERSONS}"
+_REPLACE = (
+    "UPDATE assessments SET valid = 0, last_update_time = $1, replaced_by = $2"  # noqa: S608  a constant
+    f" WHERE trace_id = $3 AND source_id = $4 AND name = $5 AND {_PERSONS} AND replaced_by IS NULL"
+    " AND retracted IS NULL AND assessment_id <> $6 RETURNING assessment_id, create_time, overrides"
+)
 
 
 def anonymous(trace_id: str) -> str:
@@ -94,12 +105,7 @@ def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
     source_id = write.source_id or anonymous(trace_id)
     stored = []
     for assessment_id, rating in zip(write.assessment_ids, write.ratings, strict=True):
-        overridden = yield (
-            f"UPDATE assessments SET valid = 0, last_update_time = $4 WHERE {_CHAIN}"  # noqa: S608  a constant
-            " RETURNING assessment_id, create_time",
-            (trace_id, source_id, rating.name, write.now),
-        )
-        newest = max(overridden, key=lambda row: (row["create_time"], row["assessment_id"]), default=None)
+        overridden = yield from replace_ratings(trace_id, source_id, rating.name, assessment_id, write.now)
         stored.append(
             Assessment(
                 assessment_id=assessment_id,
@@ -113,7 +119,7 @@ def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
                 span_id=rating.span_id,
                 create_time=write.now,
                 last_update_time=write.now,
-                overrides=None if newest is None else newest["assessment_id"],
+                overrides=overridden,
             )
         )
         yield insert_assessment(stored[-1], trace["model"])
@@ -126,6 +132,15 @@ def record_feedback(write: FeedbackWrite) -> Script[FeedbackReceipt]:
             (*_replay(write), write.body_hash, _json(receipt), write.now),
         )
     return receipt
+
+
+def replace_ratings(trace_id: str, source_id: str, name: str, by: str, now: int) -> Script[str | None]:
+    """Let one rating take the place of all others of a person's of that name. Return the newest of them, if any."""
+    rows = yield _REPLACE, (now, by, trace_id, source_id, name, by)
+    older = {row["overrides"] for row in rows}
+    last = [row for row in rows if row["assessment_id"] not in older]
+    newest = max(last, key=lambda row: (row["create_time"], row["assessment_id"]), default=None)
+    return None if newest is None else newest["assessment_id"]
 
 
 def insert_assessment(assessment: Assessment, model: str) -> Statement:
@@ -194,11 +209,13 @@ def retract_feedback(
     """
     trace = yield from _known(project, trace_id, client_request_id, key_id, source_id)
     found: str = trace["trace_id"]
+    chain = (found, source_id or anonymous(found), name)
     rows = yield (
-        f"UPDATE assessments SET valid = 0, last_update_time = $4, retracted = $4 WHERE {_CHAIN}"  # noqa: S608  a constant
+        f"UPDATE assessments SET valid = 0, last_update_time = $4, retracted = $4 WHERE {_RATERS} AND valid = 1"  # noqa: S608  a constant
         " RETURNING assessment_id",
-        (found, source_id or anonymous(found), name, now),
+        (*chain, now),
     )
+    yield f"UPDATE assessments SET replaced_by = assessment_id WHERE {_RATERS}", chain  # noqa: S608  a constant
     return found, len(rows)
 
 
@@ -209,7 +226,7 @@ def feedback_of(project: str, trace_ids: Sequence[str], source_id: str | None) -
         chunk = trace_ids[at : at + _CHUNK]
         rows = yield (
             "SELECT * FROM assessments WHERE project = $1 AND source_id = COALESCE($2, 'anonymous:' || trace_id)"  # noqa: S608  numbers only
-            f" AND {_VALID} AND trace_id IN ({numbers(3, len(chunk))})"
+            f" AND {_PERSONS} AND valid = 1 AND trace_id IN ({numbers(3, len(chunk))})"
             " ORDER BY create_time, assessment_id",
             (project, source_id, *chunk),
         )
