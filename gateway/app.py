@@ -126,6 +126,7 @@ class Gateway:
         """End the streams, then the sockets, and let the server exit; the module's head shows the order."""
         _log.info("The server drains. Streams that are running: %d.", len(self.runs.running))
         await self.runs.drain(self.current.value.server.drain_s)
+        self.store.end_searches()
         await asyncio.gather(*(socket.leave() for socket in list(self.app.sockets)), return_exceptions=True)
         await self.runs.farewell()
         self.feed.close()

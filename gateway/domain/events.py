@@ -82,6 +82,7 @@ class Failed(msgspec.Struct, frozen=True):
     retryable: bool
     status: int = 502
     retry_after: float | None = None
+    said: tuple[str | None, str | None, str | None] | None = None  # the provider's own code, type and param
 
 
 Delta = TextDelta | ReasoningDelta | ToolCallDelta | ChoiceDelta | Finished | UsageReported

@@ -78,6 +78,8 @@ class Attempt(msgspec.Struct, kw_only=True):
     status: int | None = None  # the provider's HTTP status
     error: str | None = None  # an error's code
     message: str | None = None
+    cause: str | None = None  # why the provider couldn't be reached
+    request_id: str | None = None  # the provider's own
 
 
 class TraceStart(msgspec.Struct, frozen=True, kw_only=True):

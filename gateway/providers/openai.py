@@ -5,6 +5,7 @@ Retries, fallback and all timeouts but the connection's own belong to the router
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -15,15 +16,23 @@ import msgspec
 from gateway.config.schema import Provider as ProviderConfig
 from gateway.config.schema import Secret
 from gateway.domain.ids import now_ms
-from gateway.errors import ProviderBusy, ProviderError, ProviderRefused
+from gateway.errors import ProviderError, ProviderRefused
 from gateway.providers.base import Call, ReplySink, Sink
 from gateway.providers.http.client import Client
-from gateway.wire.upstream import upstream_failure
+from gateway.wire.provider_error import error_in_stream, error_of_status, says_something
 
 _MAX_ERROR_BYTES = 65_536
 _MAX_EMBEDDING_BYTES = 67_108_864
+_MAX_EMBEDDING_ERROR_BYTES = 65_536  # a longer reply is none
 _MAX_LIST_BYTES = 16_777_216
 _SHORTEST_SECRET = 8  # characters
+_MOST_MODELS = 1_000  # that are remembered: where models are a family, callers choose their names
+_REQUEST_IDS = (
+    "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "mistral-correlation-id", "nvcf-reqid",
+    "cf-ray",
+)  # fmt: skip
+_ID = re.compile(r"[!-~]{1,200}")
+_OPTIONS = re.compile(r"stream[ _.-]?options|include[ _]?usage", re.IGNORECASE)
 
 
 class OpenAIProvider:
@@ -31,6 +40,7 @@ class OpenAIProvider:
 
     def __init__(self, config: ProviderConfig) -> None:
         self.private = _private(config)
+        self._without_usage: set[str] = set()  # models that refuse to be asked for it, until the configuration changes
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key := config.api_key:
             headers |= {"api-key": key} if config.auth == "api-key" else {"Authorization": f"Bearer {key}"}
@@ -41,23 +51,39 @@ class OpenAIProvider:
         fields: dict[str, Any] = {"model": call.model, **call.fields}
         if call.stream:
             fields["stream"] = True
-            asked = msgspec.json.decode(call.stream_options) if call.stream_options else None
-            fields["stream_options"] = {**(asked if isinstance(asked, dict) else {}), "include_usage": True}
 
         def on_success(headers: Mapping[str, str]) -> Sink:
-            sink.head(sse=_is_event_stream(headers, asked=call.stream))
+            sink.head(sse=_is_event_stream(headers, asked=call.stream), request_id=_request_id(headers))
             return sink
 
-        accept = "text/event-stream" if call.stream else "application/json"
-        await self._post("/chat/completions", fields, accept, on_success, call.connect_timeout_s)
+        async def ask(options: Any) -> None:
+            sent = {**fields, "stream_options": options} if options and call.stream else fields
+            accept = "text/event-stream" if call.stream else "application/json"
+            await self._post("/chat/completions", sent, accept, on_success, call.connect_timeout_s)
 
-    async def embed(self, model: str, fields: dict[str, msgspec.Raw]) -> bytes:
+        if not call.stream or call.model in self._without_usage:
+            return await ask(call.stream_options)
+        try:
+            await ask(_with_usage(call.stream_options))
+        except ProviderRefused as error:
+            if not _OPTIONS.search(f"{error.message} {error.said}"):
+                raise
+            # The caller didn't ask for what was refused here: once more without, and so from now on.
+            if len(self._without_usage) < _MOST_MODELS:
+                self._without_usage.add(call.model)
+            await ask(call.stream_options)
+
+    async def embed(self, model: str, fields: dict[str, msgspec.Raw], connect_timeout_s: float = 5) -> bytes:
         """See providers.base.Provider."""
         body = _Text(_MAX_EMBEDDING_BYTES)
-        await self._post("/embeddings", {"model": model, **fields}, "application/json", lambda _: body, 5)
+        sent = {"model": model, **fields}
+        await self._post("/embeddings", sent, "application/json", lambda _: body, connect_timeout_s)
         if body.done:
             raise ProviderError("The provider's reply is too long.")
-        return bytes(body.data)
+        reply = bytes(body.data)
+        if failure := _embedding_failure(reply):
+            raise failure
+        return reply
 
     async def models(self, connect_timeout_s: float) -> bytes:
         """Return OpenAI's list of models, as the provider sent it. Raises ProviderError."""
@@ -71,7 +97,7 @@ class OpenAIProvider:
         await self.client.get("/models", "application/json", on_head, connect_timeout_s)
         ((status, headers),) = heads
         if status != 200:
-            raise _refusal(status, headers, body.data[:_MAX_ERROR_BYTES].decode("utf-8", "replace"))
+            raise _refusal(status, headers, body)
         return bytes(body.data)
 
     async def close(self) -> None:
@@ -86,20 +112,19 @@ class OpenAIProvider:
         on_success: Callable[[Mapping[str, str]], Sink],
         connect_timeout_s: float,
     ) -> None:
-        """Feed the body of a good reply to what `on_success` returns. Raise ProviderError for any status but 200."""
+        """Feed the body of a good reply to what `on_success` returns. Raise ProviderError for any other status."""
         refused: tuple[int, Mapping[str, str], _Text] | None = None
 
         def on_head(status: int, headers: Mapping[str, str]) -> Sink:
             nonlocal refused
-            if status == 200:
+            if 200 <= status < 300 and status not in (204, 205):  # some frameworks answer each POST with 201
                 return on_success(headers)
             refused = status, headers, _Text(_MAX_ERROR_BYTES)
             return refused[2]
 
         await self.client.post(path, accept, msgspec.json.encode(fields), on_head, connect_timeout_s)
         if refused is not None:
-            status, headers, body = refused
-            raise _refusal(status, headers, body.data[:_MAX_ERROR_BYTES].decode("utf-8", "replace"))
+            raise _refusal(*refused)
 
 
 class _Text:
@@ -135,26 +160,35 @@ def _private(config: ProviderConfig) -> list[str]:
     return sorted(found, key=len, reverse=True)
 
 
-def _refusal(status: int, headers: Mapping[str, str], text: str) -> ProviderError:
-    """Return the error that a status other than 200 means to the caller."""
-    try:
-        body = msgspec.json.decode(text.encode())
-    except (msgspec.DecodeError, RecursionError):
-        body = None
-    said = body.get("error", body) if isinstance(body, dict) else None
-    error: ProviderError
-    if status in (400, 404, 422):
-        message = upstream_failure(said).message if said else f"The provider answered {status}."
-        error = ProviderRefused(message, status=status)
-    elif status == 429:
-        wait = _seconds(headers.get("retry-after"))
-        error = ProviderBusy("The provider is limiting requests. Please try again later.", retry_after=wait)
-    elif status in (401, 403):
-        error = ProviderError("The provider refused this gateway's credentials.")
-    else:
-        error = ProviderError(f"The provider answered {status}.", retry_after=None)
-    error.upstream_status = status
+def _refusal(status: int, headers: Mapping[str, str], body: _Text) -> ProviderError:
+    """Return the error that a reply with another status than a good one means."""
+    error = error_of_status(status, bytes(body.data[:_MAX_ERROR_BYTES]), _retry_after(headers))
+    error.request_id = _request_id(headers)
     return error
+
+
+def _with_usage(asked: msgspec.Raw | None) -> dict[str, Any]:
+    """Return the caller's stream options, and that the usage is wanted."""
+    options = msgspec.json.decode(asked) if asked else None
+    return {**(options if isinstance(options, dict) else {}), "include_usage": True}
+
+
+def _embedding_failure(reply: bytes) -> ProviderError | None:
+    """Return the error that a reply with a good status is; None for embeddings."""
+    if len(reply) > _MAX_EMBEDDING_ERROR_BYTES or b'"error"' not in reply:
+        return None
+    try:
+        found = msgspec.json.decode(reply)
+    except msgspec.DecodeError:
+        return None
+    error = found.get("error") if isinstance(found, dict) else None
+    return error_in_stream(found) if says_something(error) else None
+
+
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the provider's own ID of the request, which its support asks for."""
+    found = next((headers[name] for name in _REQUEST_IDS if name in headers), "")
+    return found if _ID.fullmatch(found) else None
 
 
 def _is_event_stream(headers: Mapping[str, str], *, asked: bool) -> bool:
@@ -163,6 +197,13 @@ def _is_event_stream(headers: Mapping[str, str], *, asked: bool) -> bool:
     if kind == "text/event-stream":
         return True
     return asked and kind not in ("application/json", "text/html")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that the provider asks to wait, by Azure's header in milliseconds where there is one."""
+    if (milliseconds := _seconds(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
+    return _seconds(headers.get("retry-after"))
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -10,9 +10,10 @@ import msgspec
 
 from gateway.domain.events import Done, Failed, Terminal
 from gateway.domain.trace import Outcome, State, Trace, TraceEnd
-from gateway.errors import AnswerTooLong, GatewayError, ProviderRefused
+from gateway.errors import AnswerTooLong, GatewayError, ProviderQuota, ProviderRefused
 
-_FINAL = {ProviderRefused.code, AnswerTooLong.code, GatewayError.code}  # errors that trying again doesn't repair
+# Errors that trying again doesn't repair.
+_FINAL = {ProviderRefused.code, ProviderQuota.code, AnswerTooLong.code, GatewayError.code}
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -33,9 +34,9 @@ def terminal_of(end: TraceEnd | Trace, token: str = "", error: GatewayError | No
     message, code = end.error_message or "The answer failed.", end.error_code or "upstream_error"
     if error is None:
         return Failed(end.trace_id, message, code, code not in _FINAL, 503)
-    return Failed(end.trace_id, message, code, error.retryable, error.status, error.retry_after)
+    return Failed(end.trace_id, message, code, error.retryable, error.status, error.retry_after, error.said)
 
 
 def failed(trace_id: str, error: GatewayError) -> Failed:
     """Return an error as the terminal event of an answer that has no final record yet."""
-    return Failed(trace_id, error.message, error.code, error.retryable, error.status, error.retry_after)
+    return Failed(trace_id, error.message, error.code, error.retryable, error.status, error.retry_after, error.said)

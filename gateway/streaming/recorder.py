@@ -183,6 +183,10 @@ class Recorder:
             attributes["http.response.status_code"] = attempt.status
         if attempt.error is not None:
             attributes["error.type"] = attempt.error
+        if attempt.cause is not None:
+            attributes["gateway.failure_cause"] = attempt.cause
+        if attempt.request_id is not None:
+            attributes["gateway.provider_request_id"] = attempt.request_id
         if attempt.first_ms is not None:
             attributes["gen_ai.server.time_to_first_token"] = (attempt.first_ms - attempt.start_ms) / 1000
         return Span(

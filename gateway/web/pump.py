@@ -200,7 +200,7 @@ async def whole(request: Request, reader: Reader) -> tuple[Done, bytes]:
 def as_error(failed: Failed) -> GatewayError:
     """Return a terminal failure as the error that a plain response shows."""
     error = GatewayError(failed.error, code=failed.code, retry_after=failed.retry_after)
-    error.status, error.retryable = failed.status, failed.retryable
+    error.status, error.retryable, error.said = failed.status, failed.retryable, failed.said
     return error
 
 

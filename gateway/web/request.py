@@ -204,7 +204,7 @@ class Request(starlette.requests.Request):
         wire = self.wire or NATIVE
         status, body = wire.write(error, self.trace_id)
         headers = [(b"content-type", wire.content_type), (b"content-length", b"%d" % len(body))]
-        if error.retry_after is not None or error.status in (429, 503):
+        if error.retry_after is not None or (error.status in (429, 503) and error.retryable):
             seconds = max(1, math.ceil(error.retry_after if error.retry_after is not None else 1))
             headers.append((b"retry-after", b"%d" % seconds))
         if error.status == 401:

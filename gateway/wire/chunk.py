@@ -29,6 +29,7 @@ class Choice(msgspec.Struct):
     delta: Message | None = None
     message: Message | None = None
     finish_reason: str | None = None
+    error: Any = None
 
 
 class UsageField(msgspec.Struct):
@@ -49,6 +50,43 @@ class Chunk(msgspec.Struct):
 
 
 decode_chunk = msgspec.json.Decoder(Chunk).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_INSIDE = {"choices": Choice, "usage": UsageField, "delta": Message, "message": Message}
+_SPARE = ("model", "usage", "finish_reason")  # fields that an answer can do without
+
+
+def decode_leniently(payload: bytes) -> Chunk:
+    """Return a chunk although fields have another type than they should: `[]` for `{}`, `""` for none, `"0"` for 0.
+
+    Raises msgspec.DecodeError for what is no JSON object, and where something was said that can't be read.
+    """
+    try:
+        return decode_chunk(payload)
+    except msgspec.ValidationError:
+        chunk: Chunk = _struct(Chunk, payload)
+        return chunk
+
+
+def _struct(kind: Any, payload: bytes) -> Any:
+    given = _decode_fields(payload)
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        name = field.name
+        if name not in given:
+            continue
+        raw, inside = bytes(given[name]), _INSIDE.get(name)
+        try:
+            if inside is None:
+                values[name] = msgspec.json.decode(raw, type=field.type, strict=False)
+            elif inside is Choice:
+                values[name] = [_struct(Choice, bytes(item)) for item in _decode_items(raw)]
+            else:
+                values[name] = _struct(inside, raw)
+        except msgspec.ValidationError:
+            if name not in _SPARE and msgspec.json.decode(raw):
+                raise
+    return kind(**values)
 
 
 def content_text(value: Any) -> str:
@@ -74,4 +112,4 @@ def usage_of(usage: UsageField) -> Usage:
 
 def _count(value: Any) -> int:
     """Return a number of tokens; what can't be one counts as none given."""
-    return value if type(value) is int and 0 <= value < 2**53 else 0
+    return int(value) if type(value) in (int, float) and 0 <= value < 2**53 else 0

@@ -14,7 +14,7 @@ from gateway.domain.answer import Part, assistant_messages
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from gateway.domain.messages import Usage
 from gateway.errors import AnswerTooLong, ProviderError
-from gateway.wire.repair import decode_repaired
+from gateway.wire.repair import decode_repaired, finite
 from gateway.wire.tool_calls import ToolCalls
 from gateway.wire.upstream import StreamDecoder
 
@@ -28,7 +28,7 @@ class CompletionDecoder:
     `raw` is then the document with the trace ID, or, where the caller wants a stream, the same as chunks.
     """
 
-    done = False
+    done = lingers = False
 
     def __init__(self, trace_id: str, *, as_stream: bool, keep_usage: bool, max_bytes: int) -> None:
         self.finished = False
@@ -50,7 +50,8 @@ class CompletionDecoder:
     def close(self) -> list[Delta]:
         if self.failure:
             return []
-        body = b"".join(self._body).strip().decode("utf-8", "replace").encode()
+        body = b"".join(self._body).removeprefix(b"\xef\xbb\xbf").strip().decode("utf-8", "replace").encode()
+        body = finite(body)
         stream = StreamDecoder(self._trace_id)
         events = stream.document(body)
         self.model, self.finished, self.failure = stream.model, stream.finished, stream.failure

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
-from gateway.errors import AnswerTooLong, ProviderBusy, ProviderError
-from gateway.wire.chunk import Chunk, Message, content_text, decode_chunk, has_content, usage_of
+from gateway.errors import AnswerTooLong, ProviderError
+from gateway.wire.chunk import Chunk, Message, content_text, decode_chunk, decode_leniently, has_content, usage_of
 from gateway.wire.json_safety import json_problem
-from gateway.wire.redact import redact
-from gateway.wire.repair import is_first_surrogate, join_surrogates, repair
+from gateway.wire.provider_error import error_in_stream, error_of_chunk, error_of_frame, says_something
+from gateway.wire.repair import finite, is_first_surrogate, join_surrogates, repair
 from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
 from gateway.wire.tool_calls import ToolCalls
 
@@ -25,16 +25,6 @@ _encode = msgspec.json.encode
 _NOT_PLAIN = bytes(range(32)) + b'"\\'  # what can't stand unescaped in a JSON string
 _CONTENT = re.compile(rb'"content"\s*:\s*"')
 _MAX_LEARN = 8  # frames in a row that fit no template, after which none is sought any more
-
-
-def upstream_failure(error: Any) -> ProviderError:
-    """Return a provider's `error` value as a ProviderError. Its text is redacted."""
-    fields = error if isinstance(error, dict) else {"message": error}
-    message = redact(str(fields.get("message") or "The provider reported an error."))
-    kind = f"{fields.get('code')} {fields.get('type')}"
-    if "429" in kind or "rate_limit" in kind:
-        return ProviderBusy(message)
-    return ProviderError(message)
 
 
 class StreamDecoder:
@@ -48,7 +38,8 @@ class StreamDecoder:
         self, trace_id: str, *, keep_raw: bool = False, keep_usage: bool = True, max_frame_bytes: int = 16_777_216
     ) -> None:
         self.done = False  # [DONE] came
-        self.finished = False  # a finish reason came for every choice that was seen
+        self.finished = False  # a finish reason came for every choice that was seen, and no content after it
+        self.lingers = False  # the last of them came alone, so that the end is near: early ones come with content
         self.failure: ProviderError | None = None  # what came can't be read on, or is the provider's own error
         self.model: str | None = None
         self.raw: list[bytes] = []
@@ -146,6 +137,9 @@ class StreamDecoder:
     def _whole(self, frame: bytes, events: list[Delta], kept: list[bytes], *, last: bool) -> None:
         """Decode one frame whole."""
         payload = frame_data(frame)
+        if (payload is None or b"\n" in frame) and (failure := error_of_frame(frame, payload)):
+            self._fail(failure)
+            return
         if payload is None or not payload.strip():
             return
         if payload.strip() == b"[DONE]":
@@ -166,8 +160,10 @@ class StreamDecoder:
                 repaired = True
                 # What goes on as it came must at least be text to those who read it.
                 payload, frame = (part.decode("utf-8", "replace").encode() for part in (payload, frame))
+                if (numbers := finite(payload)) != payload:
+                    payload, frame = numbers, b"data: " + numbers.replace(b"\n", b" ")
                 readable = repair(payload)
-                chunk = decode_chunk(readable)
+                chunk = decode_leniently(readable)
         except (msgspec.DecodeError, RecursionError):
             if not last:  # a last frame that was cut off says nothing
                 self._fail(ProviderError("The provider sent something that can't be read."))
@@ -175,12 +171,17 @@ class StreamDecoder:
         if json_problem(readable):  # tool calls are stored, and the first chunk's fields passed on
             self._fail(ProviderError("The provider sent something that can't be read."))
             return
-        if chunk.error is not None:
-            self._fail(upstream_failure(chunk.error))
+        odd = chunk.error is not None or chunk.choices is None
+        if odd and (failure := error_of_chunk(chunk.error, readable)):
+            self._fail(failure)
             return
         self.first = self.first or payload
         self.model = chunk.model or self.model
+        before = len(events)
         finishes = self._events(chunk, events, repaired=repaired)
+        if self.failure:
+            kept += [frame] * (len(events) > before)  # what it said before it failed
+            return
         if chunk.usage is not None:
             events.append(UsageReported(usage_of(chunk.usage)))
             ended = False in self._open.values()  # some servers end only the first of several choices
@@ -195,7 +196,7 @@ class StreamDecoder:
 
     def _events(self, chunk: Chunk, events: list[Delta], *, repaired: bool) -> bool:
         """Append a chunk's events. Return True when it ends a choice."""
-        finishes = False
+        finishes = speaks = False
         repaired = repaired or bool(self._held)
         for choice in chunk.choices or ():
             index = choice.index or 0
@@ -218,13 +219,21 @@ class StreamDecoder:
                 if text:
                     events.append(TextDelta(_encode(text)[1:-1], len(text)))
                 events.extend(ToolCallDelta(msgspec.Raw(_encode(call))) for call in calls)
+            content = bool(text or reasoning or calls)
+            speaks = speaks or content
+            if choice.finish_reason == "error" or (choice.error is not None and says_something(choice.error)):
+                self._fail(error_in_stream(choice.error))
+                return False
             if choice.finish_reason:
                 finishes = True
                 self._open[index] = False
+                self._prefix = ()  # text after it must come here: then it was no end
                 events.append(Finished(index, choice.finish_reason))
-            elif text or reasoning or calls:
-                self._open.setdefault(index, True)
+            elif content:
+                self._open[index] = True
             self.finished = bool(self._open) and not any(self._open.values())
+        if speaks or finishes:
+            self.lingers = self.finished and not speaks
         return finishes
 
     def _joined(self, where: str, text: str) -> str:

@@ -83,6 +83,16 @@ def test_a_failure_with_its_attempts(at: list[int]) -> None:
     assert "http.response.status_code" not in second.attributes
 
 
+def test_what_an_operator_asks_for_is_on_the_attempts_span(at: list[int]) -> None:
+    """Why the provider couldn't be reached, and its own ID of the request."""
+    attempts = [attempt(error="upstream_error", cause="connection refused"), attempt(request_id="req_1", status=200)]
+    _, first, second = recorder(attempts).end(Ending(Outcome.COMPLETE), []).spans
+    assert first.attributes["gateway.failure_cause"] == "connection refused"
+    assert "gateway.provider_request_id" not in first.attributes
+    assert second.attributes["gateway.provider_request_id"] == "req_1"
+    assert "gateway.failure_cause" not in second.attributes
+
+
 @pytest.mark.parametrize(
     ("outcome", "reason", "code"),
     [(Outcome.STOPPED, "stopped", None), (Outcome.DISCONNECTED, "disconnected", None), (Outcome.COMPLETE, "stop", None),

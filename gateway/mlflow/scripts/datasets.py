@@ -7,7 +7,7 @@ for what a script is.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,11 +15,12 @@ import msgspec
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import AUTHOR
 from gateway.mlflow.scripts.experiments import require_experiment
-from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
+from gateway.mlflow.values import Dataset, NewRecord, Order, Record, source_trace
 from gateway.storage.engine import Params, Row, Script
 from gateway.storage.scripts.traces import insert_into, numbers
 
 MAX_RECORDS = 100_000
+_LOOK = 100  # datasets at a time
 
 _FIELDS = Dataset.__struct_fields__
 _INSERT = insert_into("datasets", _FIELDS)
@@ -51,10 +52,34 @@ def get_dataset(project: str, dataset_id: str) -> Script[Dataset]:
     return _dataset(rows[0])
 
 
-def list_datasets(project: str) -> Script[list[Dataset]]:
-    """Return all datasets of a project, the newest first; the caller filters them."""
-    rows = yield "SELECT * FROM datasets WHERE project = $1 ORDER BY created_time DESC, dataset_id DESC", (project,)
-    return [_dataset(row) for row in rows]
+def search_datasets(
+    project: str, keep: Callable[[Dataset], bool], orders: Sequence[Order], limit: int, offset: int
+) -> Script[tuple[list[Dataset], bool]]:
+    """Return a page of the datasets that `keep` is true for, in the order asked for, and whether more follow.
+
+    They are looked at a few at a time, and of each only the values that it is ordered by are kept.
+    """
+    found: list[tuple[dict[str, Any], str]] = []
+    after = (2**62, "")
+    while True:
+        rows = yield (
+            "SELECT * FROM datasets WHERE project = $1 AND (created_time < $2 OR created_time = $2 AND dataset_id < $3)"
+            " ORDER BY created_time DESC, dataset_id DESC LIMIT $4",
+            (project, *after, _LOOK),
+        )
+        for row in rows:
+            dataset = _dataset(row)
+            if keep(dataset):
+                found.append(({order.key: getattr(dataset, order.key) for order in orders}, dataset.dataset_id))
+        if len(rows) < _LOOK:
+            break
+        after = (rows[-1]["created_time"], rows[-1]["dataset_id"])
+    for order in reversed(orders):
+        found.sort(key=lambda each, key=order.key: each[0][key], reverse=not order.ascending)  # type: ignore[misc]
+    page = []
+    for _, dataset_id in found[offset : offset + limit]:
+        page.append((yield from get_dataset(project, dataset_id)))
+    return page, offset + len(page) < len(found)
 
 
 def set_tags(project: str, dataset_id: str, tags: dict[str, str | None]) -> Script[Dataset]:

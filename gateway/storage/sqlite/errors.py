@@ -38,6 +38,8 @@ def read_error(error: Exception) -> GatewayError:
     """Return the error for the caller of a statement that only reads."""
     if isinstance(error, (UnicodeEncodeError, OverflowError)):
         return InvalidValue("A value can't be stored.")
+    if isinstance(error, sqlite3.OperationalError) and "JSON path" in str(error):
+        return InvalidValue("No field of JSON has such a name.")
     return StoreUnavailable("The store can't be read right now.", retry_after=1)
 
 
