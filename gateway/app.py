@@ -68,6 +68,7 @@ class Gateway:
         self.store, self.keys, self.logs = store, keys, logs
         self.current = current = Current(config)
         current.subscribe(_log_warnings)
+        current.subscribe(lambda config: setattr(logs, "declared", config.feedback.declared))
 
         self.feed = Feed()
         self.metrics = metrics = Metrics()
