@@ -117,7 +117,11 @@ class Gateway:
         """Return the loops that run beside the server."""
         return [
             self.runs.sweep_forever(),
-            keep_sweeping(self.store, lambda: self.current.value.store),
+            keep_sweeping(
+                self.store,
+                lambda: self.current.value.store,
+                declared=lambda: self.current.value.feedback.declared,
+            ),
             self.stored_keys.refresh_forever(),
             self.erasure.serve_mailbox(),
             watch(path, load, self.current),
