@@ -35,7 +35,7 @@ class Recorder:
         self._first_ms: int | None = None
         self._began = ids.monotonic_ms()  # at request_time
         self._frames = 0  # with content: the estimate of completion tokens where the provider doesn't count
-        self._others: dict[int, list[str]] = {}  # text of the choices after the first
+        self._others: dict[int, list[Part]] = {}  # what the choices after the first said
         self._reasons: dict[int, str] = {}
         self._usage: Usage | None = None
         self._preview_left = PREVIEW_CHARS  # of checkpoints, where only previews are kept
@@ -55,8 +55,9 @@ class Recorder:
             else:
                 self._frames += 1
                 if isinstance(event, ChoiceDelta):
-                    self._others.setdefault(event.index, []).append(event.text)
-                    self.other_chars += len(event.text)
+                    self._others.setdefault(event.index, []).append((event.kind, event.value))
+                    text = isinstance(event.value, str)
+                    self.other_chars += len(event.value if text else msgspec.json.encode(event.value))
             if self._first_ms is None:
                 self._first_ms = ids.monotonic_ms() - self._began
 
@@ -77,7 +78,7 @@ class Recorder:
         end_time = self._at(ids.monotonic_ms())
         last = self._attempts[-1] if self._attempts else None
         text = answer_text(parts)
-        messages = assistant_messages(parts, {index: "".join(texts) for index, texts in self._others.items()})
+        messages = assistant_messages(parts, self._others)
         simple = len(parts) <= 1 and not self._others and all(kind == "text" for kind, _ in parts)
         full = self._content == "full"
         error = ending.error

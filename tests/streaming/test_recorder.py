@@ -116,9 +116,9 @@ def test_usage_is_estimated_where_the_provider_does_not_count() -> None:
     """Frames with content, marked as an estimate."""
     record = recorder()
     record.observe(
-        [TextDelta(b"a", 1, 3), ReasoningDelta(b"b", 1), ToolCallDelta(msgspec.Raw(b"{}")), ChoiceDelta(1, "x")]
+        [TextDelta(b"a", 1, 3), ReasoningDelta(b"b", 1), ToolCallDelta(msgspec.Raw(b"{}")), ChoiceDelta(1, "text", "x")]
     )
-    record.observe([ChoiceDelta(1, "y")])
+    record.observe([ChoiceDelta(1, "text", "y")])
     end = record.end(Ending(Outcome.STOPPED), [("reasoning", "b"), ("text", "a"), ("tool_call", {"id": "c"})])
     assert (end.usage, end.usage_estimated) == (Usage(0, 7, 7), True)
     assert end.spans[0].attributes["gateway.usage_estimated"]

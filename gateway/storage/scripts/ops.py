@@ -78,11 +78,11 @@ def _joined(pieces: Rows) -> list[Part]:
     parts: list[tuple[Any, list[Any]]] = []
     for piece in pieces:
         for kind, value in _PARTS.decode(piece["parts"]):
-            if parts and parts[-1][0] == kind != "tool_call":
+            if parts and parts[-1][0] == kind and isinstance(value, str):
                 parts[-1][1].append(value)
             else:
                 parts.append((kind, [value]))
-    return [(kind, values[0] if kind == "tool_call" else "".join(values)) for kind, values in parts]
+    return [(kind, "".join(values) if isinstance(values[0], str) else values[0]) for kind, values in parts]
 
 
 def _json(value: object) -> str:
