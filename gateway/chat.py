@@ -175,7 +175,7 @@ class Chat:
         if principal.user_id is not None:
             request = msgspec.structs.replace(request, user_id=principal.user_id)
         if request.continues:
-            request = await self._continue(principal, request)
+            request = await self._continue(principal, request, name)
         self.limits.messages(request.fields["messages"])
         start = trace_start(principal, request, name, settings.config.capture.content, settings.config_hash)
         attempts: list[Attempt] = []
@@ -273,12 +273,12 @@ class Chat:
             token=token,
         )
 
-    async def _continue(self, principal: Principal, request: ChatRequest) -> ChatRequest:
+    async def _continue(self, principal: Principal, request: ChatRequest, model: str) -> ChatRequest:
         """Return the request with the session's stored turns before its message."""
         session_id = request.session_id or ""
         if not await self._has_session(principal.project, request.user_id, session_id):
             return request
-        turns = turns_of(await self._store.read(session_traces, principal.project, session_id, _TURNS))
+        turns = turns_of(await self._store.read(session_traces, principal.project, session_id, _TURNS), model)
         asked = msgspec.json.decode(request.fields["messages"])
         if asked[0]["role"] == "system":  # the one in force now, which must come first
             turns = [asked.pop(0), *(turn for turn in turns if turn["role"] != "system")]
