@@ -63,8 +63,9 @@ async def _probe(config: Config, registry: Registry, router: Router, name: str, 
     except TimeoutError:
         problem = f"There was no answer within {timeout_s:g} s."
     except ProviderError as error:
-        status = f" (HTTP {error.upstream_status})" if error.upstream_status else ""
-        problem = redact(error.message, provider.private) + status
+        status = f"HTTP {error.upstream_status}" if error.upstream_status else None
+        why = ", ".join(filter(None, (status, error.cause)))
+        problem = redact(error.message, provider.private) + (f" ({why})" if why else "")
     return Probed(name, asked, problem, time.monotonic() - start)
 
 
