@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 from contextlib import nullcontext
 from typing import Any
@@ -99,18 +98,6 @@ def test_too_many_spans(monkeypatch: pytest.MonkeyPatch) -> None:
         scope.spans.add(trace_id=b"\1" * 16, span_id=b"\1" * 8)
     with pytest.raises(ContentTooLarge):
         otlp.decode(request.SerializeToString(), is_json=False)
-
-
-def test_inflating() -> None:
-    """A body without encoding stays as it is, and an unknown encoding is refused by name."""
-    assert otlp.inflate(b"x", None, 5) == b"x"
-    with pytest.raises(GatewayError, match="br"):
-        otlp.inflate(b"x", "br", 5)
-    packed = gzip.compress(b"hello")
-    assert otlp.inflate(packed, "gzip", 5) == b"hello"
-    for data, limit, error in ((packed, 4, ContentTooLarge), (packed[:-4], 5, BadRequest), (b"no gzip", 5, BadRequest)):
-        with pytest.raises(error):
-            otlp.inflate(data, "gzip", limit)
 
 
 def a_trace(**over: Any) -> Trace:
