@@ -83,10 +83,9 @@ def _probe(endpoint: Endpoint) -> Target:
     def stop(*_: Any) -> Any:
         raise _Stop
 
-    asked = mlflow.Request(
-        store=mock.Mock(read=stop, write=stop, search=stop), project="default", now=1, params=_Params(),
-        query=[(_Spy("q"), "1")], headers=headers, body=b"{}", max_bytes=1_000, announce=stop,
-    )  # fmt: skip
+    fields: dict[str, Any] = {name: mock.Mock() for name in mlflow.Request.__struct_fields__}
+    fields |= {"store": mock.Mock(read=stop, write=stop, search=stop), "project": "default", "now": 1, "body": b"{}"}
+    asked = mlflow.Request(**fields | {"params": _Params(), "query": [(_Spy("q"), "1")], "headers": headers})
     with mock.patch.object(mlflow, "decode", decode), contextlib.suppress(Exception):
         endpoint.handler(asked).send(None)  # type: ignore[attr-defined]
     raw = "otlp" if endpoint.wire is OTLP else "file" if endpoint.any_type else ""
