@@ -179,6 +179,7 @@ class Router:
             stream=request.stream,
             stream_options=request.stream_options,
             connect_timeout_s=model.connect_timeout_s,
+            thoughts=request.thoughts,
         )
         timer = asyncio.timeout(None)
         reply = Reply(request, output, attempt, model, timer, self._max_answer_bytes, deadline)
