@@ -69,6 +69,7 @@ class Gateway:
         self.store, self.keys, self.logs = store, keys, logs
         self.current = current = Current(config)
         current.subscribe(_log_warnings)
+        current.subscribe(lambda config: setattr(logs, "declared", config.feedback.declared))
 
         self.feed = Feed()
         self.metrics = metrics = Metrics()
@@ -117,7 +118,11 @@ class Gateway:
         """Return the loops that run beside the server."""
         return [
             self.runs.sweep_forever(),
-            keep_sweeping(self.store, lambda: self.current.value.store),
+            keep_sweeping(
+                self.store,
+                lambda: self.current.value.store,
+                declared=lambda: self.current.value.feedback.declared,
+            ),
             self.stored_keys.refresh_forever(),
             self.erasure.serve_mailbox(),
             watch(path, load, self.current),
@@ -185,7 +190,6 @@ def _mlflow_request(imports: Imports) -> Callable[[Request, bytes], mlflow.Reque
             query=request.query(),
             headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.raw_headers},
             body=body,
-            max_bytes=request.services.config.server.max_body_bytes,
             imports=imports,
             announce=request.services.feedback.announce,
         )

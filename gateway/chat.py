@@ -22,6 +22,7 @@ from gateway.config.schema import Config
 from gateway.config.show import config_hash
 from gateway.domain import ids
 from gateway.domain.activity import ChatActivity
+from gateway.domain.answer import have_thoughts
 from gateway.domain.events import Started
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt, Outcome, Trace, TraceEnd, TraceStart
@@ -175,7 +176,7 @@ class Chat:
         if principal.user_id is not None:
             request = msgspec.structs.replace(request, user_id=principal.user_id)
         if request.continues:
-            request = await self._continue(principal, request)
+            request = await self._continue(principal, request, name)
         self.limits.messages(request.fields["messages"])
         start = trace_start(principal, request, name, settings.config.capture.content, settings.config_hash)
         attempts: list[Attempt] = []
@@ -273,12 +274,12 @@ class Chat:
             token=token,
         )
 
-    async def _continue(self, principal: Principal, request: ChatRequest) -> ChatRequest:
+    async def _continue(self, principal: Principal, request: ChatRequest, model: str) -> ChatRequest:
         """Return the request with the session's stored turns before its message."""
         session_id = request.session_id or ""
         if not await self._has_session(principal.project, request.user_id, session_id):
             return request
-        turns = turns_of(await self._store.read(session_traces, principal.project, session_id, _TURNS))
+        turns = turns_of(await self._store.read(session_traces, principal.project, session_id, _TURNS), model)
         asked = msgspec.json.decode(request.fields["messages"])
         if asked[0]["role"] == "system":  # the one in force now, which must come first
             turns = [asked.pop(0), *(turn for turn in turns if turn["role"] != "system")]
@@ -288,7 +289,7 @@ class Chat:
             # Each turn is stored with all before it, so a conversation may not grow past what one may send at once.
             raise ContentTooLarge(f"With its earlier turns this is larger than {most} bytes. Begin another session.")
         fields = {**request.fields, "messages": msgspec.Raw(messages)}
-        return msgspec.structs.replace(request, fields=fields)
+        return msgspec.structs.replace(request, fields=fields, thoughts=have_thoughts(turns))
 
 
 def _owns(principal: Principal, owner: Owner) -> bool:

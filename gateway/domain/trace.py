@@ -135,7 +135,7 @@ class TraceEnd(msgspec.Struct, frozen=True, kw_only=True):
     usage_estimated: bool = False
     response_preview: str | None = None
     response: str | None = None  # JSON: one assistant message for each choice; None if content isn't stored
-    parts: str | None = None  # JSON: [["text","…"],["reasoning","…"],["tool_call",{…}]] in the order they came
+    parts: str | None = None  # JSON: [["text","…"],["reasoning","…"],["tool_call",{…}]], domain.answer.Part in order
     spans: tuple[Span, ...] = ()
 
 

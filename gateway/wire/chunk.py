@@ -10,24 +10,15 @@ from typing import Any
 import msgspec
 
 from gateway.domain.messages import Usage
-
-
-class Message(msgspec.Struct):
-    """A delta or a message; servers name reasoning in two ways."""
-
-    content: Any = None
-    refusal: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    tool_calls: Any = None
+from gateway.wire.deltas import parts_of
 
 
 class Choice(msgspec.Struct):
     """One choice; whole completions have `message` for `delta`."""
 
     index: int | None = 0
-    delta: Message | None = None
-    message: Message | None = None
+    delta: dict[str, Any] | None = None
+    message: dict[str, Any] | None = None
     finish_reason: str | None = None
     error: Any = None
 
@@ -47,12 +38,16 @@ class Chunk(msgspec.Struct):
     usage: UsageField | None = None
     model: str | None = None
     error: Any = None
+    citations: Any = None  # these three are Perplexity's, the same in each chunk
+    search_results: Any = None
+    related_questions: Any = None
 
 
+SOURCES = ("citations", "search_results", "related_questions")
 decode_chunk = msgspec.json.Decoder(Chunk).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_INSIDE = {"choices": Choice, "usage": UsageField, "delta": Message, "message": Message}
+_INSIDE = {"choices": Choice, "usage": UsageField}
 _SPARE = ("model", "usage", "finish_reason")  # fields that an answer can do without
 
 
@@ -89,19 +84,14 @@ def _struct(kind: Any, payload: bytes) -> Any:
     return kind(**values)
 
 
-def content_text(value: Any) -> str:
-    """Return the text of a `content`, which some servers send as a list of parts."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(content_text(part.get("text")) for part in value if isinstance(part, dict))
-    return ""
+def said_by(choice: Choice) -> dict[str, Any]:
+    """Return a choice's delta, or its message; nothing where it has neither."""
+    return (choice.message if choice.delta is None else choice.delta) or {}
 
 
 def has_content(choice: Choice) -> bool:
     """Return True for a choice with content: some servers send the usage, after the end, with one that has none."""
-    said = choice.delta or choice.message
-    return bool(choice.finish_reason or (said and any(getattr(said, name) for name in said.__struct_fields__)))
+    return bool(choice.finish_reason or parts_of(said_by(choice)))
 
 
 def usage_of(usage: UsageField) -> Usage:

@@ -76,6 +76,17 @@ def test_plain_text_frames_go_by_the_template() -> None:
     assert (event.text, event.chars, event.count) == (b"bc", 2, 2)  # type: ignore[union-attr]
 
 
+def test_reads_of_whole_frames_that_fit_need_no_cutting() -> None:
+    """One frame or several, beyond ASCII too; where one of them says something else, all are cut and looked at."""
+    stream = decoder(keep_raw=True)
+    stream.feed(sse(delta(content="a")))
+    reads = [sse(delta(content=text)) for text in ("b",)] + [sse(*(delta(content=t) for t in both)) for both in ("cd",)]
+    reads.append(sse(*(json.dumps(delta(content=text), ensure_ascii=False).encode() for text in "é€")))
+    reads.append(sse(delta(content="e"), delta(content='"')))
+    assert [text_of(merged(stream.feed(read))) for read in reads] == ["b", "cd", "é€", 'e"']
+    assert b"".join(stream.raw) == sse(delta(content="a")) + b"".join(reads)
+
+
 def test_a_template_with_bad_utf8_in_the_text_is_decoded_leniently() -> None:
     """Bytes that are no text become U+FFFD, and the rest is kept."""
     stream = decoder()
@@ -101,6 +112,8 @@ def test_a_template_is_given_up_after_eight_misses() -> None:
         b'{"choices":[{"delta":{"content" : "b"}}],"x":{"content":"b"}}',
         b'{"choices":[{"index":1,"delta":{"content":"b"}}]}',
         b'{"choices":[{"delta":{"content":"b","refusal":"c"}}]}',
+        b'{"choices":[{"delta":{"content":"b","never_heard_of":"c"}}]}',
+        b'{"choices":[{"delta":{"content":["b"]}}]}',
         b'{"choices":[{"delta":{"content":[{"text":"b"},3]}}]}',
         b'{"choices":[{"delta":{"content":"b"}},{"index":1,"delta":{"content":"b"}}]}',
         b'{"choices":[{"message":{"content":"b"}}]}',
@@ -158,13 +171,14 @@ def test_done_without_a_finish_reason_makes_a_last_chunk() -> None:
 
 
 def test_a_second_choice_and_a_refusal() -> None:
-    """Other choices are events of their own; a refusal is text; reasoning has two names."""
+    """Other choices are events of their own; a refusal is known as one; reasoning has many names."""
     events, _ = read(
         decoder(),
         [sse(delta(1, content="two"), delta(refusal="No."), delta(reasoning="why"), delta(1), finish("stop", 1))],
     )
     assert events == [
-        ChoiceDelta(1, "two"), ("TextDelta", "No.", 1), ("ReasoningDelta", "why", 1), Finished(1, "stop"),
+        ChoiceDelta(1, "text", "two"), ("other", {"refusal": "No."}), ("ReasoningDelta", "why", 1),
+        Finished(1, "stop"),
     ]  # fmt: skip
 
 
@@ -184,7 +198,7 @@ def test_halves_of_characters_in_a_tool_call_and_in_other_choices(text: str, ind
                 said["args"] += call["function"]["arguments"]
             case ("ReasoningDelta", piece, _):
                 said["reasoning"] += piece
-            case ChoiceDelta(text=piece):
+            case ChoiceDelta(value=piece):
                 said["one"] += piece
     assert set(said.values()) == {text}
 
@@ -328,7 +342,7 @@ def test_a_choice_of_other_types_is_read_as_far_as_it_says_something() -> None:
     odd = {"index": "1", "delta": {"content": "b"}, "finish_reason": False, "message": ""}
     stream = decoder()
     events = stream.feed(sse({"choices": [{"index": 0.0, "delta": [], "message": None}, odd]}, {"choices": {}}))
-    assert (events, stream.failure) == ([ChoiceDelta(1, "b")], None)
+    assert (events, stream.failure) == ([ChoiceDelta(1, "text", "b")], None)
     stream.feed(sse({"choices": [{"delta": "text?"}]}))
     assert isinstance(stream.failure, ProviderError)
 

@@ -31,16 +31,12 @@ async def export(request: Request) -> Any:
     experiment = request.headers.get(_EXPERIMENT)
     if experiment is None:
         raise InvalidValue("Field required", details=[(_EXPERIMENT, "Field required")])
-    encoding = request.headers.get("content-encoding")
 
     def read(pace: Callable[[], None]) -> list[Batch]:
-        body = wire.inflate(request.body, encoding and encoding.strip().lower(), request.max_bytes)
-        batches = wire.decode(body, is_json=kind == JSON, pace=pace)
+        batches = wire.decode(request.body, is_json=kind == JSON, pace=pace)
         return [(wire.trace_of(trace_id, experiment, spans), spans) for trace_id, spans in batches.items()]
 
-    # What is packed may be a thousand times as large.
-    size = request.max_bytes if encoding not in (None, "", "identity") else len(request.body)
-    async with request.imports.turn(request.project, size):
+    async with request.imports.turn(request.project, len(request.body)):
         batches = await request.imports.work(read)
         traces = [trace for trace, _ in batches]
         for some in portions(traces, lambda _: 1, 500):
