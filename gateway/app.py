@@ -187,7 +187,6 @@ def _mlflow_request(request: Request, body: bytes) -> mlflow.Request:
         query=request.query(),
         headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.raw_headers},
         body=body,
-        max_bytes=request.services.config.server.max_body_bytes,
         announce=request.services.feedback.announce,
     )
 

@@ -26,7 +26,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     query: list[tuple[str, str]]
     headers: Mapping[str, str]  # names in lower case
     body: bytes
-    max_bytes: int  # bound of a body once it is unpacked
     announce: Callable[[Assessment], None]  # to be called with a person's rating once it is committed
 
     def search(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
