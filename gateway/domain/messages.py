@@ -28,6 +28,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     raw: bool = False  # the caller gets the provider's bytes unchanged; /v1 only
     stream_options: msgspec.Raw | None = None  # the caller's; /v1 only
     include_usage: bool = False  # the caller asked for the extra usage chunk; /v1 only
+    thoughts: bool = False  # the messages have what a model thought, which the gateway put there
     continues: bool = False  # `message` with a `session_id`: the stored turns are put before it
     session_id: str | None = None
     user_id: str | None = None
