@@ -101,8 +101,8 @@ class OpenAIProvider:
             raise failure
         return reply
 
-    async def models(self, connect_timeout_s: float) -> bytes:
-        """Return OpenAI's list of models, as the provider sent it. Raises ProviderError."""
+    async def models(self, connect_timeout_s: float) -> list[str]:
+        """Return the names that the provider's list of models has. Raises ProviderError."""
         body = _Text(_MAX_LIST_BYTES)
         heads: list[tuple[int, Mapping[str, str]]] = []
 
@@ -114,7 +114,10 @@ class OpenAIProvider:
         ((status, headers),) = heads
         if status != 200:
             raise _refusal(status, headers, body)
-        return bytes(body.data)
+        try:
+            return [one.id for one in msgspec.json.decode(body.data, type=_ModelList).data]
+        except (msgspec.DecodeError, RecursionError):
+            raise ProviderError("What came is no list of models: most addresses end in /v1.") from None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -141,6 +144,14 @@ class OpenAIProvider:
         await self.client.post(path, accept, msgspec.json.encode(fields), on_head, connect_timeout_s)
         if refused is not None:
             raise _refusal(*refused)
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_Named]
 
 
 class _Text:
