@@ -26,15 +26,15 @@ class Ending(msgspec.Struct, frozen=True):
 def terminal_of(end: TraceEnd | Trace, token: str = "", error: GatewayError | None = None) -> Terminal:
     """Return the terminal event of a final record. `token` is a feedback token for `done`.
 
-    `error` is the one that the provider call raised; a stored record has only its code and its message.
+    `error` is the one that the provider call raised; a stored record has only its code, and its message as it is kept.
     """
     if end.outcome is not None and end.outcome.state is not State.ERROR:
         reason = end.finish_reason or "stop"
         return Done(end.trace_id, reason, end.usage, end.first_token_ms, end.duration_ms or 0, token)
+    if error is not None and end.error_code == error.code:
+        return failed(end.trace_id, error)
     message, code = end.error_message or "The answer failed.", end.error_code or "upstream_error"
-    if error is None:
-        return Failed(end.trace_id, message, code, code not in _FINAL, 503)
-    return Failed(end.trace_id, message, code, error.retryable, error.status, error.retry_after, error.said)
+    return Failed(end.trace_id, message, code, code not in _FINAL, 503)
 
 
 def failed(trace_id: str, error: GatewayError) -> Failed:

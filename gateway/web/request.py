@@ -22,7 +22,9 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.access.principal import KEYLESS, Principal, Role, require
 from gateway.domain import ids
 from gateway.errors import ContentTooLarge, GatewayError, InvalidValue, UnsupportedMediaType
+from gateway.web.packed_body import PackedBody
 from gateway.web.types import RawHeaders, Services
+from gateway.wire.content_coding import ACCEPTED
 from gateway.wire.errors import JSON, NATIVE, Wire
 from gateway.wire.rating_body import Problems, once, refuse
 
@@ -122,12 +124,20 @@ class Request(starlette.requests.Request):
             raise UnsupportedMediaType("Send the body as Content-Type: application/json.")
 
     async def body(self) -> bytes:
-        """Return the whole body. Raise ContentTooLarge beyond max_body_bytes, before reading on."""
+        """Return the whole body, unpacked. Raise ContentTooLarge beyond max_body_bytes, before reading on."""
         limit = self.services.config.server.max_body_bytes
-        length = self.header(b"content-length")
-        if length is not None and length.isdigit() and int(length) > limit:
+        length = encoding = b""
+        headers: RawHeaders = self.scope["headers"]
+        for name, value in headers:
+            if name == b"content-length":
+                length = value
+            elif name == b"content-encoding":
+                encoding = value
+        if length.isdigit() and int(length) > limit:
             self._unread = True
             raise ContentTooLarge(f"The body is larger than {limit} bytes.")
+        if encoding and encoding.lower() != b"identity":
+            return await self._unpacked(PackedBody(limit, self.services.limits.memory), encoding.decode("latin-1"))
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             data: bytes = message.get("body", b"")
@@ -152,6 +162,18 @@ class Request(starlette.requests.Request):
                 message = await self._receive()
         finally:
             memory.give_back(size)
+
+    async def _unpacked(self, packed: PackedBody, encoding: str) -> bytes:
+        try:
+            body = await packed.read(encoding, self._receive)
+        except UnsupportedMediaType:
+            self.extra_headers.append((b"accept-encoding", ACCEPTED))
+            raise
+        finally:
+            self._unread = packed.unread
+        if body is None:
+            raise ClientGone
+        return body
 
     def authenticate(self, roles: Sequence[Role] | None) -> None:
         """Find out who calls, and count it. Raise Unauthorized, Forbidden, TooManyRequests.

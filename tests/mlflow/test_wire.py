@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 from contextlib import nullcontext
 from typing import Any
@@ -11,13 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 from google.protobuf.json_format import ParseDict
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Outcome, Span, State, Trace
-from gateway.errors import BadRequest, ContentTooLarge, GatewayError, InvalidValue, MethodNotAllowed, NotFound
-from gateway.mlflow.usage import total_usage, unwrap_json
+from gateway.errors import BadRequest, GatewayError, InvalidValue, MethodNotAllowed, NotFound
+from gateway.mlflow.usage import read_counts, unwrap_json
 from gateway.mlflow.values import ChatSpans, StoredTrace
 from gateway.mlflow.wire import assessments, body, checks, errors, otlp, spans, traces
 
@@ -82,35 +80,12 @@ def test_quoted_values() -> None:
     assert unwrap_json(5) == 5
 
 
-def test_tokens_of_a_tree() -> None:
-    """A parent's count stands for its children's, however far; a circle of parents ends; what isn't a count isn't."""
-    count = {"total_tokens": 5, "input_tokens": float("nan")}
-    assert total_usage([("a", None, count), ("b", "a", None), ("c", "b", count)]) == {"total_tokens": 5}
-    assert total_usage([("a", "b", count), ("b", "a", None), ("c", None, count)]) == {"total_tokens": 10}
-    assert total_usage([("a", None, "x"), ("b", None, {})]) is None
-
-
-def test_too_many_spans(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request with more spans than MAX_SPANS is refused."""
-    monkeypatch.setattr(otlp, "MAX_SPANS", 1)
-    request = ExportTraceServiceRequest()
-    scope = request.resource_spans.add().scope_spans.add()
-    for _ in range(2):
-        scope.spans.add(trace_id=b"\1" * 16, span_id=b"\1" * 8)
-    with pytest.raises(ContentTooLarge):
-        otlp.decode(request.SerializeToString(), is_json=False)
-
-
-def test_inflating() -> None:
-    """A body without encoding stays as it is, and an unknown encoding is refused by name."""
-    assert otlp.inflate(b"x", None, 5) == b"x"
-    with pytest.raises(GatewayError, match="br"):
-        otlp.inflate(b"x", "br", 5)
-    packed = gzip.compress(b"hello")
-    assert otlp.inflate(packed, "gzip", 5) == b"hello"
-    for data, limit, error in ((packed, 4, ContentTooLarge), (packed[:-4], 5, BadRequest), (b"no gzip", 5, BadRequest)):
-        with pytest.raises(error):
-            otlp.inflate(data, "gzip", limit)
+def test_tokens_of_a_span() -> None:
+    """Whole numbers that a count can be; what says nothing of tokens isn't a count, and what says no number is one."""
+    assert read_counts('{"total_tokens": 5, "input_tokens": 1.5, "output_tokens": true}') == {"total_tokens": 5}
+    assert read_counts({"total_tokens": 2**60}) == {}
+    assert read_counts("x") is None
+    assert read_counts(None) is None
 
 
 def a_trace(**over: Any) -> Trace:
@@ -258,3 +233,12 @@ def test_what_could_not_be_read_again_is_refused(bad: str) -> None:
         body.decode(bad.encode(), list)
     with pytest.raises(InvalidValue, match=r"levels|too large"):
         body.decode_text(bad, list, "value")
+
+
+@pytest.mark.parametrize("where", ['"\\ud800"', '[{"\\ud800": 1}]', '[{"key": "a", "value": {"\\udc00": 1}}]'])
+def test_half_a_surrogate_pair_is_no_span(where: str) -> None:
+    """Wherever it stands, also where a list or a field's name is wanted."""
+    span = f'{{"traceId": "{1:032x}", "spanId": "{1:016x}", "attributes": {where}}}'
+    text = f'{{"resourceSpans": [{{"scopeSpans": [{{"spans": [{span}]}}]}}]}}'
+    with pytest.raises(BadRequest):
+        otlp.decode(text.encode(), is_json=True)

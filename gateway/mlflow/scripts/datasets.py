@@ -28,6 +28,8 @@ _INSERT = insert_into("datasets", _FIELDS)
 _JSON = ("inputs", "outputs", "expectations", "tags", "source")
 _RECORD_FIELDS = ("dataset_id", "record_id", "created_time", "last_update_time", "created_by", "last_updated_by")
 _INSERT_RECORD = insert_into("dataset_records", (*_RECORD_FIELDS, "input_hash", *_JSON, "source_id"))
+# Of all upserts of a record, not of the first alone: an erased person's words may have come with any of them.
+_INSERT_SOURCE = insert_into("dataset_sources", ("dataset_id", "record_id", "trace_id")) + " ON CONFLICT DO NOTHING"
 _TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", list: "array", dict: "object"}
 
 
@@ -116,6 +118,7 @@ def delete_dataset(project: str, dataset_id: str) -> Script[None]:
     )
     if rows:
         yield "DELETE FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
+        yield "DELETE FROM dataset_sources WHERE dataset_id = $1", (dataset_id,)
 
 
 def upsert_records(
@@ -133,12 +136,15 @@ def upsert_records(
         user = by or user
         key = hashlib.sha256(msgspec.json.encode(new.inputs, order="sorted")).hexdigest()
         rows = yield "SELECT * FROM dataset_records WHERE dataset_id = $1 AND input_hash = $2", (dataset_id, key)
+        source_id = source_trace(new.source)
         if rows:
             yield _update_record(_record(rows[0]), new, by, now)
         else:
             inserted += 1
             texts = [_dump(getattr(new, name)) for name in _JSON]
-            yield _INSERT_RECORD, (dataset_id, record_id, now, now, by, by, key, *texts, source_trace(new.source))
+            yield _INSERT_RECORD, (dataset_id, record_id, now, now, by, by, key, *texts, source_id)
+        if source_id is not None:
+            yield _INSERT_SOURCE, (dataset_id, rows[0]["record_id"] if rows else record_id, source_id)
         _learn(schema, new)
     # only now is it known how many were new; where they are too many, the engine undoes all of it
     counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
@@ -198,6 +204,10 @@ def delete_records(project: str, dataset_id: str, record_ids: Sequence[str], now
     rows = yield (
         f"DELETE FROM dataset_records WHERE dataset_id = $1 AND record_id IN ({numbers(2, len(record_ids))})"  # noqa: S608
         " RETURNING record_id",
+        (dataset_id, *record_ids),
+    )
+    yield (
+        f"DELETE FROM dataset_sources WHERE dataset_id = $1 AND record_id IN ({numbers(2, len(record_ids))})",  # noqa: S608
         (dataset_id, *record_ids),
     )
     counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
