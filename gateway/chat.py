@@ -23,7 +23,7 @@ from gateway.config.show import config_hash
 from gateway.domain import ids
 from gateway.domain.activity import ChatActivity
 from gateway.domain.events import Started
-from gateway.domain.messages import ChatRequest
+from gateway.domain.messages import LARGE, ChatRequest
 from gateway.domain.trace import Attempt, Outcome, Trace, TraceEnd, TraceStart
 from gateway.errors import ContentTooLarge, GatewayError, NotFound
 from gateway.providers.router import Router
@@ -182,19 +182,23 @@ class Chat:
         run = self._new_run(settings, principal, request, start, attempts, resumable=resumable)
         release = self.limits.stream(principal.key_id, address)
         try:
+            request = self.limits.memory.keep(request)
             self.runs.add(run)
         except GatewayError:
+            request.fields.clear()
             release()
             raise
 
         def on_finished(run: Run) -> None:
             release()
+            if request.size > LARGE:
+                request.fields.clear()
             self.runs.finished(run)
             if run.end is not None:
                 self._finished(run.recorder.activity(run.end), run.end)
 
         if settings.config.capture.content == "full":  # only the row keeps the messages
-            start = msgspec.structs.replace(start, request=bytes(request.fields["messages"]).decode())
+            start = msgspec.structs.replace(start, request=str(memoryview(request.fields["messages"]), "utf-8"))
         run.start(
             self._store.write(begin_trace, start),
             lambda: settings.router.answer(model, request, run, attempts),
@@ -257,8 +261,8 @@ class Chat:
         *,
         resumable: bool,
     ) -> Run:
-        def token() -> str:  # OpenAI's wire has no place for one
-            return "" if request.raw else self._tokens.issue(principal, start.trace_id, start.user_id).text
+        def token(raw: bool = request.raw) -> str:  # OpenAI's wire has no place for one; the run keeps no request
+            return "" if raw else self._tokens.issue(principal, start.trace_id, start.user_id).text
 
         streaming = settings.config.streaming
         return Run(
@@ -288,7 +292,7 @@ class Chat:
             # Each turn is stored with all before it, so a conversation may not grow past what one may send at once.
             raise ContentTooLarge(f"With its earlier turns this is larger than {most} bytes. Begin another session.")
         fields = {**request.fields, "messages": msgspec.Raw(messages)}
-        return msgspec.structs.replace(request, fields=fields)
+        return msgspec.structs.replace(request, fields=fields, size=max(request.size, len(messages)))
 
 
 def _owns(principal: Principal, owner: Owner) -> bool:

@@ -92,6 +92,7 @@ class OpenAIProvider:
         def on_head(status: int, headers: Mapping[str, str]) -> Sink:
             nonlocal refused
             if status == 200:
+                fields.clear()  # the answer may take long, and its question shouldn't stay in memory for it
                 return on_success(headers)
             refused = status, headers, _Text(_MAX_ERROR_BYTES)
             return refused[2]

@@ -79,6 +79,7 @@ class Socket:
                     await self.close(POLICY, ended)
                     break
                 await self._frame(message)
+                del message  # it may be long, and the next one far away
         finally:
             self._closed = True
             open_sockets.discard(self)
@@ -145,7 +146,7 @@ class Socket:
                 case "ping":
                     await self._say({"type": "pong", **answers})
                 case "chat":
-                    await self._chat(_required_id(answers), fields)
+                    await self._chat(_required_id(answers), fields, len(raw))
                 case "resume":
                     await self._resume(answers.get("id"), fields)
                 case "stop":
@@ -158,11 +159,11 @@ class Socket:
         except GatewayError as error:
             await self._say_error(error, answers or _given_id(message.get("text") or ""))
 
-    async def _chat(self, chat_id: str, fields: dict[str, msgspec.Raw]) -> None:
+    async def _chat(self, chat_id: str, fields: dict[str, msgspec.Raw], size: int) -> None:
         self._check_free(chat_id)
         for name in ("id", "feedback_token"):  # who asks was settled when the socket opened
             fields.pop(name, None)
-        asked = native.chat_request(fields, "/chat/ws")
+        asked = native.chat_request(fields, "/chat/ws", size=size)
         async with contextlib.AsyncExitStack() as stack:
             chat = self._services.chat.ask(self._principal, asked, resumable=True, address=self._address)
             reader = await stack.enter_async_context(chat)

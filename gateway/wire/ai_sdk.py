@@ -68,7 +68,7 @@ def decode_chat_and_token(body: bytes, route: str, headers: Headers = ()) -> tup
     else:
         messages = [each for message in given.messages or () for each in _to_openai(message)]
         fields["messages"] = msgspec.Raw(_encode(messages and [*system, *messages]))
-    request = native.chat_request(fields, route, traceparent(headers))
+    request = native.chat_request(fields, route, traceparent(headers), len(body))
     if system and given.message is not None:
         request.fields["messages"] = msgspec.Raw(_encode([*system, *msgspec.json.decode(request.fields["messages"])]))
     return request, newest_token(message.metadata for message in given.messages or [given.message])
