@@ -69,6 +69,7 @@ class Gateway:
         self.store, self.keys, self.logs = store, keys, logs
         self.current = current = Current(config)
         current.subscribe(_log_warnings)
+        current.subscribe(lambda config: setattr(logs, "declared", config.feedback.declared))
 
         self.feed = Feed()
         self.metrics = metrics = Metrics()
@@ -117,7 +118,11 @@ class Gateway:
         """Return the loops that run beside the server."""
         return [
             self.runs.sweep_forever(),
-            keep_sweeping(self.store, lambda: self.current.value.store),
+            keep_sweeping(
+                self.store,
+                lambda: self.current.value.store,
+                declared=lambda: self.current.value.feedback.declared,
+            ),
             self.stored_keys.refresh_forever(),
             self.erasure.serve_mailbox(),
             watch(path, load, self.current),
@@ -127,6 +132,7 @@ class Gateway:
         """End the streams, then the sockets, and let the server exit; the module's head shows the order."""
         _log.info("The server drains. Streams that are running: %d.", len(self.runs.running))
         await self.runs.drain(self.current.value.server.drain_s)
+        self.store.end_searches()
         await asyncio.gather(*(socket.leave() for socket in list(self.app.sockets)), return_exceptions=True)
         await self.runs.farewell()
         self.feed.close()
@@ -182,7 +188,6 @@ def _mlflow_request(request: Request, body: bytes) -> mlflow.Request:
         query=request.query(),
         headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.raw_headers},
         body=body,
-        max_bytes=request.services.config.server.max_body_bytes,
         announce=request.services.feedback.announce,
     )
 

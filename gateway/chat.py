@@ -22,8 +22,9 @@ from gateway.config.schema import Config
 from gateway.config.show import config_hash
 from gateway.domain import ids
 from gateway.domain.activity import ChatActivity
+from gateway.domain.answer import have_thoughts
 from gateway.domain.events import Started
-from gateway.domain.messages import LARGE, ChatRequest
+from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt, Outcome, Trace, TraceEnd, TraceStart
 from gateway.errors import ContentTooLarge, GatewayError, NotFound
 from gateway.providers.router import Router
@@ -99,8 +100,7 @@ class Chat:
         """
         found = self._in_memory(principal, trace_id)
         log = found.log if found is not None else self._replay(principal, await self._stored(principal, trace_id))
-        if end_again and log is not None:
-            after = min(after, log.end - 1)
+        after = min(after, log.end - 1) if end_again and log is not None else after
         if log is None or (log.closed is not None and after >= log.end):
             yield None
             return
@@ -175,7 +175,7 @@ class Chat:
         if principal.user_id is not None:
             request = msgspec.structs.replace(request, user_id=principal.user_id)
         if request.continues:
-            request = await self._continue(principal, request)
+            request = await self._continue(principal, request, name)
         self.limits.messages(request.fields["messages"])
         start = trace_start(principal, request, name, settings.config.capture.content, settings.config_hash)
         attempts: list[Attempt] = []
@@ -191,8 +191,7 @@ class Chat:
 
         def on_finished(run: Run) -> None:
             release()
-            if request.size > LARGE:
-                request.fields.clear()
+            request.fields.clear()
             self.runs.finished(run)
             if run.end is not None:
                 self._finished(run.recorder.activity(run.end), run.end)
@@ -277,12 +276,12 @@ class Chat:
             token=token,
         )
 
-    async def _continue(self, principal: Principal, request: ChatRequest) -> ChatRequest:
+    async def _continue(self, principal: Principal, request: ChatRequest, model: str) -> ChatRequest:
         """Return the request with the session's stored turns before its message."""
         session_id = request.session_id or ""
         if not await self._has_session(principal.project, request.user_id, session_id):
             return request
-        turns = turns_of(await self._store.read(session_traces, principal.project, session_id, _TURNS))
+        turns = turns_of(await self._store.read(session_traces, principal.project, session_id, _TURNS), model)
         asked = msgspec.json.decode(request.fields["messages"])
         if asked[0]["role"] == "system":  # the one in force now, which must come first
             turns = [asked.pop(0), *(turn for turn in turns if turn["role"] != "system")]
@@ -292,7 +291,8 @@ class Chat:
             # Each turn is stored with all before it, so a conversation may not grow past what one may send at once.
             raise ContentTooLarge(f"With its earlier turns this is larger than {most} bytes. Begin another session.")
         fields = {**request.fields, "messages": msgspec.Raw(messages)}
-        return msgspec.structs.replace(request, fields=fields, size=max(request.size, len(messages)))
+        size = max(request.size, len(messages))
+        return msgspec.structs.replace(request, fields=fields, size=size, thoughts=have_thoughts(turns))
 
 
 def _owns(principal: Principal, owner: Owner) -> bool:

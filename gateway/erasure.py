@@ -3,7 +3,8 @@
 Only the owner of the store does it, so that nothing of theirs is on its way meanwhile: a running server, by
 `DELETE /users/{user_id}` or by a request that `gateway erase` left in the store's mailbox; else that command itself.
 
-    their running streams stop ─▶ traces ─▶ ratings ─▶ replies kept for retries ─▶ what was deleted is overwritten
+    their running streams stop ─▶ traces ─▶ ratings ─▶ replies kept for retries ─▶ what others keep of them
+                                                                            ─▶ what was deleted is overwritten
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from typing import Literal, TypeVar
 import msgspec
 
 from gateway.config.current import Current
-from gateway.config.schema import Config
 from gateway.domain.ids import now_ms
 from gateway.errors import GatewayError, InvalidValue, StoreUnavailable
 from gateway.storage.engine import Store
 from gateway.storage.scripts.erase import (
+    ErasureTarget,
     drop_note,
     erase_ratings,
     erase_receipts,
@@ -30,6 +31,17 @@ from gateway.storage.scripts.erase import (
     ratings_by,
     traces_of,
 )
+from gateway.storage.scripts.erase_copies import (
+    erase_labels,
+    erase_names,
+    erase_naming_ratings,
+    erase_records,
+    ratings_naming,
+    records_naming,
+    records_of,
+    traces_naming,
+)
+from gateway.storage.scripts.kept import Declared
 from gateway.storage.scripts.ops import ping
 from gateway.streaming.runs import Runs
 
@@ -137,13 +149,14 @@ class Erasure:
             await store.write(ping, now_ms())  # the rows of their chats that have begun are in
             found = await store.read(traces_of, user_id, project)
             await self._stop(each.trace_id for each in found)
-            options = _options(self._current.value)
+            declared = self._current.value.feedback.declared
             for some_traces in _batches(found):
-                await store.write(erase_traces, some_traces, options)
+                await store.write(erase_traces, some_traces, declared)
             ratings = await store.read(ratings_by, user_id, project)
             for assessment_ids in _batches(ratings):
-                await store.write(erase_ratings, assessment_ids, options)
+                await store.write(erase_ratings, assessment_ids, declared)
             await store.write(erase_receipts, user_id, project, {each.trace_id for each in found})
+            await self._erase_copies(request, found, declared)
             if request_id is not None:
                 await self._mailbox.withdraw(request_id)
             rewrite = rewrite or await store.size_bytes() <= SMALL_BYTES
@@ -179,6 +192,20 @@ class Erasure:
             result = EraseResult(error=why)
         await self._mailbox.reply(request_id, result)
 
+    async def _erase_copies(self, request: EraseRequest, found: Sequence[ErasureTarget], declared: Declared) -> None:
+        """Remove what others keep of the person: records of datasets, and IDs."""
+        store, user_id, project = self._store, request.user_id, request.project
+        names = list(dict.fromkeys([user_id, *(each.session_id for each in found if each.leaves and each.session_id)]))
+        records = await store.read(records_of, [each.trace_id for each in found], user_id, project)
+        records += await store.read(records_naming, names, project)
+        for some_records in _batches(records):
+            await store.write(erase_records, some_records, names)
+        for trace_ids in _batches(await store.read(traces_naming, names, project)):
+            await store.write(erase_labels, trace_ids, names)
+        for places in _batches(await store.read(ratings_naming, names, project)):
+            await store.write(erase_naming_ratings, places, declared)
+        await store.write(erase_names, names, user_id, project)
+
     async def _stop(self, trace_ids: Iterable[str]) -> None:
         if self._runs is not None and await self._runs.forget(trace_ids):
             raise StoreUnavailable("The record of a stream that was stopped is not stored yet.", retry_after=1)
@@ -190,12 +217,6 @@ class Erasure:
             rewrite = False  # that is done; what is missing is the end of the log
             await asyncio.sleep(_PAUSE_S)
         raise StoreUnavailable("Erased, but a long read, such as a backup, keeps old pages. Try again.", retry_after=5)
-
-
-def _options(config: Config) -> set[tuple[str, str]]:
-    """Return (name, value) of the ratings whose value is a text that the configuration declares."""
-    dimensions = config.feedback.dimensions
-    return {(f"user_{name}", option) for name, each in dimensions.items() for option in each.options or ()}
 
 
 def _batches(things: Sequence[T]) -> Iterable[Sequence[T]]:

@@ -15,10 +15,12 @@
     ├── Unavailable             503  the server is shutting down, or too busy
     │   └── StoreUnavailable    503  the store can't write: nothing was recorded
     └── ProviderError           502  the provider failed
-        ├── ProviderTimeout     504
-        ├── ProviderBusy        429  the provider's own rate limit
-        ├── ProviderRefused     400, 404 or 422: the provider's status
-        └── AnswerTooLong       502  more than max_answer_bytes
+        ├── ProviderTimeout      504
+        ├── ProviderBusy         429  the provider's own rate limit
+        ├── ProviderQuota        429  the provider's quota is used up: waiting doesn't help
+        ├── ProviderUnavailable  503  the provider said when to come again
+        ├── ProviderRefused      400, 402, 404, 413 or 422: the provider's status
+        └── AnswerTooLong        502  more than max_answer_bytes
 
 Each wire writes them in its own format. Nothing else chooses a status.
 """
@@ -27,6 +29,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+Words = tuple[str | None, str | None, str | None]  # code, type and param of a provider's own error
+
 
 class GatewayError(Exception):
     """The base class. `message` is one short sentence for people, without secrets, SQL or a provider's address."""
@@ -34,6 +38,7 @@ class GatewayError(Exception):
     status = 500
     code = "internal_error"
     retryable = False
+    said: Words | None = None  # for the wire that passes them on
 
     def __init__(
         self,
@@ -104,10 +109,15 @@ class StoreUnavailable(Unavailable):
 
 
 class ProviderError(GatewayError):
-    """A failure of the provider. `upstream_status` is its HTTP status, if it sent one."""
+    """A failure of the provider. `upstream_status` is its HTTP status, if it sent one.
+
+    `cause` is why it couldn't be reached, for the log and the trace; `request_id` is its own, for its support.
+    """
 
     status, code, retryable = 502, "upstream_error", True
     upstream_status: int | None = None
+    cause: str | None = None
+    request_id: str | None = None
 
 
 class ProviderTimeout(ProviderError):
@@ -116,6 +126,14 @@ class ProviderTimeout(ProviderError):
 
 class ProviderBusy(ProviderError):
     status, code = 429, "upstream_rate_limited"
+
+
+class ProviderQuota(ProviderError):
+    status, code, retryable = 429, "upstream_quota_exceeded", False
+
+
+class ProviderUnavailable(ProviderError):
+    status, code = 503, "upstream_unavailable"
 
 
 class ProviderRefused(ProviderError):

@@ -332,6 +332,7 @@ def test_what_is_not_stored_cannot_be_replayed(over: dict[str, Any]) -> None:
         [("reasoning", "hm")],
         [("reasoning", "hm"), ("text", "Hi"), ("tool_call", {"id": "c", "index": 0}), ("text", "!")],
         [("tool_call", {"id": "c"}), ("tool_call", {"id": "d"})],
+        [("other", {"content": [{"type": "x"}]}), ("reasoning:", "hm"), ("other", {"refusal": "No"})],
     ],
 )
 def test_a_stored_answer_has_the_positions_that_it_had(parts: list[Part]) -> None:

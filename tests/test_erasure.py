@@ -18,6 +18,7 @@ from gateway.config.schema import Config, Dimension, Feedback
 from gateway.domain.trace import Outcome
 from gateway.erasure import Erased, EraseRequest, Erasure, Mailbox
 from gateway.errors import InvalidValue, StoreUnavailable
+from gateway.mlflow.scripts.assessments import create_assessment
 from gateway.storage.scripts.erase import erase_traces, notes, put_note, ratings_by, traces_of
 from gateway.storage.scripts.feedback import record_feedback
 from gateway.storage.scripts.traces import begin_trace, finish_trace, get_session, get_spans, get_trace, session_traces
@@ -35,7 +36,7 @@ async def chat(store: SQLiteStore, user_id: str | None = "ann", **over: Any) -> 
 
 
 async def test_what_stays_of_a_rating(store: SQLiteStore) -> None:
-    """Numbers, truths, times, and the texts that the configuration declares; all other words go."""
+    """Numbers, truths, times, and the names and texts that the configuration declares; all other words go."""
     trace_id = await chat(store)
     values: list[Any] = [True, 0.8, 3, "right", "my name is Ann", ["Ann"]]
     names = ["a", "b", "c", "user_tone", "d", "e"]
@@ -50,12 +51,40 @@ async def test_what_stays_of_a_rating(store: SQLiteStore) -> None:
         "SELECT name, value, source_id, rationale, metadata, span_id, create_time, valid FROM assessments"
         " ORDER BY rowid",
     )
+    names = ["erased", "erased-2", "erased-3", "user_tone", "erased-4", "erased-5"]
     kept = ["true", "0.8", "3", '"right"', '"erased"', '"erased"']
     numbers = '{"score":"4","scale":"1-5"}'
     assert rows == [
         (name, value, f"erased:{trace_id}", None, numbers, None, 3_000, 1)
         for name, value in zip(names, kept, strict=True)
     ]
+
+
+async def test_a_name_that_many_give_is_nobodys_words(store: SQLiteStore) -> None:
+    """It stays, as do those of judges; one that she and two others give goes."""
+    trace_id, other = await chat(store), await chat(store, "zoe")
+    for name, raters in (("stars", "ann ben cat dan"), ("rare", "ann ben cat")):
+        for rater in raters.split():
+            rated = a_write(trace_id if rater == "ann" else other, a_rating(name=name, value=3), source_id=rater)
+            await store.write(record_feedback, rated)
+    judged = a_rating(trace_id=trace_id, name="safety", source_id="judge", source_type="LLM_JUDGE")
+    await store.write(create_assessment, judged)
+    await Erasure(store, None, Current(Config())).erase(ANN)
+    names = await store.write(ask, "SELECT name FROM assessments WHERE trace_id = $1 ORDER BY name", trace_id)
+    assert names == [("erased",), ("safety",), ("stars",)]
+
+
+async def test_erased_raters_of_one_trace_stay_apart(store: SQLiteStore) -> None:
+    """Two persons who rated it by one name are still two, with one valid rating each."""
+    trace_id = await chat(store, "zoe")
+    for rater, value in (("ann", False), ("ann", True), ("ben", True)):
+        await store.write(record_feedback, a_write(trace_id, a_rating(value=value), source_id=rater))
+    subject = Erasure(store, None, Current(Config()))
+    await subject.erase(ANN)
+    await subject.erase(EraseRequest("ben"))
+    rows = await store.write(ask, "SELECT source_id, value, valid FROM assessments ORDER BY rowid")
+    first, second = f"erased:{trace_id}", f"erased:{trace_id}:2"
+    assert rows == [(first, "false", 0), (first, "true", 1), (second, "true", 1)]
 
 
 async def test_what_stays_of_a_trace(store: SQLiteStore) -> None:

@@ -31,7 +31,7 @@ from gateway.chaos.case import (
 )  # fmt: skip
 from gateway.providers.demo import frame
 
-PASSED_ON = {400, 404, 422, 429}
+PASSED_ON = {400, 402, 404, 413, 422, 429}
 BAD = failed()
 
 

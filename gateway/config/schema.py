@@ -128,6 +128,13 @@ class Dimension(_Section, frozen=True):
 class Feedback(_Section, frozen=True):
     dimensions: dict[str, Dimension] = {}
 
+    @property
+    def declared(self) -> frozenset[tuple[str, str | None]]:
+        """Return what ratings may say by it: (name, option), and (name, None) where the values are numbers."""
+        return frozenset(
+            (f"user_{name}", option) for name, each in self.dimensions.items() for option in each.options or (None,)
+        )
+
 
 class Auth(_Section, frozen=True):
     require_keys: Literal["auto", "always", "never"] = "auto"

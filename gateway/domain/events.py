@@ -6,6 +6,8 @@ again. Events have a position in the answer, which streaming/log.py defines. Byt
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from gateway.domain.messages import Usage
@@ -29,24 +31,32 @@ class TextDelta(msgspec.Struct, frozen=True):
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True):
-    """Reasoning text of choice 0, which providers send beside the answer."""
+    """Reasoning text of choice 0, which providers send beside the answer. `kind` is that of its domain.answer.Part."""
 
     text: bytes
     chars: int
     count: int = 1
+    kind: str = "reasoning"
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True):
-    """One element of `delta.tool_calls` of choice 0, as raw JSON."""
+    """One element of `delta.tool_calls` of choice 0, as raw JSON, made right by wire/tool_calls.py."""
 
     call: msgspec.Raw
 
 
+class OtherDelta(msgspec.Struct, frozen=True):
+    """What else a delta of choice 0 says, as raw JSON: an object with the provider's fields, such as `audio`."""
+
+    fields: msgspec.Raw
+
+
 class ChoiceDelta(msgspec.Struct, frozen=True):
-    """Text of a choice other than 0. Only the trace and the raw wire have it."""
+    """A domain.answer.Part of a choice other than 0. Only the trace and the raw wire have it."""
 
     index: int
-    text: str
+    kind: str
+    value: Any
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -82,8 +92,9 @@ class Failed(msgspec.Struct, frozen=True):
     retryable: bool
     status: int = 502
     retry_after: float | None = None
+    said: tuple[str | None, str | None, str | None] | None = None  # the provider's own code, type and param
 
 
-Delta = TextDelta | ReasoningDelta | ToolCallDelta | ChoiceDelta | Finished | UsageReported
+Delta = TextDelta | ReasoningDelta | ToolCallDelta | OtherDelta | ChoiceDelta | Finished | UsageReported
 Terminal = Done | Failed
-Event = Started | TextDelta | ReasoningDelta | ToolCallDelta | Terminal  # the events that a reader of the log gets
+Event = Started | TextDelta | ReasoningDelta | ToolCallDelta | OtherDelta | Terminal  # what a reader of the log gets

@@ -78,6 +78,8 @@ class Attempt(msgspec.Struct, kw_only=True):
     status: int | None = None  # the provider's HTTP status
     error: str | None = None  # an error's code
     message: str | None = None
+    cause: str | None = None  # why the provider couldn't be reached
+    request_id: str | None = None  # the provider's own
 
 
 class TraceStart(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +135,7 @@ class TraceEnd(msgspec.Struct, frozen=True, kw_only=True):
     usage_estimated: bool = False
     response_preview: str | None = None
     response: str | None = None  # JSON: one assistant message for each choice; None if content isn't stored
-    parts: str | None = None  # JSON: [["text","…"],["reasoning","…"],["tool_call",{…}]] in the order they came
+    parts: str | None = None  # JSON: [["text","…"],["reasoning","…"],["tool_call",{…}]], domain.answer.Part in order
     spans: tuple[Span, ...] = ()
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import ParamSpec, TypeVar
 
 import msgspec
 
 from gateway.domain.trace import Assessment
 from gateway.mlflow.wire.body import decode
 from gateway.mlflow.wire.checks import invalid
-from gateway.storage.engine import Engine
+from gateway.storage.engine import Engine, Script
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -25,8 +26,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     query: list[tuple[str, str]]
     headers: Mapping[str, str]  # names in lower case
     body: bytes
-    max_bytes: int  # bound of a body once it is unpacked
     announce: Callable[[Assessment], None]  # to be called with a person's rating once it is committed
+
+    def search(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        """Run a script that may read much, in the turn of this project. Raise as `Engine.search` does."""
+        return self.store.search(self.project, script, *args, **kwargs)
 
     def decode(self, kind: type[T]) -> T:
         """Return the JSON body as `kind`. Raise BadRequest or InvalidValue."""

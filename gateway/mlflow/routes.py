@@ -36,6 +36,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     open: bool = False  # for everybody, without a key
     media: str = "application/json"
     any_type: bool = False  # the body needn't be JSON: a file, or a type that the handler checks itself
+    reads: bool = False  # it may take long and changes nothing: it ends when its caller has left
     wire: Wire = MLFLOW  # writes its errors
 
 
@@ -53,10 +54,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", f"{_V2}/experiments/search", experiments.search),
     Endpoint("POST", f"{_V2}/experiments/set-experiment-tag", experiments.set_tag),
     Endpoint("POST", f"{_V3}/traces", traces.start),
-    Endpoint("GET", f"{_V3}/traces/get", traces.get),
-    Endpoint("GET", f"{_V3}/traces/batchGet", traces.batch_get),
-    Endpoint("GET", f"{_V3}/traces/batchGetInfos", traces.batch_get_infos),
-    Endpoint("POST", f"{_V3}/traces/search", traces.search),
+    Endpoint("GET", f"{_V3}/traces/get", traces.get, reads=True),
+    Endpoint("GET", f"{_V3}/traces/batchGet", traces.batch_get, reads=True),
+    Endpoint("GET", f"{_V3}/traces/batchGetInfos", traces.batch_get_infos, reads=True),
+    Endpoint("POST", f"{_V3}/traces/search", traces.search, reads=True),
     Endpoint("GET", _TRACE, traces.get_info),
     Endpoint("POST", f"{_TRACE}/assessments", assessments.create),
     Endpoint("GET", _ASSESSMENT, assessments.get),
@@ -76,7 +77,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", f"{_V2}/runs/update", runs.update),
     Endpoint("POST", f"{_V2}/runs/delete", runs.delete),
     Endpoint("POST", f"{_V2}/runs/restore", runs.restore),
-    Endpoint("POST", f"{_V2}/runs/search", runs.search),
+    Endpoint("POST", f"{_V2}/runs/search", runs.search, reads=True),
     Endpoint("POST", f"{_V2}/runs/log-batch", runs.log_batch),
     Endpoint("POST", f"{_V2}/runs/log-metric", runs.log_metric),
     Endpoint("POST", f"{_V2}/runs/log-parameter", runs.log_param),
@@ -84,7 +85,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", f"{_V2}/runs/delete-tag", runs.delete_tag),
     Endpoint("POST", f"{_V2}/runs/log-inputs", runs.log_inputs),
     Endpoint("POST", f"{_V3}/datasets/create", datasets.create),
-    Endpoint("POST", f"{_V3}/datasets/search", datasets.search),
+    Endpoint("POST", f"{_V3}/datasets/search", datasets.search, reads=True),
     Endpoint("GET", _DATASET, datasets.get),
     Endpoint("DELETE", _DATASET, datasets.delete),
     Endpoint("PATCH", f"{_DATASET}/tags", datasets.set_tags),
@@ -93,6 +94,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", f"{_DATASET}/add-experiments", datasets.add_experiments),
     Endpoint("POST", f"{_DATASET}/remove-experiments", datasets.remove_experiments),
     Endpoint("POST", f"{_DATASET}/records", datasets.upsert_records),
-    Endpoint("GET", f"{_DATASET}/records", datasets.get_records),
+    Endpoint("GET", f"{_DATASET}/records", datasets.get_records, reads=True),
     Endpoint("DELETE", f"{_DATASET}/records", datasets.delete_records),
 )

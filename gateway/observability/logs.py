@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from gateway.domain.ids import now_ms
 from gateway.observability.lines import clock, json_line, pretty_line, printable, rfc3339
 
 _CODE = re.compile(r"[a-z0-9_]{1,64}")  # an error's code; an error's message could quote the prompt
+_WORDS = "…"  # stands for the value of a rating that is somebody's words
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
@@ -90,6 +92,7 @@ class Logs(logging.Handler):
 
     def __init__(self, writer: Writer, *, pretty: bool, colour: bool) -> None:
         super().__init__()
+        self.declared: Collection[tuple[str, str | None]] = ()  # (name, option) of ratings whose text is no words
         self._writer, self._pretty, self._colour = writer, pretty, colour
 
     @classmethod
@@ -123,10 +126,18 @@ class Logs(logging.Handler):
     def write_activity(self, activity: Activity) -> None:
         """Write the line of one finished chat or one rating, without its content."""
         if self._pretty:
-            bare = _without_content(activity)
+            bare = self._without_content(activity)
             self._writer.write(pretty_line(bare, width=shutil.get_terminal_size().columns, colour=self._colour))
         else:
-            self._writer.write(json_line(_fields(activity)))
+            self._writer.write(json_line(_fields(self._without_content(activity))))
+
+    def _without_content(self, activity: Activity) -> Activity:
+        if isinstance(activity, ChatActivity):
+            return msgspec.structs.replace(activity, preview=None, error=_code(activity.error))
+        value = activity.value
+        if isinstance(value, (list, dict)) or (isinstance(value, str) and (activity.name, value) not in self.declared):
+            value = _WORDS
+        return msgspec.structs.replace(activity, comment=None, value=value)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record of Python's logging; logging calls this."""
@@ -147,12 +158,6 @@ class Logs(logging.Handler):
             return
         fields = {"time": rfc3339(now_ms()), "event": "log", "level": level, "logger": record.name, "message": message}
         self._writer.write(json_line(fields | ({"exception": traceback} if traceback else {})))
-
-
-def _without_content(activity: Activity) -> Activity:
-    if isinstance(activity, ChatActivity):
-        return msgspec.structs.replace(activity, preview=None, error=_code(activity.error))
-    return msgspec.structs.replace(activity, comment=None)
 
 
 def _fields(activity: Activity) -> dict[str, Any]:

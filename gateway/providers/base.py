@@ -16,6 +16,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     stream_options: msgspec.Raw | None = None  # the caller's own
     connect_timeout_s: float = 5
+    thoughts: bool = False  # the gateway put what a model thought into the messages
 
 
 class Sink(Protocol):
@@ -39,8 +40,9 @@ class Sink(Protocol):
 class ReplySink(Sink, Protocol):
     """The consumer of one reply to a chat."""
 
-    def head(self, *, sse: bool) -> None:
-        """Take a good status. An event stream follows, or else one JSON document."""
+    def head(self, *, sse: bool, request_id: str | None = None) -> None:
+        """Take a good status. By its head an event stream follows, or else one JSON document; the body has the last
+        word. `request_id` is the provider's own."""
 
 
 class Provider(Protocol):
@@ -55,7 +57,7 @@ class Provider(Protocol):
         connection to the provider at once.
         """
 
-    async def embed(self, model: str, fields: dict[str, msgspec.Raw]) -> bytes:
+    async def embed(self, model: str, fields: dict[str, msgspec.Raw], connect_timeout_s: float = 5) -> bytes:
         """Return OpenAI's embeddings reply, as the provider sent it. Raises ProviderError."""
 
     async def close(self) -> None: ...

@@ -142,7 +142,7 @@ class DemoProvider:
         sink.head(sse=False)
         sink.feed(document)
 
-    async def embed(self, model: str, fields: dict[str, msgspec.Raw]) -> bytes:
+    async def embed(self, model: str, fields: dict[str, msgspec.Raw], connect_timeout_s: float = 5) -> bytes:
         """Return eight numbers an input, the same for the same input. Any model name will do."""
         try:
             value = msgspec.json.decode(fields.get("input", b"null"), type=str | list[str | int | list[int]])

@@ -5,6 +5,7 @@ Retries, fallback and all timeouts but the connection's own belong to the router
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -14,16 +15,26 @@ import msgspec
 
 from gateway.config.schema import Provider as ProviderConfig
 from gateway.config.schema import Secret
+from gateway.domain.answer import without_thoughts
 from gateway.domain.ids import now_ms
-from gateway.errors import ProviderBusy, ProviderError, ProviderRefused
+from gateway.errors import ProviderError, ProviderRefused
 from gateway.providers.base import Call, ReplySink, Sink
 from gateway.providers.http.client import Client
-from gateway.wire.upstream import upstream_failure
+from gateway.wire.provider_error import error_in_stream, error_of_status, says_something
 
 _MAX_ERROR_BYTES = 65_536
 _MAX_EMBEDDING_BYTES = 67_108_864
+_MAX_EMBEDDING_ERROR_BYTES = 65_536  # a longer reply is none
 _MAX_LIST_BYTES = 16_777_216
 _SHORTEST_SECRET = 8  # characters
+_MOST_MODELS = 1_000  # that are remembered: where models are a family, callers choose their names
+_REQUEST_IDS = (
+    "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "mistral-correlation-id", "nvcf-reqid",
+    "cf-ray",
+)  # fmt: skip
+_ID = re.compile(r"[!-~]{1,200}")
+_THOUGHTS = re.compile(r"reasoning|thinking|thought|extra_content|provider_specific", re.IGNORECASE)
+_OPTIONS = re.compile(r"stream[ _.-]?options|include[ _]?usage", re.IGNORECASE)
 
 
 class OpenAIProvider:
@@ -31,6 +42,8 @@ class OpenAIProvider:
 
     def __init__(self, config: ProviderConfig) -> None:
         self.private = _private(config)
+        self._without_usage: set[str] = set()  # models that refuse to be asked for it, until the configuration changes
+        self._without_thoughts: set[str] = set()  # models that refuse them in the messages
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key := config.api_key:
             headers |= {"api-key": key} if config.auth == "api-key" else {"Authorization": f"Bearer {key}"}
@@ -38,29 +51,61 @@ class OpenAIProvider:
 
     async def chat(self, call: Call, sink: ReplySink) -> None:
         """See providers.base.Provider."""
+        if not call.thoughts or call.model in self._without_thoughts:
+            return await self._chat(_without_thoughts(call) if call.thoughts else call, sink)
+        try:
+            await self._chat(call, sink)
+        except ProviderRefused as error:
+            if not _THOUGHTS.search(f"{error.message} {error.said}"):
+                raise
+            # Some want an answer's thoughts back, some refuse them: once more without, and so from now on if it helps.
+            await self._chat(_without_thoughts(call), sink)
+            if len(self._without_thoughts) < _MOST_MODELS:
+                self._without_thoughts.add(call.model)
+
+    async def _chat(self, call: Call, sink: ReplySink) -> None:
         fields: dict[str, Any] = {"model": call.model, **call.fields}
         if call.stream:
             fields["stream"] = True
-            asked = msgspec.json.decode(call.stream_options) if call.stream_options else None
-            fields["stream_options"] = {**(asked if isinstance(asked, dict) else {}), "include_usage": True}
+        if call.thoughts:  # then its fields may be a copy, which only this holds
+            call = msgspec.structs.replace(call, fields={})
 
         def on_success(headers: Mapping[str, str]) -> Sink:
-            sink.head(sse=_is_event_stream(headers, asked=call.stream))
+            fields.clear()  # the answer may take long, and its question shouldn't stay in memory for it
+            sink.head(sse=_is_event_stream(headers, asked=call.stream), request_id=_request_id(headers))
             return sink
 
-        accept = "text/event-stream" if call.stream else "application/json"
-        await self._post("/chat/completions", fields, accept, on_success, call.connect_timeout_s)
+        async def ask(options: Any) -> None:
+            sent = {**fields, "stream_options": options} if options and call.stream else fields
+            accept = "text/event-stream" if call.stream else "application/json"
+            await self._post("/chat/completions", sent, accept, on_success, call.connect_timeout_s)
 
-    async def embed(self, model: str, fields: dict[str, msgspec.Raw]) -> bytes:
+        if not call.stream or call.model in self._without_usage:
+            return await ask(call.stream_options)
+        try:
+            await ask(_with_usage(call.stream_options))
+        except ProviderRefused as error:
+            if not _OPTIONS.search(f"{error.message} {error.said}"):
+                raise
+            # The caller didn't ask for what was refused here: once more without, and so from now on.
+            if len(self._without_usage) < _MOST_MODELS:
+                self._without_usage.add(call.model)
+            await ask(call.stream_options)
+
+    async def embed(self, model: str, fields: dict[str, msgspec.Raw], connect_timeout_s: float = 5) -> bytes:
         """See providers.base.Provider."""
         body = _Text(_MAX_EMBEDDING_BYTES)
-        await self._post("/embeddings", {"model": model, **fields}, "application/json", lambda _: body, 5)
+        sent = {"model": model, **fields}
+        await self._post("/embeddings", sent, "application/json", lambda _: body, connect_timeout_s)
         if body.done:
             raise ProviderError("The provider's reply is too long.")
-        return bytes(body.data)
+        reply = bytes(body.data)
+        if failure := _embedding_failure(reply):
+            raise failure
+        return reply
 
-    async def models(self, connect_timeout_s: float) -> bytes:
-        """Return OpenAI's list of models, as the provider sent it. Raises ProviderError."""
+    async def models(self, connect_timeout_s: float) -> list[str]:
+        """Return the names that the provider's list of models has. Raises ProviderError."""
         body = _Text(_MAX_LIST_BYTES)
         heads: list[tuple[int, Mapping[str, str]]] = []
 
@@ -71,8 +116,11 @@ class OpenAIProvider:
         await self.client.get("/models", "application/json", on_head, connect_timeout_s)
         ((status, headers),) = heads
         if status != 200:
-            raise _refusal(status, headers, body.data[:_MAX_ERROR_BYTES].decode("utf-8", "replace"))
-        return bytes(body.data)
+            raise _refusal(status, headers, body)
+        try:
+            return [one.id for one in msgspec.json.decode(body.data, type=_ModelList).data]
+        except (msgspec.DecodeError, RecursionError):
+            raise ProviderError("What came is no list of models: most addresses end in /v1.") from None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -86,21 +134,28 @@ class OpenAIProvider:
         on_success: Callable[[Mapping[str, str]], Sink],
         connect_timeout_s: float,
     ) -> None:
-        """Feed the body of a good reply to what `on_success` returns. Raise ProviderError for any status but 200."""
+        """Feed the body of a good reply to what `on_success` returns. Raise ProviderError for any other status."""
         refused: tuple[int, Mapping[str, str], _Text] | None = None
 
         def on_head(status: int, headers: Mapping[str, str]) -> Sink:
             nonlocal refused
-            if status == 200:
-                fields.clear()  # the answer may take long, and its question shouldn't stay in memory for it
+            if 200 <= status < 300 and status not in (204, 205):  # some frameworks answer each POST with 201
+                fields.clear()  # as above, where these are others
                 return on_success(headers)
             refused = status, headers, _Text(_MAX_ERROR_BYTES)
             return refused[2]
 
         await self.client.post(path, accept, msgspec.json.encode(fields), on_head, connect_timeout_s)
         if refused is not None:
-            status, headers, body = refused
-            raise _refusal(status, headers, body.data[:_MAX_ERROR_BYTES].decode("utf-8", "replace"))
+            raise _refusal(*refused)
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_Named]
 
 
 class _Text:
@@ -136,26 +191,40 @@ def _private(config: ProviderConfig) -> list[str]:
     return sorted(found, key=len, reverse=True)
 
 
-def _refusal(status: int, headers: Mapping[str, str], text: str) -> ProviderError:
-    """Return the error that a status other than 200 means to the caller."""
-    try:
-        body = msgspec.json.decode(text.encode())
-    except (msgspec.DecodeError, RecursionError):
-        body = None
-    said = body.get("error", body) if isinstance(body, dict) else None
-    error: ProviderError
-    if status in (400, 404, 422):
-        message = upstream_failure(said).message if said else f"The provider answered {status}."
-        error = ProviderRefused(message, status=status)
-    elif status == 429:
-        wait = _seconds(headers.get("retry-after"))
-        error = ProviderBusy("The provider is limiting requests. Please try again later.", retry_after=wait)
-    elif status in (401, 403):
-        error = ProviderError("The provider refused this gateway's credentials.")
-    else:
-        error = ProviderError(f"The provider answered {status}.", retry_after=None)
-    error.upstream_status = status
+def _refusal(status: int, headers: Mapping[str, str], body: _Text) -> ProviderError:
+    """Return the error that a reply with another status than a good one means."""
+    error = error_of_status(status, bytes(body.data[:_MAX_ERROR_BYTES]), _retry_after(headers))
+    error.request_id = _request_id(headers)
     return error
+
+
+def _without_thoughts(call: Call) -> Call:
+    messages = list(map(without_thoughts, msgspec.json.decode(call.fields["messages"])))
+    return msgspec.structs.replace(call, fields={**call.fields, "messages": msgspec.Raw(msgspec.json.encode(messages))})
+
+
+def _with_usage(asked: msgspec.Raw | None) -> dict[str, Any]:
+    """Return the caller's stream options, and that the usage is wanted."""
+    options = msgspec.json.decode(asked) if asked else None
+    return {**(options if isinstance(options, dict) else {}), "include_usage": True}
+
+
+def _embedding_failure(reply: bytes) -> ProviderError | None:
+    """Return the error that a reply with a good status is; None for embeddings."""
+    if len(reply) > _MAX_EMBEDDING_ERROR_BYTES or b'"error"' not in reply:
+        return None
+    try:
+        found = msgspec.json.decode(reply)
+    except msgspec.DecodeError:
+        return None
+    error = found.get("error") if isinstance(found, dict) else None
+    return error_in_stream(found) if says_something(error) else None
+
+
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the provider's own ID of the request, which its support asks for."""
+    found = next((headers[name] for name in _REQUEST_IDS if name in headers), "")
+    return found if _ID.fullmatch(found) else None
 
 
 def _is_event_stream(headers: Mapping[str, str], *, asked: bool) -> bool:
@@ -164,6 +233,13 @@ def _is_event_stream(headers: Mapping[str, str], *, asked: bool) -> bool:
     if kind == "text/event-stream":
         return True
     return asked and kind not in ("application/json", "text/html")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that the provider asks to wait, by Azure's header in milliseconds where there is one."""
+    if (milliseconds := _seconds(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
+    return _seconds(headers.get("retry-after"))
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -17,10 +17,12 @@ from gateway.domain.messages import LARGE, ChatRequest
 from gateway.domain.trace import Attempt
 from gateway.errors import ProviderError, ProviderTimeout
 from gateway.wire.completion import CompletionDecoder, FoldingDecoder
+from gateway.wire.sse import TELLING, looks_like_events
 from gateway.wire.upstream import StreamDecoder
 
 _LINGER_S = 1.0  # after a finish reason: how long the usage chunk and [DONE] may take
 TOO_LATE = "The answer took longer than this server allows."
+_MAX_BLANK_BYTES = 4_096  # which some servers send to keep a connection alive, before a body tells what it is
 _MAX_HELD_BYTES = 1_048_576  # of frames without content before the first token
 
 
@@ -59,6 +61,9 @@ class Reply:
         self._request, self._output, self._attempt, self._model = request, output, attempt, model
         self._max_bytes = max_answer_bytes
         self._decoder: StreamDecoder | CompletionDecoder | None = None
+        self._sse: bool | None = None  # what the head says that the body is
+        self._beginning = b""  # of a body that doesn't tell yet what it is
+        self._lingers = False
         self._held: list[Delta] = []
         self._several = "n" in request.fields  # answers may be asked for
         self._timer = timer
@@ -82,10 +87,48 @@ class Reply:
     def answered_model(self) -> str | None:
         return self._decoder.model if self._decoder else None
 
-    def head(self, *, sse: bool) -> None:
+    def head(self, *, sse: bool, request_id: str | None = None) -> None:
         """See providers.base.ReplySink."""
+        self._attempt.status, self._attempt.request_id = 200, request_id
+        self._sse = sse
+        if not self._request.stream:  # the body has begun: from here on it must keep coming
+            self._waiting = "rest of the answer"
+            self._last = self._loop.time()
+            self._arm(self._model.idle_timeout_s)
+
+    def feed(self, data: bytes) -> bool:
+        """Take the next bytes; see providers.base.Sink. Raises the error that they are or report."""
+        decoder = self._decoder
+        if decoder is None:
+            data = self._beginning + data
+            if (decoder := self._begin(data)) is None:
+                self._beginning = data
+                self._last = self._last if self._request.stream else self._loop.time()
+                return False
+        full = False
+        if events := decoder.feed(data):
+            full = self._pass(decoder, events)
+        elif decoder.raw:
+            full = self._hold(decoder)
+        if not self._request.stream:
+            self._last = self._loop.time()
+        if decoder.failure:
+            raise decoder.failure
+        if decoder.lingers is not self._lingers and not self._several:
+            self._lingers = decoder.lingers
+            self._arm(_LINGER_S if decoder.lingers else self._model.idle_timeout_s)
+        return full or decoder.done
+
+    def _begin(self, data: bytes, *, last: bool = False) -> StreamDecoder | CompletionDecoder | None:
+        """Choose the decoder by how the body begins, else by its head; None where more of it has to come first."""
+        if self._sse is None:
+            raise ProviderError("The provider sent a body without a head.")
+        sse = looks_like_events(data)
+        if sse is None:
+            if not last and len(data.lstrip()) < TELLING and len(data) < _MAX_BLANK_BYTES:
+                return None
+            sse = self._sse
         request, trace_id = self._request, self._output.trace_id
-        self._attempt.status = 200
         if not sse:
             self._decoder = CompletionDecoder(
                 trace_id, as_stream=request.stream, keep_usage=request.include_usage, max_bytes=self._max_bytes
@@ -96,28 +139,7 @@ class Reply:
             self._decoder = StreamDecoder(
                 trace_id, keep_raw=request.raw, keep_usage=request.include_usage, max_frame_bytes=self._max_bytes
             )
-        if not request.stream:  # the body has begun: from here on it must keep coming
-            self._waiting = "rest of the answer"
-            self._last = self._loop.time()
-            self._arm(self._model.idle_timeout_s)
-
-    def feed(self, data: bytes) -> bool:
-        """Take the next bytes; see providers.base.Sink. Raises the error that they are or report."""
-        decoder = self._decoder
-        if decoder is None:
-            raise ProviderError("The provider sent a body without a head.")
-        was_finished, full = decoder.finished, False
-        if events := decoder.feed(data):
-            full = self._pass(decoder, events)
-        elif decoder.raw:
-            full = self._hold(decoder)
-        if not self._request.stream:
-            self._last = self._loop.time()
-        if decoder.failure:
-            raise decoder.failure
-        if decoder.finished and not was_finished and not self._several:
-            self._arm(_LINGER_S)
-        return full or decoder.done
+        return self._decoder
 
     async def drain(self) -> None:
         """See providers.base.Sink. Time spent here is the client's, so no timeout counts it."""
@@ -132,10 +154,15 @@ class Reply:
     def close(self) -> None:
         """Pass on the rest, since the body ended. Raises ProviderError if that was not the answer's end."""
         self.disarm()
-        decoder = self._decoder
-        if decoder is None:
+        if self._sse is None:
             raise ProviderError("The provider sent nothing.")
-        events = decoder.close()
+        decoder = self._decoder
+        events = []
+        if decoder is None:
+            decoder = self._begin(self._beginning, last=True)
+            assert decoder is not None  # noqa: S101 - for mypy
+            events = decoder.feed(self._beginning)
+        events += decoder.close()
         if decoder.failure and not self.finished:
             raise decoder.failure
         if not self.finished and not isinstance(decoder, CompletionDecoder):

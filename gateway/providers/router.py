@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -17,15 +17,26 @@ from gateway.config.schema import Config, Model, Target
 from gateway.domain.ids import monotonic_ms, new_span_id
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt
-from gateway.errors import AnswerTooLong, NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
+from gateway.errors import (
+    AnswerTooLong,
+    NotFound,
+    ProviderBusy,
+    ProviderError,
+    ProviderQuota,
+    ProviderRefused,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from gateway.providers.base import Call, Provider
+from gateway.providers.catalog import Catalog
 from gateway.providers.reply import TOO_LATE, Output, Reply
-from gateway.wire.redact import redact
+from gateway.wire.provider_error import scrub
 
 _LONGEST_WAIT_S = 2.0  # a Retry-After beyond this is somebody else's to wait for
 _FAILURES_BEFORE_COOLDOWN = 3
 _LONGEST_COOLDOWN_S = 30.0
 _MOST_TARGETS = 10_000  # that are remembered: callers choose the names of a family's
+_TARGETS_OWN = (402, 404)  # refusals that say nothing of the request: another target may answer it
 _log = logging.getLogger("gateway.router")
 
 
@@ -70,6 +81,9 @@ class Router:
         self.models = {name: model for name, model in config.models.items() if not name.endswith("*")}
         families = {name[:-1]: model for name, model in config.models.items() if name.endswith("*")}
         self._families = sorted(families.items(), key=lambda family: len(family[0]), reverse=True)
+        self.catalog = Catalog(self._families, providers)
+        first = next(iter(self.models), None if families else "demo/echo")
+        self.default = "default" if "default" in self.models else first  # for those who name none; None: they must
         self._max_answer_bytes = config.streaming.max_answer_bytes
         self._providers = providers
         self._attempted, self._cooled = attempted, cooled
@@ -92,17 +106,25 @@ class Router:
         shown = name if len(name) <= 100 and name.isprintable() else name[:100].encode("unicode_escape").decode()
         raise NotFound(f"There is no model '{shown}' here. GET /v1/models lists them.", code="model_not_found")
 
-    @property
-    def default(self) -> str | None:
-        """Return the name of the model for those who name none: `default`, or the first declared; None for families."""
-        if "default" in self.models:
-            return "default"
-        return next(iter(self.models), None if self._families else "demo/echo")
-
     async def answer(self, model: Model, request: ChatRequest, output: Output, attempts: list[Attempt]) -> None:
         """Get an answer from one target and pass it to `output`. Raises ProviderError when none gives a whole one."""
+        deadline = asyncio.get_running_loop().time() + model.total_timeout_s
+        await self._try(
+            model, deadline, lambda target: self._attempt(target, model, request, output, attempts, deadline)
+        )
+
+    async def embed(self, model: Model, fields: dict[str, msgspec.Raw]) -> bytes:
+        """Return the embeddings from the first target that gives them. Raises ProviderError."""
+        deadline = asyncio.get_running_loop().time() + model.total_timeout_s
+        replies: list[bytes] = []
+        await self._try(model, deadline, lambda target: self._embed(target, model, fields, replies, deadline))
+        return replies[0]
+
+    async def _try(
+        self, model: Model, deadline: float, attempt: Callable[[str], Awaitable[tuple[ProviderError | None, bool]]]
+    ) -> None:
+        """Call the targets until one answers. `attempt` returns its error, and whether tokens went out before."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + model.total_timeout_s
         error: ProviderError | None = None
         for target in self._order(model):
             for attempt_number in range(model.retries + 1):
@@ -110,33 +132,33 @@ class Router:
                     await asyncio.sleep(min(_pause(attempt_number, error), deadline - loop.time()))
                 if loop.time() >= deadline:
                     raise ProviderTimeout(TOO_LATE)
-                error, started = await self._attempt(target, model, request, output, attempts, deadline)
+                error, started = await attempt(target)
                 if error is None:
                     return
                 if started or isinstance(error, AnswerTooLong):
                     raise error
-                if isinstance(error, ProviderRefused) and error.status != 404:
+                if isinstance(error, ProviderRefused) and error.status not in _TARGETS_OWN:
                     raise error
                 if not _worth_retrying(error):
                     break
         raise error or ProviderError("No provider answered.")
 
-    async def embed(self, model: Model, fields: dict[str, msgspec.Raw]) -> bytes:
-        """Return the embeddings from the first target that gives them. Raises ProviderError."""
+    async def _embed(
+        self, target: str, model: Model, fields: dict[str, msgspec.Raw], replies: list[bytes], deadline: float
+    ) -> tuple[ProviderError | None, bool]:
+        """Make one call for embeddings, and add the reply to `replies`. Return as `_attempt` does."""
+        provider, _, name = target.partition("/")
+        attempt = Attempt(span_id="", provider=provider, model=name, start_ms=monotonic_ms(), error="cancelled")
         error: ProviderError | None = None
-        for target in self._order(model):
-            provider, _, name = target.partition("/")
-            try:
-                async with asyncio.timeout(model.total_timeout_s):
-                    return await self._providers[provider].embed(name, fields)
-            except TimeoutError:
-                error = ProviderTimeout("The provider took too long.")
-            except ProviderError as failure:
-                failure.message = redact(failure.message, self._providers[provider].private)
-                if isinstance(failure, ProviderRefused):
-                    raise
-                error = failure
-        raise error or ProviderError("No provider answered.")
+        try:
+            async with asyncio.timeout_at(deadline):
+                replies.append(await self._providers[provider].embed(name, fields, model.connect_timeout_s))
+        except TimeoutError:
+            error = ProviderTimeout(TOO_LATE)
+        except ProviderError as failure:
+            error = failure
+        self._ended(target, "embeddings", attempt, error, blame=True)
+        return error, False
 
     async def _attempt(
         self,
@@ -157,6 +179,7 @@ class Router:
             stream=request.stream,
             stream_options=request.stream_options,
             connect_timeout_s=model.connect_timeout_s,
+            thoughts=request.thoughts,
         )
         timer = asyncio.timeout(None)
         reply = Reply(request, output, attempt, model, timer, self._max_answer_bytes, deadline)
@@ -178,22 +201,28 @@ class Router:
             error = None  # a finish reason came: what the connection did after it costs nothing
             reply.close()
             reply.disarm()
+        self._ended(target, output.trace_id, attempt, error, blame=not reply.too_late)
+        return error, reply.started
+
+    def _ended(self, target: str, what: str, attempt: Attempt, error: ProviderError | None, *, blame: bool) -> None:
+        """Note how an attempt ended, on itself, in the log and in the target's health."""
         attempt.error = error.code if error else None
         if error is not None:
-            error.message = redact(error.message, self._providers[provider].private)
-            attempt.message = error.message
+            scrub(error, self._providers[attempt.provider].private)
+            attempt.message, attempt.cause = error.message, error.cause
             attempt.status = error.upstream_status or attempt.status
-            if not reply.too_late:
-                self._note(target, output.trace_id, error)
+            attempt.request_id = error.request_id or attempt.request_id
+            if blame:
+                self._note(target, what, error)
         else:
             self._health.worked(target)
         self._attempted(target, attempt)
-        return error, reply.started
 
-    def _note(self, target: str, trace_id: str, error: ProviderError) -> None:
+    def _note(self, target: str, what: str, error: ProviderError) -> None:
         # The provider's own words may quote what was asked: they are in the trace, not in the log.
-        status = f", HTTP {error.upstream_status}" if error.upstream_status else ""
-        _log.warning("The target %s failed for %s: %s%s.", target, trace_id, error.code, status)
+        found = (error.upstream_status and f"HTTP {error.upstream_status}", error.cause, error.request_id)
+        why = "".join(f", {each}" for each in found if each)
+        _log.warning("The target %s failed for %s: %s%s.", target, what, error.code, why)
         if isinstance(error, (ProviderRefused, AnswerTooLong)):
             return  # no fault of the target's
         if self._health.failed(target, error, asyncio.get_running_loop().time()):
@@ -223,9 +252,9 @@ def _named(target: str, rest: str) -> str:
 
 def _worth_retrying(error: ProviderError) -> bool:
     """Return True for what may pass in a moment on the same target. A timeout has cost enough already."""
-    if isinstance(error, (ProviderTimeout, ProviderRefused)):
+    if isinstance(error, (ProviderTimeout, ProviderRefused, ProviderQuota)):
         return False
-    if isinstance(error, ProviderBusy):
+    if isinstance(error, (ProviderBusy, ProviderUnavailable)):
         return error.retry_after is None or error.retry_after <= _LONGEST_WAIT_S
     status = error.upstream_status
     return status is None or status in (408, 409, 425) or status >= 500

@@ -6,8 +6,11 @@ inserts what it is given. The statements are of the kind that every engine knows
 times in milliseconds UTC, JSON as TEXT, truth as 0 or 1. Three words stand for what engines say differently:
 
     json_field(column, $1)   the value under a name, of a column with a JSON object; the name has no double quote
-    matches(text, $1)        the text has a part that the regular expression describes
+    matches(text, $1)        the text has a part that the regular expression describes, in RE2's syntax
     no_index(column)         the column, without any use of its indexes
+
+LIKE knows case, and its `%` and `_` can't be escaped. Patterns come from callers: an engine answers them in a time
+that grows no faster than the text.
 """
 
 from __future__ import annotations
@@ -57,8 +60,12 @@ class Engine(Protocol):
     async def read(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a script that only reads, and that is short."""
 
-    async def search(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a read that may take long, beside the others. Raises InvalidValue (`search_too_slow`) at its limit."""
+    async def search(self, project: str, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a read that may take long, beside the others; whoever leaves ends it.
+
+        Raise InvalidValue (`search_too_slow`) at its limit, and TooManyRequests where too many of a project wait: no
+        project has all that searches need.
+        """
 
     async def close(self) -> None:
         """Commit what waits, then let go of the store. A second call does nothing."""
@@ -80,6 +87,9 @@ class Maintenance(Protocol):
     @property
     def stats(self) -> Stats:
         """Return the writer's counts. They go on changing."""
+
+    def end_searches(self) -> None:
+        """End the searches that run, and refuse new ones with Unavailable: the server is about to stop."""
 
     def synchronous(self) -> Awaitable[int]:
         """Return how far a commit waits for the disk, as the writing connection itself says: 2 is to the end."""

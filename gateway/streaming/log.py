@@ -13,22 +13,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from gateway.domain.answer import Part
-from gateway.domain.events import Delta, Event, Failed, ReasoningDelta, Started, Terminal, TextDelta, ToolCallDelta
+from gateway.domain.events import (
+    Delta,
+    Event,
+    Failed,
+    OtherDelta,
+    ReasoningDelta,
+    Started,
+    Terminal,
+    TextDelta,
+    ToolCallDelta,
+)
 
-Kind = Literal["text", "reasoning", "tool_call"]
 LAST = 999_999_999_999_999  # no position is beyond it
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
 
 
-def _decoded_call(data: bytearray) -> Any:
-    """Return a tool call's piece, or its text where it is JSON that no decoder here takes (1e999)."""
+_WHOLE = ("tool_call", "other")  # kinds of parts that are one value, and one position
+
+
+def _decoded_whole(data: bytearray) -> Any:
+    """Return the value of such a part, or its text where it is JSON that no decoder here takes (1e999)."""
     try:
         return _decode(data)
     except (msgspec.MsgspecError, RecursionError):
@@ -47,11 +59,11 @@ class Listener(Protocol):
 
 
 class _Segment:
-    """Adjacent text of one kind, or one tool call delta. `start` is the position before it."""
+    """A part as it grows: adjacent text of one kind, or one value. `start` is the position before it."""
 
     __slots__ = ("chars", "data", "kind", "start")
 
-    def __init__(self, kind: Kind, start: int, data: bytearray, chars: int) -> None:
+    def __init__(self, kind: str, start: int, data: bytearray, chars: int) -> None:
         self.kind, self.start, self.data, self.chars = kind, start, data, chars
 
     def offset(self, chars: int) -> int:
@@ -69,10 +81,11 @@ class _Segment:
         return at
 
     def event(self, offset: int, chars: int) -> Event:
-        if self.kind == "tool_call":
-            return ToolCallDelta(msgspec.Raw(self.data))
+        if self.kind in _WHOLE:
+            raw = msgspec.Raw(self.data)
+            return ToolCallDelta(raw) if self.kind == "tool_call" else OtherDelta(raw)
         data = bytes(self.data[offset:]) if offset else bytes(self.data)
-        return TextDelta(data, chars) if self.kind == "text" else ReasoningDelta(data, chars)
+        return TextDelta(data, chars) if self.kind == "text" else ReasoningDelta(data, chars, kind=self.kind)
 
 
 class EventLog:
@@ -81,7 +94,7 @@ class EventLog:
     def __init__(self, started: Started) -> None:
         self.started = started
         self.position = 1  # of the last event
-        self.size = 0  # bytes of text and tool calls
+        self.size = 0  # bytes of text, tool calls and all else
         self.appends = 0  # how often something was appended
         self.closed: Terminal | None = None
         self.end = LAST  # position of the terminal event, once there is one
@@ -105,9 +118,11 @@ class EventLog:
                 else:
                     self._grow("text", text, event.chars)
             elif isinstance(event, ReasoningDelta):
-                self._grow("reasoning", event.text, event.chars)
+                self._grow(event.kind, event.text, event.chars)
             elif isinstance(event, ToolCallDelta):
                 self._grow("tool_call", bytes(event.call), 1)
+            elif isinstance(event, OtherDelta):
+                self._grow("other", bytes(event.fields), 1)
         self.appends += 1
         behind = False
         for listener in self.listeners:
@@ -132,19 +147,19 @@ class EventLog:
             data = segment.data[offset:]
             offset = 0
             if data:
-                call = segment.kind == "tool_call"
-                parts.append((segment.kind, _decoded_call(data) if call else _decode(b'"' + bytes(data) + b'"')))
+                whole = segment.kind in _WHOLE
+                parts.append((segment.kind, _decoded_whole(data) if whole else _decode(b'"' + bytes(data) + b'"')))
         return parts
 
     def parts_json(self, since: tuple[int, int] = (0, 0)) -> str:
-        """Return the same as JSON. Text is kept as JSON, so it costs nothing; tool calls have to be decoded."""
+        """Return the same as JSON. Text is kept as JSON, so it costs nothing; what is no text has to be decoded."""
         parts: list[bytes] = []
         first, offset = since
         for segment in self._segments[first:]:
             data = segment.data[offset:]
             offset = 0
             if data:
-                value = _encode(_decoded_call(data)) if segment.kind == "tool_call" else b'"%b"' % bytes(data)
+                value = _encode(_decoded_whole(data)) if segment.kind in _WHOLE else b'"%b"' % bytes(data)
                 parts.append(b'["%b",%b]' % (segment.kind.encode(), value))
         return "[" + b",".join(parts).decode() + "]"
 
@@ -156,7 +171,7 @@ class EventLog:
     def restore(self, parts: Iterable[Part]) -> None:
         """Fill an empty log from a stored answer."""
         for kind, value in parts:
-            if kind == "tool_call":
+            if kind in _WHOLE:
                 self._grow(kind, _encode(value), 1)
             else:
                 self._grow(kind, _encode(value)[1:-1], len(value))
@@ -223,11 +238,11 @@ class EventLog:
         cursor.segment = len(self._segments) - 1
         cursor.offset = len(self._segments[-1].data)
 
-    def _grow(self, kind: Kind, data: bytes, chars: int) -> None:
+    def _grow(self, kind: str, data: bytes, chars: int) -> None:
         if not chars:
             return
         segments = self._segments
-        if segments and (last := segments[-1]).kind == kind != "tool_call":
+        if segments and (last := segments[-1]).kind == kind and kind not in _WHOLE:
             last.data += data
             last.chars += chars
         else:

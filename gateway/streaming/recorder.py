@@ -6,6 +6,7 @@ batch of events and `end` once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -17,9 +18,12 @@ from gateway.domain.answer import Part, answer_text, assistant_messages
 from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, UsageReported
 from gateway.domain.messages import Usage
 from gateway.domain.trace import PREVIEW_CHARS, Attempt, Outcome, Span, State, TraceEnd, TraceStart, preview
+from gateway.errors import AnswerTooLong, GatewayError, ProviderTimeout
 from gateway.streaming.ending import Ending
 
 Content = Literal["full", "preview", "none"]
+_OWN_WORDS = {ProviderTimeout.code, AnswerTooLong.code, GatewayError.code}  # errors whose messages are made here
+_WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # what a finish reason is; prose could quote the prompt, and stays
 
 
 class Recorder:
@@ -31,7 +35,7 @@ class Recorder:
         self._first_ms: int | None = None
         self._began = ids.monotonic_ms()  # at request_time
         self._frames = 0  # with content: the estimate of completion tokens where the provider doesn't count
-        self._others: dict[int, list[str]] = {}  # text of the choices after the first
+        self._others: dict[int, list[Part]] = {}  # what the choices after the first said
         self._reasons: dict[int, str] = {}
         self._usage: Usage | None = None
         self._preview_left = PREVIEW_CHARS  # of checkpoints, where only previews are kept
@@ -51,8 +55,9 @@ class Recorder:
             else:
                 self._frames += 1
                 if isinstance(event, ChoiceDelta):
-                    self._others.setdefault(event.index, []).append(event.text)
-                    self.other_chars += len(event.text)
+                    self._others.setdefault(event.index, []).append((event.kind, event.value))
+                    text = isinstance(event.value, str)
+                    self.other_chars += len(event.value if text else msgspec.json.encode(event.value))
             if self._first_ms is None:
                 self._first_ms = ids.monotonic_ms() - self._began
 
@@ -73,11 +78,12 @@ class Recorder:
         end_time = self._at(ids.monotonic_ms())
         last = self._attempts[-1] if self._attempts else None
         text = answer_text(parts)
-        messages = assistant_messages(parts, {index: "".join(texts) for index, texts in self._others.items()})
+        messages = assistant_messages(parts, self._others)
         simple = len(parts) <= 1 and not self._others and all(kind == "text" for kind, _ in parts)
         full = self._content == "full"
         error = ending.error
-        code, message = (error.code, error.message) if error else (None, None)
+        code = error.code if error else None
+        message = self._kept_message(code, error.message, getattr(error, "upstream_status", None)) if error else None
         if outcome is Outcome.INTERRUPTED:
             code, message = "server_shutdown", "The server was shut down while answering."
         record = TraceEnd(
@@ -127,7 +133,14 @@ class Recorder:
             return outcome.value
         if outcome.state is State.ERROR:
             return None
-        return self._reasons.get(0) or next(iter(self._reasons.values()), "stop")
+        reason = self._reasons.get(0) or next(iter(self._reasons.values()), "stop")
+        return reason if _WORD.fullmatch(reason) else "other"
+
+    def _kept_message(self, code: str | None, message: str, status: int | None) -> str:
+        """Return an error's message as it is kept: what the provider said of the prompt is content, too."""
+        if self._content == "full" or code in _OWN_WORDS:
+            return message
+        return "The provider failed." if status in (None, 200) else f"The provider answered {status}."
 
     def _estimate(self) -> Usage | None:
         return Usage(0, self._frames, self._frames) if self._frames else None
@@ -149,6 +162,10 @@ class Recorder:
         if end.usage:
             root["gen_ai.usage.input_tokens"] = end.usage.prompt_tokens
             root["gen_ai.usage.output_tokens"] = end.usage.completion_tokens
+            if cached := end.usage.prompt_tokens_details.get("cached_tokens"):
+                root["gen_ai.usage.cache_read.input_tokens"] = cached
+            if reasoning := end.usage.completion_tokens_details.get("reasoning_tokens"):
+                root["gen_ai.usage.reasoning.output_tokens"] = reasoning
         if end.usage_estimated:
             root["gateway.usage_estimated"] = True
         if end.error_code:
@@ -183,6 +200,10 @@ class Recorder:
             attributes["http.response.status_code"] = attempt.status
         if attempt.error is not None:
             attributes["error.type"] = attempt.error
+        if attempt.cause is not None:
+            attributes["gateway.failure_cause"] = attempt.cause
+        if attempt.request_id is not None:
+            attributes["gateway.provider_request_id"] = attempt.request_id
         if attempt.first_ms is not None:
             attributes["gen_ai.server.time_to_first_token"] = (attempt.first_ms - attempt.start_ms) / 1000
         return Span(
@@ -193,6 +214,6 @@ class Recorder:
             start_ms=self._at(attempt.start_ms),
             end_ms=end_time if attempt.end_ms is None else self._at(attempt.end_ms),
             status="ERROR" if attempt.error not in (None, "cancelled") else "OK",
-            message=attempt.message,
+            message=attempt.message and self._kept_message(attempt.error, attempt.message, attempt.status),
             attributes=attributes,
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.answer import Part, answer_text
+from gateway.domain.answer import Part, answer_text, history_message, without_thoughts
 from gateway.domain.events import Started
 from gateway.domain.trace import Trace
 from gateway.errors import InvalidValue
@@ -38,21 +38,26 @@ def replay(trace: Trace, token: str) -> EventLog | None:
     return log
 
 
-def turns_of(traces: Iterable[Trace]) -> list[Any]:
+def turns_of(traces: Iterable[Trace], model: str) -> list[Any]:
     """Return the messages of a conversation so far, in OpenAI's form, from its traces, oldest first.
 
-    Raises InvalidValue where their content isn't stored.
+    What this model thought comes along, as its provider sent it; other models don't take that. Raises InvalidValue
+    where the content isn't stored.
     """
     turns: list[Any] = []
+    plain: list[Any] = []  # the same without thoughts
     for trace in traces:
         if trace.outcome is None:
             continue
         if trace.request is None or trace.response is None:
             raise InvalidValue("The earlier turns of this session are not stored.", code="content_not_stored")
-        if not (text := answer_text(stored_parts(trace))):
+        parts = stored_parts(trace)
+        if not answer_text(parts):
             continue  # providers refuse two questions in a row
         asked: list[Any] = msgspec.json.decode(trace.request)
         # A turn brings those before it along; one that was asked beside another adds its question alone.
-        turns = asked if asked[: len(turns)] == turns else [*turns, asked[-1]]
-        turns.append({"role": "assistant", "content": text})
+        along = list(map(without_thoughts, asked[: len(turns)])) == plain
+        new = [*(asked[len(turns) :] if along else asked[-1:]), history_message(parts)]
+        turns += new if trace.model == model else map(without_thoughts, new)
+        plain += map(without_thoughts, new)
     return turns

@@ -5,11 +5,13 @@ Such endpoints know nothing of this package: they take values and return values.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from gateway.access.principal import Role
-from gateway.web.request import Request
+from gateway.web.request import ClientGone, Request
 from gateway.web.responses import JSONResponse, Response
 from gateway.web.route import Handler, Route
 from gateway.wire.errors import Wire
@@ -18,7 +20,8 @@ from gateway.wire.errors import Wire
 class Endpoint(Protocol):
     """What a line of such a table has. Its handler returns a JSON value, or bytes of the type `media`.
 
-    `open`: for everybody, without a key. `any_type`: the body needn't say that it is JSON.
+    `open`: for everybody, without a key. `any_type`: the body needn't say that it is JSON. `reads`: it changes nothing,
+    so that it ends when its caller has left.
     """
 
     @property
@@ -34,6 +37,8 @@ class Endpoint(Protocol):
     @property
     def any_type(self) -> bool: ...
     @property
+    def reads(self) -> bool: ...
+    @property
     def wire(self) -> Wire: ...
 
 
@@ -46,12 +51,40 @@ def bind(
     )
 
 
+@contextlib.asynccontextmanager
+async def _while_there(request: Request) -> AsyncIterator[None]:
+    """End what runs meanwhile when the client leaves. Raise ClientGone."""
+    gone = request.extension("gateway.gone")
+    if gone is None:  # another server than our own
+        yield
+        return
+    timer, loop = asyncio.timeout(None), asyncio.get_running_loop()
+
+    def end() -> None:
+        if timer.when() is None:
+            timer.reschedule(loop.time())
+
+    try:
+        async with timer:
+            gone.add(end)
+            if gone.happened:
+                end()
+            yield
+    except TimeoutError:
+        if not gone.happened:
+            raise
+        raise ClientGone from None
+    finally:
+        gone.discard(end)
+
+
 def _handler(endpoint: Endpoint, take: Callable[[Request, bytes], Any]) -> Handler:
     async def handle(request: Request) -> Response:
         body = await request.body()
         if body and not endpoint.any_type:  # a web page can't send JSON, nor PUT, without a preflight request
             request.require_json()
-        reply = await endpoint.handler(take(request, body))
+        async with _while_there(request) if endpoint.reads else contextlib.nullcontext():
+            reply = await endpoint.handler(take(request, body))
         if isinstance(reply, bytes):
             return Response(reply, media_type=endpoint.media)
         return JSONResponse(reply)

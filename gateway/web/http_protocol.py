@@ -124,6 +124,8 @@ class HTTPProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None:  # not a WebSocket's
             self.scope["extensions"]["gateway.push"] = partial(_push, self.cycle)  # type: ignore[assignment]
+            if self.scope["http_version"] == "1.0":
+                self.cycle.send = partial(_send_until_close, self.cycle)  # type: ignore[method-assign]
 
     def on_chunk_header(self) -> None:
         """Count from here on, until a body comes: after the last chunk come trailers."""
@@ -224,6 +226,18 @@ class HTTPProtocol(HttpToolsProtocol):
 
 def _too_large(part: str) -> ContentTooLarge:
     return ContentTooLarge(f"The request's {part} is larger than {_MAX_HEAD} bytes.")
+
+
+async def _send_until_close(cycle: RequestResponseCycle, message: Any) -> None:
+    """Send a message to a client of HTTP/1.0, which knows no chunks: a body whose length isn't said ends with the
+    connection (RFC 9112, sections 6.1 and 6.3). uvicorn says `Connection: close` to all of them."""
+    if message["type"] == "http.response.start":
+        if all(name.lower() != b"content-length" for name, _ in message["headers"]):
+            cycle.chunked_encoding = False
+            cycle.body_until_close = True  # type: ignore[attr-defined]
+    elif getattr(cycle, "body_until_close", False):
+        cycle.expected_content_length = len(message.get("body", b""))
+    await RequestResponseCycle.send(cycle, message)
 
 
 def _push(cycle: RequestResponseCycle, data: bytes) -> bool:

@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Iterable
 from types import TracebackType
 from typing import Any, Protocol
 
+from starlette.types import Receive
+
 from gateway.domain.events import Done, Failed
 from gateway.errors import GatewayError
 from gateway.observability.metrics import Metrics
 from gateway.streaming.reader import Reader, Write
-from gateway.web.request import PIECE_BYTES, ClientGone, Request, until_gone
+from gateway.web.request import PIECE_BYTES, ClientGone, Request
 from gateway.wire.encoder import Encoder
 
 
@@ -97,7 +99,7 @@ class ClientConnected:
             if self._gone.happened:
                 self._end()
         elif self._receive is not None:
-            self._watch = asyncio.ensure_future(until_gone(self._receive))
+            self._watch = asyncio.ensure_future(_until_gone(self._receive))
             self._watch.add_done_callback(self._end)
 
     async def __aexit__(
@@ -200,9 +202,15 @@ async def whole(request: Request, reader: Reader) -> tuple[Done, bytes]:
 def as_error(failed: Failed) -> GatewayError:
     """Return a terminal failure as the error that a plain response shows."""
     error = GatewayError(failed.error, code=failed.code, retry_after=failed.retry_after)
-    error.status, error.retryable = failed.status, failed.retryable
+    error.status, error.retryable, error.said = failed.status, failed.retryable, failed.said
     return error
 
 
 def _connected(request: Request, reader: Reader) -> ClientConnected:
     return ClientConnected(reader, request.abort, request.extension("gateway.gone"), request.receive)
+
+
+async def _until_gone(receive: Receive) -> None:
+    """Return when the client has left. Other messages, such as a late body, mean nothing here."""
+    while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
+        pass

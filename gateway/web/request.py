@@ -22,7 +22,9 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.access.principal import KEYLESS, Principal, Role, require
 from gateway.domain import ids
 from gateway.errors import ContentTooLarge, GatewayError, InvalidValue, UnsupportedMediaType
+from gateway.web.packed_body import PackedBody
 from gateway.web.types import RawHeaders, Services
+from gateway.wire.content_coding import ACCEPTED
 from gateway.wire.errors import JSON, NATIVE, Wire
 from gateway.wire.rating_body import Problems, once, refuse
 
@@ -123,12 +125,20 @@ class Request(starlette.requests.Request):
             raise UnsupportedMediaType("Send the body as Content-Type: application/json.")
 
     async def body(self) -> bytes:
-        """Return the whole body. Raise ContentTooLarge beyond max_body_bytes, before reading on."""
+        """Return the whole body, unpacked. Raise ContentTooLarge beyond max_body_bytes, before reading on."""
         limit = self.services.config.server.max_body_bytes
-        length = self.header(b"content-length")
-        if length is not None and length.isdigit() and int(length) > limit:
+        length = encoding = b""
+        headers: RawHeaders = self.scope["headers"]
+        for name, value in headers:
+            if name == b"content-length":
+                length = value
+            elif name == b"content-encoding":
+                encoding = value
+        if length.isdigit() and int(length) > limit:
             self._unread = True
             raise ContentTooLarge(f"The body is larger than {limit} bytes.")
+        if encoding and encoding.lower() != b"identity":
+            return await self._unpacked(PackedBody(limit, self.services.limits.memory), encoding.decode("latin-1"))
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             data: bytes = message.get("body", b"")
@@ -157,6 +167,18 @@ class Request(starlette.requests.Request):
         """Give back what was counted."""
         self.services.limits.memory.give_back(self.counted)
         self.counted = 0
+
+    async def _unpacked(self, packed: PackedBody, encoding: str) -> bytes:
+        try:
+            body = await packed.read(encoding, self._receive)
+        except UnsupportedMediaType:
+            self.extra_headers.append((b"accept-encoding", ACCEPTED))
+            raise
+        finally:
+            self._unread = packed.unread
+        if body is None:
+            raise ClientGone
+        return body
 
     def authenticate(self, roles: Sequence[Role] | None) -> None:
         """Find out who calls, and count it. Raise Unauthorized, Forbidden, TooManyRequests.
@@ -209,7 +231,7 @@ class Request(starlette.requests.Request):
         wire = self.wire or NATIVE
         status, body = wire.write(error, self.trace_id)
         headers = [(b"content-type", wire.content_type), (b"content-length", b"%d" % len(body))]
-        if error.retry_after is not None or error.status in (429, 503):
+        if error.retry_after is not None or (error.status in (429, 503) and error.retryable):
             seconds = max(1, math.ceil(error.retry_after if error.retry_after is not None else 1))
             headers.append((b"retry-after", b"%d" % seconds))
         if error.status == 401:
@@ -274,9 +296,3 @@ def request_id_of(headers: RawHeaders) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(given := value.decode("latin-1")):
             return given
     return ids.new_request_id()
-
-
-async def until_gone(receive: Receive) -> None:
-    """Return when the client has left. Other messages, such as a late body, mean nothing here."""
-    while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
-        pass

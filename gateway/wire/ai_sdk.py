@@ -12,16 +12,17 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.domain.events import Done, Event, ReasoningDelta, Started, TextDelta, ToolCallDelta
+from gateway.domain.answer import REASONING, have_thoughts, reasoning_field, text_of_other, without_thoughts
+from gateway.domain.events import Done, Event, OtherDelta, ReasoningDelta, Started, TextDelta, ToolCallDelta
 from gateway.domain.messages import ChatRequest
 from gateway.errors import InvalidValue
 from gateway.wire import native
 from gateway.wire.ai_sdk_body import newest_token, translate
+from gateway.wire.ai_sdk_parts import Calls, Others, chunk, step_messages
 from gateway.wire.chat_body import Id, convert, decode_fields, traceparent
 from gateway.wire.encoder import Encoder, Headers
 
 DONE = b"data: [DONE]\n\n"
-_METADATA = "gateway"  # ours among a part's `providerMetadata`, which the SDK's clients keep and send back
 
 _encode = msgspec.json.encode
 _REASONS = {"stop": "stop", "length": "length", "content_filter": "content-filter", "tool_calls": "tool-calls"}
@@ -63,12 +64,16 @@ def decode_chat_and_token(body: bytes, route: str, headers: Headers = ()) -> tup
     if (given.messages is None) == (given.message is None):
         problem = "give exactly one of message and messages"
         raise InvalidValue(problem, details=[("messages", problem)])
+    messages: list[dict[str, Any]] = []
     if given.message is not None:
         fields["message"] = msgspec.Raw(_encode(_text(given.message)))
     else:
-        messages = [each for message in given.messages or () for each in _to_openai(message)]
+        model = msgspec.json.decode(fields.get("model", b"null"))
+        messages = [each for message in given.messages or () for each in _to_openai(message, model)]
         fields["messages"] = msgspec.Raw(_encode(messages and [*system, *messages]))
     request = native.chat_request(fields, route, traceparent(headers), len(body))
+    if have_thoughts(messages):
+        request = msgspec.structs.replace(request, thoughts=True)
     if system and given.message is not None:
         request.fields["messages"] = msgspec.Raw(_encode([*system, *msgspec.json.decode(request.fields["messages"])]))
     return request, newest_token(message.metadata for message in given.messages or [given.message])
@@ -80,8 +85,8 @@ def history_token(body: bytes) -> str | None:
     return newest_token(message.metadata for message in convert(bytes(messages), list[UIMessage], "messages"))
 
 
-def _to_openai(message: UIMessage) -> Iterator[dict[str, Any]]:
-    """Yield one UI message as the messages that a provider takes."""
+def _to_openai(message: UIMessage, model: Any) -> Iterator[dict[str, Any]]:
+    """Yield one UI message as the messages that a provider takes. Another model than `model` may have thought it."""
     if message.role != "assistant":
         content: Any = _text(message)
         if files := [_file(part) for part in message.parts if part.get("type") == "file"]:
@@ -90,48 +95,16 @@ def _to_openai(message: UIMessage) -> Iterator[dict[str, Any]]:
         return
     if message.content and not message.parts:
         yield {"role": "assistant", "content": message.content}
-    texts: list[str] = []
-    tools: list[dict[str, Any]] = []
+    answered = message.metadata.get("model") if isinstance(message.metadata, dict) else None
+    same = not (isinstance(answered, str) and model) or answered == model
+    step: list[dict[str, Any]] = []
     for part in [*message.parts, {"type": "step-start"}]:
-        kind = str(part.get("type"))
-        if kind == "text":
-            texts.append(str(part.get("text", "")))
-        elif kind == "dynamic-tool" or kind.startswith("tool-"):
-            tools.append(part)
-        elif kind == "step-start":
-            yield from _step("".join(texts), tools)
-            texts, tools = [], []
-
-
-def _step(text: str, tools: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield what one call of the model said, and what its tools gave. A call without its result is left out."""
-    ended = [part for part in tools if part.get("state") in ("output-available", "output-error")]
-    said: dict[str, Any] = {"role": "assistant", "content": text or None}
-    if ended:
-        said["tool_calls"] = [
-            {
-                **_kept(part.get("callProviderMetadata")),
-                "id": part.get("toolCallId"),
-                "type": "function",
-                "function": {
-                    "name": part.get("toolName") or str(part["type"]).removeprefix("tool-"),
-                    "arguments": _encode(part.get("input")).decode(),
-                },
-            }
-            for part in ended
-        ]
-    if text or ended:
-        yield said
-    for part in ended:
-        output = part.get("output") if part["state"] == "output-available" else part.get("errorText")
-        content = output if isinstance(output, str) else _encode(output).decode()
-        yield {"role": "tool", "tool_call_id": part.get("toolCallId"), "content": content}
-
-
-def _kept(metadata: Any) -> dict[str, Any]:
-    """Return what a part has kept for the provider."""
-    ours = metadata.get(_METADATA) if isinstance(metadata, dict) else None
-    return ours if isinstance(ours, dict) else {}
+        if part.get("type") == "step-start":
+            said = step_messages(step)
+            yield from said if same else map(without_thoughts, said)
+            step = []
+        else:
+            step.append(part)
 
 
 def _text(message: UIMessage) -> str:
@@ -157,7 +130,8 @@ class UIMessageStream(Encoder):
         self._metadata: dict[str, Any] = {}
         self._open = ""  # the kind of part that is open: text, reasoning
         self._parts = 0
-        self._calls: dict[Any, _Call] = {}
+        self._field: dict[str, str] = {}  # of the reasoning part that is open, where it isn't the usual one
+        self._calls, self._others = Calls(), Others()
 
     def encode(self, events: Iterable[tuple[int, Event]]) -> list[bytes]:
         """See Encoder. After a terminal event the stream is at its end."""
@@ -175,50 +149,40 @@ class UIMessageStream(Encoder):
                 self._metadata = {"traceId": event.trace_id, "sessionId": event.session_id, "model": event.model}
                 if event.feedback_token:
                     self._metadata["feedbackToken"] = event.feedback_token
-                yield _chunk("start", messageId=event.trace_id, messageMetadata=self._metadata)
-                yield _chunk("start-step")
+                yield chunk("start", messageId=event.trace_id, messageMetadata=self._metadata)
+                yield chunk("start-step")
             case TextDelta(text=text):
                 yield from self._part("text")
                 yield self.text(text) or b""
-            case ReasoningDelta(text=text):
-                yield from self._part("reasoning")
+            case ReasoningDelta(text=text, kind=kind):
+                yield from self._part("reasoning", reasoning_field(kind))
                 yield b'data: {"type":"reasoning-delta","id":"%d","delta":"%b"}\n\n' % (self._parts, text)
             case ToolCallDelta(call=call):
                 yield from self._part("")
-                yield from self._call(bytes(call))
+                yield from self._calls.piece(bytes(call))
+            case OtherDelta(fields=fields):
+                other = msgspec.json.decode(fields)
+                if said := text_of_other(other):
+                    yield from self._part("text")
+                    yield self.text(_encode(said)[1:-1]) or b""
+                yield from self._others.chunks(other)
             case Done():
                 yield from self._done(event)
             case _:
                 yield from self._part("")
-                yield _chunk("error", errorText=event.error)
+                yield chunk("error", errorText=event.error)
                 yield DONE
 
-    def _part(self, kind: str) -> Iterator[bytes]:
-        """Open a part of that kind and close any other; for an empty kind, open none."""
+    def _part(self, kind: str, field: str = REASONING) -> Iterator[bytes]:
+        """Open a part of that kind and close any other; for an empty kind, open none. `field`: see domain/answer.py."""
         if self._open == kind:
             return
         if self._open:
-            yield _chunk(f"{self._open}-end", id=str(self._parts))
-        self._open = kind
+            yield chunk(f"{self._open}-end", id=str(self._parts), **self._others.metadata(**self._field))
+        self._open, self._field = kind, {} if field == REASONING else {"field": field}
         if kind:
             self._parts += 1
-            yield _chunk(f"{kind}-start", id=str(self._parts))
-
-    def _call(self, raw: bytes) -> Iterator[bytes]:
-        """Yield a piece of a tool call. Pieces of one call share an index; the first has the ID and the name."""
-        try:
-            piece = msgspec.json.decode(raw, type=_Piece)
-        except msgspec.MsgspecError:
-            return  # stored by an earlier version, in a form of the provider's own that this wire can't say
-        call = self._calls.setdefault(piece.index, _Call(piece.id or f"call_{piece.index}", piece.custom is not None))
-        body = piece.custom or piece.function
-        call.name += body.name or ""
-        call.more |= {name: value for name, value in msgspec.json.decode(raw).items() if name not in _PIECE}
-        if text := body.arguments or body.input:
-            if call.name:
-                yield from call.start()
-                yield _chunk("tool-input-delta", toolCallId=call.id, inputTextDelta=text)
-            call.arguments += text
+            yield chunk(f"{kind}-start", id=str(self._parts))
 
     def _done(self, done: Done) -> Iterator[bytes]:
         yield from self._part("")
@@ -227,64 +191,15 @@ class UIMessageStream(Encoder):
         if done.feedback_token:
             metadata["feedbackToken"] = done.feedback_token
         if done.finish_reason == "stopped":
-            yield _chunk("message-metadata", messageMetadata=metadata)
-            yield _chunk("abort", reason="stopped")
+            yield chunk("message-metadata", messageMetadata=metadata)
+            yield chunk("abort", reason="stopped")
         else:
-            for call in self._calls.values():
-                if call.name:
-                    yield from call.start()
-                    yield call.end()
-            yield _chunk("finish-step")
+            yield from self._calls.end(self._others)
+            yield from self._others.end()
+            yield chunk("finish-step")
             reason = _REASONS.get(done.finish_reason, "other")
-            yield _chunk("finish", finishReason=reason, messageMetadata=metadata)
+            yield chunk("finish", finishReason=reason, messageMetadata=metadata)
         yield DONE
 
 
-class _Body(msgspec.Struct):
-    name: str | None = None
-    arguments: str | None = None
-    input: str | None = None  # of a custom tool, whose input is any text
-
-
-class _Piece(msgspec.Struct):
-    index: int = 0
-    id: str | None = None
-    type: str | None = None
-    function: _Body = msgspec.field(default_factory=_Body)
-    custom: _Body | None = None
-
-
-_PIECE = frozenset(_Piece.__struct_fields__)
-
-
-class _Call:
-    """A tool call as it grows."""
-
-    def __init__(self, call_id: str, custom: bool) -> None:
-        self.id, self.name, self.arguments = call_id, "", ""
-        self.more: dict[str, Any] = {}  # what the provider wants back with the result, such as a signature
-        self._custom, self._started = custom, False
-
-    def start(self) -> Iterator[bytes]:
-        """Yield the first chunk, unless it is out. It bears the whole name, so it waits for what follows that."""
-        if not self._started:
-            self._started = True
-            yield _chunk("tool-input-start", toolCallId=self.id, toolName=self.name)
-
-    def end(self) -> bytes:
-        """Return the whole call's chunk."""
-        named = {"toolCallId": self.id, "toolName": self.name}
-        try:
-            value = self.arguments if self._custom else msgspec.json.decode(self.arguments or "{}")
-        except msgspec.DecodeError:
-            problem = "The model's input for this tool is not JSON."
-            return _chunk("tool-input-error", **named, input=self.arguments, errorText=problem)
-        kept = {"providerMetadata": {_METADATA: self.more}} if self.more else {}
-        return _chunk("tool-input-available", **named, input=value, **kept)
-
-
 _CHAT = msgspec.json.Decoder(UIChat)
-
-
-def _chunk(kind: str, **fields: Any) -> bytes:
-    return b"data: " + _encode({"type": kind, **fields}) + b"\n\n"

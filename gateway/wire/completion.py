@@ -11,10 +11,19 @@ from typing import Any
 import msgspec
 
 from gateway.domain.answer import Part, assistant_messages
-from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
+from gateway.domain.events import (
+    ChoiceDelta,
+    Delta,
+    Finished,
+    OtherDelta,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    UsageReported,
+)
 from gateway.domain.messages import Usage
 from gateway.errors import AnswerTooLong, ProviderError
-from gateway.wire.repair import decode_repaired
+from gateway.wire.repair import decode_repaired, finite
 from gateway.wire.tool_calls import ToolCalls
 from gateway.wire.upstream import StreamDecoder
 
@@ -28,7 +37,7 @@ class CompletionDecoder:
     `raw` is then the document with the trace ID, or, where the caller wants a stream, the same as chunks.
     """
 
-    done = False
+    done = lingers = False
 
     def __init__(self, trace_id: str, *, as_stream: bool, keep_usage: bool, max_bytes: int) -> None:
         self.finished = False
@@ -50,7 +59,8 @@ class CompletionDecoder:
     def close(self) -> list[Delta]:
         if self.failure:
             return []
-        body = b"".join(self._body).strip().decode("utf-8", "replace").encode()
+        body = b"".join(self._body).removeprefix(b"\xef\xbb\xbf").strip().decode("utf-8", "replace").encode()
+        body = finite(body)
         stream = StreamDecoder(self._trace_id)
         events = stream.document(body)
         self.model, self.finished, self.failure = stream.model, stream.finished, stream.failure
@@ -70,7 +80,8 @@ class CompletionDecoder:
         whole["object"] = "chat.completion.chunk"
         frames = []
         for choice in whole.pop("choices"):
-            message = choice.pop("message", None) or {}
+            said = choice.pop("message", None)
+            message = said if isinstance(said, dict) else {}
             if given := message.get("tool_calls"):
                 message["tool_calls"] = ToolCalls(self._trace_id[-16:]).pieces(given, whole=True)
             reason = choice.pop("finish_reason", None)
@@ -88,8 +99,8 @@ class FoldingDecoder(StreamDecoder):
     def __init__(self, trace_id: str, *, max_frame_bytes: int) -> None:
         super().__init__(trace_id, max_frame_bytes=max_frame_bytes)
         self._trace_id = trace_id
-        self._parts: list[Part] = []
-        self._others: dict[int, str] = {}
+        self._said: list[Part] = []
+        self._others: dict[int, list[Part]] = {}
         self._reasons: dict[int, str] = {}
         self._usage: Usage | None = None
 
@@ -106,13 +117,15 @@ class FoldingDecoder(StreamDecoder):
         for event in events:
             match event:
                 case TextDelta(text=text):
-                    self._parts.append(("text", msgspec.json.decode(b'"' + text + b'"')))
-                case ReasoningDelta(text=text):
-                    self._parts.append(("reasoning", msgspec.json.decode(b'"' + text + b'"')))
-                case ToolCallDelta(call=call):
-                    self._parts.append(("tool_call", msgspec.json.decode(call)))
-                case ChoiceDelta(index=index, text=text):
-                    self._others[index] = self._others.get(index, "") + text
+                    self._said.append(("text", msgspec.json.decode(b'"' + text + b'"')))
+                case ReasoningDelta(text=text, kind=kind):
+                    self._said.append((kind, msgspec.json.decode(b'"' + text + b'"')))
+                case ToolCallDelta(call=raw):
+                    self._said.append(("tool_call", msgspec.json.decode(raw)))
+                case OtherDelta(fields=raw):
+                    self._said.append(("other", msgspec.json.decode(raw)))
+                case ChoiceDelta(index=index, kind=kind, value=value):
+                    self._others.setdefault(index, []).append((kind, value))
                 case Finished(index=index, reason=reason):
                     self._reasons[index] = reason
                 case _:
@@ -126,7 +139,7 @@ class FoldingDecoder(StreamDecoder):
         indexes = [0, *sorted(self._others)]
         choices = [
             {"index": index, "message": message, "finish_reason": self._reasons.get(index, "stop")}
-            for index, message in zip(indexes, assistant_messages(self._parts, self._others), strict=True)
+            for index, message in zip(indexes, assistant_messages(self._said, self._others), strict=True)
         ]
         usage = {"usage": self._usage} if self._usage else {}
         return _encode({**head, "object": "chat.completion", "choices": choices, **usage, "trace_id": self._trace_id})

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.events import Done, Event, Failed, ReasoningDelta, Started, TextDelta, ToolCallDelta
+from gateway.domain.events import Done, Event, Failed, OtherDelta, ReasoningDelta, Started, TextDelta, ToolCallDelta
 from gateway.domain.messages import ChatRequest, Usage
 from gateway.domain.trace import preview
 from gateway.errors import GatewayError, InvalidValue
@@ -21,6 +21,7 @@ from gateway.wire.encoder import Encoder, Headers
 from gateway.wire.native_events import DoneEvent, ErrorEvent, StartEvent, Timing
 
 _encode = msgspec.json.encode
+_REFUSAL = b'{"refusal":"'
 _NAMES: dict[type, bytes] = {Done: b"event: done\n", Failed: b"event: error\n"}
 
 
@@ -135,6 +136,11 @@ def event_json(event: Event) -> bytes:
             return b'{"type":"reasoning","content":"' + text + b'"}'
         case ToolCallDelta(call=call):
             return b'{"type":"tool_call","tool_call":' + bytes(call).replace(b"\n", b" ") + b"}"
+        case OtherDelta(fields=fields):
+            raw = bytes(fields)
+            if raw.startswith(_REFUSAL):  # people read it as they read text
+                return b'{"type":"token","content":' + raw[len(_REFUSAL) - 1 :]
+            return b'{"type":"delta","delta":' + raw + b"}"
         case Started():
             return _encode(StartEvent(event.trace_id, event.session_id, event.model, event.feedback_token))
         case Done():

@@ -41,9 +41,15 @@ class ReasoningEvent(_Event, frozen=True, tag="reasoning"):
 
 
 class ToolCallEvent(_Event, frozen=True, tag="tool_call"):
-    """A piece of a tool call, as OpenAI's `delta.tool_calls` has it."""
+    """A piece of a tool call, as OpenAI's `delta.tool_calls` has it: the first of a call has its `id` and its name."""
 
     tool_call: dict[str, Any]
+
+
+class DeltaEvent(_Event, frozen=True, tag="delta"):
+    """What else the provider said, with its own fields: `audio`, `images`, `annotations`, `reasoning_details`, any."""
+
+    delta: dict[str, Any]
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -72,7 +78,7 @@ class ErrorEvent(_Event, frozen=True, tag="error"):
     trace_id: str
 
 
-StreamEvent = StartEvent | TokenEvent | ReasoningEvent | ToolCallEvent | DoneEvent | ErrorEvent
+StreamEvent = StartEvent | TokenEvent | ReasoningEvent | ToolCallEvent | DeltaEvent | DoneEvent | ErrorEvent
 
 
 class StopFrame(_Event, frozen=True, tag="stop"):

@@ -14,7 +14,7 @@ import msgspec
 from gateway.domain.answer import Part, assistant_messages
 from gateway.domain.events import Done, Failed, Terminal
 from gateway.domain.messages import ChatRequest
-from gateway.errors import GatewayError, InvalidValue
+from gateway.errors import GatewayError, InvalidValue, Words
 from gateway.wire.chat_body import Id, Tags, check_messages, convert, decode_fields, header_options, traceparent
 from gateway.wire.encoder import Encoder, Headers
 
@@ -93,7 +93,7 @@ class ChunkStream(Encoder):
 
     def _end(self, end: Terminal) -> bytes:
         if isinstance(end, Failed):  # the stream then closes without [DONE]
-            return b"data: " + _encode(_shape(end.error, end.status, end.code, None)) + b"\n\n"
+            return b"data: " + _encode(_shape(end.error, end.status, end.code, None, end.said)) + b"\n\n"
         out = b""
         if end.finish_reason == "stopped":  # the provider gave no finish chunk, so here is one
             chunk = _head(end.trace_id, "chat.completion.chunk", self._model, self._created)
@@ -114,7 +114,7 @@ def stopped_completion(done: Done, parts: list[Part], model: str, created: int) 
 def error_body(error: GatewayError) -> dict[str, Any]:
     """Return an error in OpenAI's shape."""
     param = error.details[0][0] if error.details else None
-    return _shape(error.message, error_status(error), error.code, param)
+    return _shape(error.message, error_status(error), error.code, param, error.said)
 
 
 def error_status(error: GatewayError) -> int:
@@ -126,8 +126,16 @@ def _head(trace_id: str, kind: str, model: str, created: int) -> dict[str, Any]:
     return {"id": "chatcmpl-" + trace_id.removeprefix("tr-"), "object": kind, "created": created, "model": model}
 
 
-def _shape(message: str, status: int, code: str, param: str | None) -> dict[str, Any]:
+def _shape(message: str, status: int, code: str, param: str | None, said: Words | None = None) -> dict[str, Any]:
     kind = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}.get(
         status, "server_error" if status >= 500 else "invalid_request_error"
     )
-    return {"error": {"message": message, "type": kind, "code": code, "param": param}}
+    their_code, their_kind, their_param = said or (None, None, None)
+    return {
+        "error": {
+            "message": message,
+            "type": their_kind or kind,
+            "code": their_code or code,
+            "param": their_param or param,
+        }
+    }

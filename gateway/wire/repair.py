@@ -16,7 +16,15 @@ _ESCAPE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\."
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
+_STRING_OR_NO_NUMBER = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|-?\b(?:NaN|Infinity)\b', re.DOTALL)
 _HALVES = re.compile("([\U0010f800-\U0010fbff])([\U0010fc00-\U0010ffff])|[\U0010f800-\U0010ffff]")
+
+
+def finite(payload: bytes) -> bytes:
+    """Return JSON with null for each NaN and Infinity, which Python's servers write and only Python reads."""
+    if b"NaN" not in payload and b"Infinity" not in payload:
+        return payload
+    return _STRING_OR_NO_NUMBER.sub(lambda m: m[0] if m[0].startswith(b'"') else b"null", payload)
 
 
 def repair(payload: bytes) -> bytes:
@@ -44,4 +52,4 @@ def decode_repaired(payload: bytes) -> Any:
     try:
         return msgspec.json.decode(payload)
     except ValueError:
-        return msgspec.json.decode(join_surrogates(repair(payload).decode()))
+        return msgspec.json.decode(join_surrogates(repair(finite(payload)).decode()))

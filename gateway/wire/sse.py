@@ -6,6 +6,9 @@ write what the gateway itself sends. Called by the upstream decoder, chaos/ and 
 
 from __future__ import annotations
 
+TELLING = 16  # bytes of a beginning that are enough, blanks aside
+_FIELDS = (b":", b"data:", b"event:", b"id:", b"retry:", b"error:")  # llama.cpp had the last one
+
 
 class FrameTooLong(ValueError):
     """A frame did not end within the bound."""
@@ -60,6 +63,17 @@ class FrameSplitter:
         if self._tail_size > self._max:
             raise FrameTooLong
         self.tail.append(data)
+
+
+def looks_like_events(beginning: bytes) -> bool | None:
+    """Return True where a body begins as an event stream does, False where it begins as JSON, whatever its type says.
+
+    None where it does neither, or is too short to tell.
+    """
+    text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith((b"{", b"[")):
+        return False
+    return True if text.startswith(_FIELDS) else None
 
 
 def frame_data(frame: bytes) -> bytes | None:

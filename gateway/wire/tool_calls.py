@@ -63,6 +63,8 @@ class ToolCalls:
         """Return the piece as it should be, or None where it says nothing. `whole`: it is a call of its own."""
         if not isinstance(given, dict):
             return None
+        if len(given) == 2 and not whole and (piece := self._plain(given)) is not None:
+            return piece
         kind, field = next((each for each in _BODIES if isinstance(given.get(each[0]), dict)), _BODIES[1])
         body: dict[str, Any] = said if isinstance(said := given.get(kind), dict) else {}
         name, index = _text(body.get("name")), given.get("index")
@@ -88,6 +90,17 @@ class ToolCalls:
             call.arguments.append(arguments)
         out[field] = arguments  # always a text, as clients expect it
         return {"index": call.number, **head, kind: out, **more}
+
+    def _plain(self, given: dict[str, Any]) -> dict[str, Any] | None:
+        """Return a piece that is right as it is but for its index, as most are: more arguments of a known call."""
+        index, body = given.get("index"), given.get("function")
+        if type(index) is not int or type(body) is not dict or len(body) != 1:
+            return None
+        call, arguments = self._by_index.get(index), body.get("arguments")
+        if call is None or type(arguments) is not str or not arguments:
+            return None
+        call.arguments.append(arguments)
+        return given if call.number == index else {"index": call.number, "function": body}
 
     def _find(self, index: int | None, call_id: str, name: str, arguments: str) -> _Call | None:
         """Return the call that a piece belongs to, or None where it begins another."""

@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.events import ChoiceDelta, Delta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
-from gateway.errors import AnswerTooLong, ProviderBusy, ProviderError
-from gateway.wire.chunk import Chunk, Message, content_text, decode_chunk, has_content, usage_of
+from gateway.domain.events import Delta, Finished, TextDelta, UsageReported
+from gateway.errors import AnswerTooLong, ProviderError
+from gateway.wire.chunk import SOURCES, Choice, Chunk, decode_chunk, decode_leniently, has_content, said_by, usage_of
+from gateway.wire.deltas import event_of, parts_of
 from gateway.wire.json_safety import json_problem
-from gateway.wire.redact import redact
-from gateway.wire.repair import is_first_surrogate, join_surrogates, repair
+from gateway.wire.provider_error import error_in_stream, error_of_chunk, error_of_frame, says_something
+from gateway.wire.repair import finite, is_first_surrogate, join_surrogates, repair
 from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
 from gateway.wire.tool_calls import ToolCalls
 
@@ -25,16 +26,6 @@ _encode = msgspec.json.encode
 _NOT_PLAIN = bytes(range(32)) + b'"\\'  # what can't stand unescaped in a JSON string
 _CONTENT = re.compile(rb'"content"\s*:\s*"')
 _MAX_LEARN = 8  # frames in a row that fit no template, after which none is sought any more
-
-
-def upstream_failure(error: Any) -> ProviderError:
-    """Return a provider's `error` value as a ProviderError. Its text is redacted."""
-    fields = error if isinstance(error, dict) else {"message": error}
-    message = redact(str(fields.get("message") or "The provider reported an error."))
-    kind = f"{fields.get('code')} {fields.get('type')}"
-    if "429" in kind or "rate_limit" in kind:
-        return ProviderBusy(message)
-    return ProviderError(message)
 
 
 class StreamDecoder:
@@ -48,7 +39,8 @@ class StreamDecoder:
         self, trace_id: str, *, keep_raw: bool = False, keep_usage: bool = True, max_frame_bytes: int = 16_777_216
     ) -> None:
         self.done = False  # [DONE] came
-        self.finished = False  # a finish reason came for every choice that was seen
+        self.finished = False  # a finish reason came for every choice that was seen, and no content after it
+        self.lingers = False  # the last of them came alone, so that the end is near: early ones come with content
         self.failure: ProviderError | None = None  # what came can't be read on, or is the provider's own error
         self.model: str | None = None
         self.raw: list[bytes] = []
@@ -63,7 +55,9 @@ class StreamDecoder:
         self._misses = 0
         self._open: dict[int, bool] = {}  # whether each choice that was seen still lacks its finish reason
         self._held: dict[str, str] = {}  # first halves of surrogate pairs, by where their text goes
-        self._calls = ToolCalls(trace_id[-16:])
+        self._seed = trace_id[-16:]  # of the IDs of tool calls that have none
+        self._calls: dict[int, ToolCalls] = {}  # by choice
+        self._sources: dict[str, Any] = {}  # what the fields SOURCES held last
 
     def feed(self, data: bytes) -> list[Delta]:
         """Return the events in these bytes, adjacent text merged. After `done` or `failure` nothing more is read."""
@@ -146,6 +140,9 @@ class StreamDecoder:
     def _whole(self, frame: bytes, events: list[Delta], kept: list[bytes], *, last: bool) -> None:
         """Decode one frame whole."""
         payload = frame_data(frame)
+        if (payload is None or b"\n" in frame) and (failure := error_of_frame(frame, payload)):
+            self._fail(failure)
+            return
         if payload is None or not payload.strip():
             return
         if payload.strip() == b"[DONE]":
@@ -166,8 +163,10 @@ class StreamDecoder:
                 repaired = True
                 # What goes on as it came must at least be text to those who read it.
                 payload, frame = (part.decode("utf-8", "replace").encode() for part in (payload, frame))
+                if (numbers := finite(payload)) != payload:
+                    payload, frame = numbers, b"data: " + numbers.replace(b"\n", b" ")
                 readable = repair(payload)
-                chunk = decode_chunk(readable)
+                chunk = decode_leniently(readable)
         except (msgspec.DecodeError, RecursionError):
             if not last:  # a last frame that was cut off says nothing
                 self._fail(ProviderError("The provider sent something that can't be read."))
@@ -175,12 +174,17 @@ class StreamDecoder:
         if json_problem(readable):  # tool calls are stored, and the first chunk's fields passed on
             self._fail(ProviderError("The provider sent something that can't be read."))
             return
-        if chunk.error is not None:
-            self._fail(upstream_failure(chunk.error))
+        odd = chunk.error is not None or chunk.choices is None
+        if odd and (failure := error_of_chunk(chunk.error, readable)):
+            self._fail(failure)
             return
         self.first = self.first or payload
         self.model = chunk.model or self.model
+        before = len(events)
         finishes = self._events(chunk, events, repaired=repaired)
+        if self.failure:
+            kept += [frame] * (len(events) > before)  # what it said before it failed
+            return
         if chunk.usage is not None:
             events.append(UsageReported(usage_of(chunk.usage)))
             ended = False in self._open.values()  # some servers end only the first of several choices
@@ -195,37 +199,60 @@ class StreamDecoder:
 
     def _events(self, chunk: Chunk, events: list[Delta], *, repaired: bool) -> bool:
         """Append a chunk's events. Return True when it ends a choice."""
-        finishes = False
+        finishes = speaks = False
         repaired = repaired or bool(self._held)
+        if chunk.citations or chunk.search_results or chunk.related_questions:
+            self._note_sources(chunk, events, repaired=repaired)
         for choice in chunk.choices or ():
-            index = choice.index or 0
-            said = choice.delta or choice.message or Message()
-            text = content_text(said.content) or content_text(said.refusal)
-            reasoning = content_text(said.reasoning_content) or content_text(said.reasoning)
-            calls: list[dict[str, Any]] = []
-            if said.tool_calls and not index:
-                calls = self._calls.pieces(said.tool_calls, whole=choice.delta is None)
-            if repaired:
-                text = self._joined(f"text {index}" if index else "text", text)
-                reasoning = self._joined("reasoning", reasoning)
-                calls = [self._joined_call(call) for call in calls]
-            if index:
-                if text:
-                    events.append(ChoiceDelta(index, text))
-            else:
-                if reasoning:
-                    events.append(ReasoningDelta(_encode(reasoning)[1:-1], len(reasoning)))
-                if text:
-                    events.append(TextDelta(_encode(text)[1:-1], len(text)))
-                events.extend(ToolCallDelta(msgspec.Raw(_encode(call))) for call in calls)
+            index, before = choice.index or 0, len(events)
+            for kind, value in parts_of(said_by(choice)):
+                for part in self._calls_of(choice, index, value) if kind == "tool_call" else (value,):
+                    if repaired and not (part := self._mended(index, kind, part)):
+                        continue
+                    events.append(event_of(index, kind, part, repaired=repaired))
+            content = len(events) > before
+            speaks = speaks or content
+            if choice.finish_reason == "error" or (choice.error is not None and says_something(choice.error)):
+                self._fail(error_in_stream(choice.error))
+                return False
             if choice.finish_reason:
                 finishes = True
                 self._open[index] = False
+                self._prefix = ()  # text after it must come here: then it was no end
                 events.append(Finished(index, choice.finish_reason))
-            elif text or reasoning or calls:
-                self._open.setdefault(index, True)
+            elif content:
+                self._open[index] = True
             self.finished = bool(self._open) and not any(self._open.values())
+        if speaks or finishes:
+            self.lingers = self.finished and not speaks
         return finishes
+
+    def _note_sources(self, chunk: Chunk, events: list[Delta], *, repaired: bool) -> None:
+        """Append what a chunk names as sources, where it isn't what the one before named."""
+        for name in SOURCES:
+            if (value := getattr(chunk, name)) and value != self._sources.get(name):
+                self._sources[name] = value
+                events.append(event_of(0, "other", {name: value}, repaired=repaired))
+
+    def _calls_of(self, choice: Choice, index: int, pieces: Any) -> list[dict[str, Any]]:
+        """Return the tool calls' pieces that a choice has, made right."""
+        if index not in self._calls:
+            self._calls[index] = ToolCalls(self._seed)
+        return self._calls[index].pieces(pieces, whole=choice.delta is None)
+
+    def _mended(self, index: int, kind: str, value: Any) -> Any:
+        """Return a part with its surrogates joined, also with those of the frames before."""
+        where = f"{kind} {index}" if index else kind
+        if isinstance(value, str):
+            return self._joined(where, value)
+        if kind == "tool_call":
+            body = value.get("custom") or value["function"]
+            for name in ("arguments", "input"):
+                if isinstance(body.get(name), str):
+                    body[name] = self._joined(f"{where} {value['index']}", body[name])
+        elif isinstance(refusal := value.get("refusal"), str):
+            return {"refusal": text} if (text := self._joined(f"{where} refusal", refusal)) else None
+        return value
 
     def _joined(self, where: str, text: str) -> str:
         """Return the text with its surrogates joined; a first half at its end waits for the next piece."""
@@ -238,30 +265,20 @@ class StreamDecoder:
             self._prefix = ()  # the next frame must come here, whatever it looks like
         return join_surrogates(text)
 
-    def _joined_call(self, piece: dict[str, Any]) -> dict[str, Any]:
-        """Return a tool call's piece with the surrogates of its arguments joined."""
-        function = piece.get("function", {})
-        if "arguments" in function:
-            function["arguments"] = self._joined(f"call {piece['index']}", function["arguments"])
-        joined: dict[str, Any] = msgspec.json.decode(join_surrogates(_encode(piece).decode()))
-        return joined
-
     def _learn(self, frame: bytes, chunk: Chunk) -> None:
         """Keep the bytes around the text, if this frame is nothing but text and the text is found in one place."""
         self._misses += 1
         choice = chunk.choices[0] if chunk.choices and len(chunk.choices) == 1 else None
-        said = choice.delta if choice else None
-        if choice is None or said is None or choice.index or chunk.usage or b"\n" in frame or b"\\u" in frame:
+        if choice is None or choice.delta is None or choice.index or chunk.usage or b"\n" in frame or b"\\u" in frame:
             return
-        if not isinstance(said.content, str) or not said.content:
-            return
-        if said.tool_calls or said.refusal or said.reasoning or said.reasoning_content:
+        said = parts_of(said_by(choice))
+        if len(said) != 1 or said[0][0] != "text" or said[0][1] != choice.delta.get("content"):
             return
         found = list(_CONTENT.finditer(frame))
         if len(found) != 1:
             return
         start = found[0].end()
-        text = said.content.encode()
+        text = said[0][1].encode()
         if frame.startswith(text, start) and frame[start + len(text) : start + len(text) + 1] == b'"':
             self._prefix, self._suffix = frame[:start], frame[start + len(text) :]
             self._end = self._suffix + b"\n\n"

@@ -201,6 +201,21 @@ def test_a_provider_that_fails(
     assert "sk-the-key" not in a + spare
 
 
+def test_why_a_provider_is_not_reached(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A certificate that nobody here trusts is told from a port where nobody listens."""
+    monkeypatch.delenv("SSL_CERT_FILE")
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert probe(tmp_path, TWO.replace("spare.example", f"127.0.0.1:{port}")) == 1
+    a, spare, _ = lines_of(capfd)
+    assert "(certificate " in a
+    assert spare.endswith("GET /models: The provider can't be reached. (connection refused)")
+
+
 def test_a_provider_that_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """It is left after the time that it may take."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -107,9 +107,9 @@ async def test_no_fallback_after_the_first_token(
 
 @pytest.mark.parametrize("name", REFUSED)
 async def test_a_bad_request_is_bad_everywhere(here: ChaosGateway, session: aiohttp.ClientSession, name: str) -> None:
-    """What a provider refuses as wrong is not taken to another one, and its status passes on."""
+    """What a provider refuses as wrong is not taken to another one, and its status and code pass on."""
     seen = await v1_plain(session, here.url, name)
-    assert (seen.status, seen.error) == (int(name[-3:]), "upstream_refused")
+    assert (seen.status, seen.error) == (int(name[-3:]), "chaos_error")
     assert here.upstream.asked(_backup(name)) == 0
 
 

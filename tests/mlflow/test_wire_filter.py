@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidValue
-from gateway.mlflow.values import Clause, Order
+from gateway.mlflow.values import Clause, Dataset, Order
 from gateway.mlflow.wire.dataset_filter import matches, parse_dataset_filter, parse_dataset_order
 from gateway.mlflow.wire.filter import parse_filter, parse_order
 
@@ -87,6 +87,8 @@ def test_one_clause(text: str, clause: Clause) -> None:
         "issue.name = 'x'",
         "issue.id LIKE 'x'",
         "tags.x RLIKE '('",
+        "tags.x RLIKE '\\pL{20}'",
+        "tags.x = '\0'",
         "status = 'OK' AND ; DROP TABLE traces",
         "x" * 20_001,
         " AND ".join(["status = 'OK'"] * 51),
@@ -145,8 +147,10 @@ def test_no_orders(items: list[str]) -> None:
 )
 def test_datasets(text: str, found: bool) -> None:
     """By their own fields and tags."""
-    fields = {"name": "cases", "created_time": 5}
-    assert matches(parse_dataset_filter(text), fields, {"a": "b"}) is found
+    dataset = Dataset(
+        dataset_id="d-1", project="p", name="cases", digest="x", created_time=5, last_update_time=5, tags={"a": "b"}
+    )
+    assert matches(parse_dataset_filter(text), dataset) is found
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Recorder:
     def done(self) -> bool:
         return self._enough is not None and len(self.fed) >= self._enough
 
-    def head(self, *, sse: bool) -> None:
+    def head(self, *, sse: bool, request_id: str | None = None) -> None:
         assert self.sse is None
         self.sse = sse
 

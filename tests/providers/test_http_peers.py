@@ -151,8 +151,9 @@ async def test_a_certificate_that_is_not_trusted(
     if trouble == "name":
         monkeypatch.setenv("SSL_CERT_FILE", other.ca)
     async with uvicorn_server(other) as url, ended(Client(url, {})) as client:
-        with pytest.raises(ProviderError, match="can't be reached"):
+        with pytest.raises(ProviderError, match="can't be reached") as caught:
             await post(client)
+    assert caught.value.cause == f"certificate {'of an unknown issuer' if trouble == 'unknown' else 'of another host'}"
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -217,8 +218,10 @@ async def test_through_a_proxy(files: Files, monkeypatch: pytest.MonkeyPatch, tl
 async def test_a_proxy_that_refuses(files: Files, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
     """A proxy that refuses means that the provider can't be reached."""
     async with proxy(monkeypatch, said), ended(Client("https://127.0.0.1:1", {})) as client:
-        with pytest.raises(ProviderError, match="can't be reached"):
+        with pytest.raises(ProviderError, match="can't be reached") as caught:
             await post(client)
+    why = "proxy refused: 407" if b"407" in said else "connection closed"
+    assert caught.value.cause == f"{why}, by way of a proxy"
 
 
 async def test_proxies_of_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ class Sink:
         self.free = asyncio.Event()
         self.fed = asyncio.Event()
 
-    def head(self, *, sse: bool) -> None:
+    def head(self, *, sse: bool, request_id: str | None = None) -> None:
         assert sse
 
     def feed(self, data: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -36,7 +37,7 @@ class Sink:
     def done(self) -> bool:
         return self.data.endswith(DONE)
 
-    def head(self, *, sse: bool) -> None:
+    def head(self, *, sse: bool, request_id: str | None = None) -> None:
         self.sse = sse
 
     def feed(self, data: bytes) -> bool:
@@ -243,22 +244,24 @@ async def test_a_rate_limit(
 
 
 @pytest.mark.parametrize(
-    "reply",
+    ("reply", "cause"),
     [
-        ["close"],
-        ["reset"],
-        [b"nonsense\r\n\r\n", "close"],
-        [HEAD, part(chunk("a")), "close"],
-        [HEAD, part(chunk("a")), b"zz\r\n\r\n", "gone"],
-        [whole(200, b"x" * 10)[:-5], "close"],
+        (["close"], "closed"),
+        (["reset"], "reset|closed"),
+        ([b"nonsense\r\n\r\n", "close"], "bad HTTP"),
+        ([HEAD, part(chunk("a")), "close"], "connection closed"),
+        ([HEAD, part(chunk("a")), b"zz\r\n\r\n", "gone"], "bad HTTP"),
+        ([whole(200, b"x" * 10)[:-5], "close"], "connection closed"),
+        ([whole(200, b"x" * 10, Content_Encoding="gzip")], "bad compression"),
     ],
 )
-async def test_connections_that_break(raw: Raw, provider: OpenAIProvider, reply: list[Any]) -> None:
-    """Wherever it happens, it is one error, and what came before a mere end is fed."""
+async def test_connections_that_break(raw: Raw, provider: OpenAIProvider, reply: list[Any], cause: str) -> None:
+    """Wherever it happens, it is one error with its cause, and what came before a mere end is fed."""
     raw.replies = [reply, reply]
     sink = Sink()
-    with pytest.raises(ProviderError, match="connection to the provider broke"):
+    with pytest.raises(ProviderError, match="connection to the provider broke") as caught:
         await provider.chat(call(), sink)
+    assert re.search(cause, caught.value.cause or "")
     if reply[0] == HEAD and reply[-1] == "close":
         assert sink.data == chunk("a")
 

@@ -111,6 +111,52 @@ async def test_after_the_end_a_provider_that_lingers_is_left() -> None:
     assert isinstance(harness.output.events[-1], UsageReported)
 
 
+@pytest.mark.parametrize(
+    "early", [[chunk("a", finish="stop")], [chunk("a"), END], [chunk("a"), END, 0.5, chunk("b", finish="stop")]]
+)
+async def test_an_early_finish_reason_ends_nothing(early: list[Any]) -> None:
+    """One that comes with text, or that text follows, as of servers that say "stop" on each chunk."""
+    pause = [0.5] if early[-1] == END else [30]
+    harness = RouterHarness([*early, *pause, chunk("c"), 30, chunk("d"), END, DONE])
+    await harness.answer()
+    assert harness.output.text.endswith("cd")
+
+
+async def test_an_answer_cut_after_an_early_finish_reason_is_not_whole() -> None:
+    """Text came after it, so it was no end."""
+    harness = RouterHarness([chunk("a"), END, chunk("b"), ProviderError("The connection broke.")])
+    with pytest.raises(ProviderError, match="broke"):
+        await harness.answer()
+    assert harness.output.text == "ab"
+
+
+@pytest.mark.parametrize("cut", [1, 3, 1000])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_body_says_what_it_is(stream: bool, cut: int) -> None:
+    """An event stream that is declared as JSON, and JSON declared as an event stream, however they are cut."""
+    for body, declared in ((b"".join(WHOLE), False), (b"\n " + document(), True)):
+        pieces = [body[at : at + cut] for at in range(0, len(body), cut)]
+        harness = RouterHarness([lambda sink, declared=declared: sink.head(sse=declared), 0, *pieces])
+        await harness.answer(request(stream=stream))
+        assert harness.output.text == "Hello"
+
+
+@pytest.mark.parametrize("body", [[], [b" "], [b"\n" * 3], [b"da"], [b"\n" * 5_000], [b"<html>Nothing here</html>"]])
+async def test_a_body_that_is_neither_is_no_answer(body: list[bytes]) -> None:
+    """Blanks, a beginning, a page."""
+    for declared in (True, False):
+        harness = RouterHarness([lambda sink, declared=declared: sink.head(sse=declared), *body])
+        with pytest.raises(ProviderError):
+            await harness.answer()
+
+
+async def test_blanks_before_a_plain_answer_keep_it_alive() -> None:
+    """Some servers send them while a model thinks."""
+    harness = RouterHarness([lambda sink: sink.head(sse=False), *[b"\n", 50] * 5, document()])
+    await harness.answer(request(stream=False))
+    assert harness.output.text == "Hello"
+
+
 async def test_with_several_choices_one_end_is_not_all() -> None:
     """No hurry then."""
     harness = RouterHarness([chunk("a"), END, 30, chunk("b"), DONE])

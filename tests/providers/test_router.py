@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from gateway.config.schema import Config, Model, Target
-from gateway.errors import NotFound, ProviderBusy, ProviderError, ProviderRefused, ProviderTimeout
+from gateway.errors import (
+    NotFound,
+    ProviderBusy,
+    ProviderError,
+    ProviderQuota,
+    ProviderRefused,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from gateway.providers.router import Health, Router
 from tests.support.clock import jumping, ticks
 from tests.support.router import DONE, END, WHOLE, RouterHarness, chunk, request
@@ -68,6 +76,8 @@ async def test_no_fallback_after_the_first_token() -> None:
         (ProviderBusy("Busy."), 2), (ProviderBusy("Busy.", retry_after=1), 2),
         (ProviderBusy("Busy.", retry_after=60), 1),
         (ProviderTimeout("Late."), 1), (ProviderRefused("Unknown model.", status=404), 1),
+        (ProviderRefused("Pay first.", status=402), 1), (ProviderQuota("Used up."), 1),
+        (ProviderUnavailable("Later.", retry_after=1), 2), (ProviderUnavailable("Later.", retry_after=60), 1),
     ],
 )  # fmt: skip
 async def test_what_may_pass_in_a_moment_is_tried_again(error: ProviderError, tries: int) -> None:
@@ -78,7 +88,7 @@ async def test_what_may_pass_in_a_moment_is_tried_again(error: ProviderError, tr
     assert len(harness.b.calls) == 1
 
 
-@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("status", [400, 413, 422])
 async def test_what_the_provider_refuses_is_the_callers(status: int) -> None:
     """No other target is asked, and this one is not to blame."""
     harness = RouterHarness([ProviderRefused("Odd.", status=status)], b=[WHOLE])
@@ -200,7 +210,7 @@ async def test_no_error_of_embeddings_shows_them_either(error: ProviderError) ->
     harness = RouterHarness()
     harness.a.embeddings = [error]
     with pytest.raises(ProviderError) as caught:
-        await embed(harness, targets=("a/one",))
+        await embed(harness, targets=("a/one",), retries=0)
     assert caught.value.message == "… is out"
 
 
@@ -232,17 +242,38 @@ async def embed(harness: RouterHarness, **model: Any) -> bytes:
 
 
 async def test_embeddings_come_from_the_first_that_gives_them() -> None:
-    """Failures go on to the next; a refusal is the caller's; the last failure is the answer's."""
+    """Failures are tried again and go on to the next, as a model that isn't there does; each attempt is told."""
     harness = RouterHarness()
-    harness.a.embeddings = [broken(500), 700, ProviderRefused("Odd.", status=400), broken(500)]
-    harness.b.embeddings = [b"{}", b"[]", 700]
-    assert await embed(harness) == b"{}"
-    assert await embed(harness) == b"[]"
+    harness.a.embeddings = [broken(500), broken(500), ProviderRefused("No such model.", status=404), broken(), b"[1]"]
+    harness.b.embeddings = [b"{}", b"[]"]
+    assert [await embed(harness) for _ in range(3)] == [b"{}", b"[]", b"[1]"]
+    assert (harness.a.targets, harness.b.targets) == (["one"] * 5, ["two"] * 2)
+    assert [error for _, error in harness.told] == [
+        "upstream_error", "upstream_error", None, "upstream_refused", None, "upstream_error", None,
+    ]  # fmt: skip
+
+
+async def test_embeddings_end_with_the_callers_fault_or_at_their_time() -> None:
+    """Nobody else is asked then."""
+    harness = RouterHarness()
+    harness.a.embeddings = [ProviderRefused("Odd.", status=400), 700]
     with pytest.raises(ProviderRefused):
         await embed(harness)
     with pytest.raises(ProviderTimeout):
         await embed(harness)
-    assert harness.b.targets == ["two"] * 3
+    assert harness.b.targets == []
+
+
+async def test_the_log_says_why_an_attempt_failed(caplog: pytest.LogCaptureFixture) -> None:
+    """Status, cause and the provider's request ID; so does the attempt. A rate limit's words aren't there."""
+    error = broken(500)
+    error.cause, error.request_id = "connection reset", "req_1"
+    harness = RouterHarness([error])
+    with pytest.raises(ProviderError):
+        await harness.answer()
+    assert "upstream_error, HTTP 500, connection reset, req_1." in caplog.text
+    [attempt] = harness.attempts
+    assert (attempt.cause, attempt.request_id) == ("connection reset", "req_1")
 
 
 async def test_usage_and_done_follow_the_end() -> None:

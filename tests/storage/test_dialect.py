@@ -6,7 +6,7 @@ import pytest
 
 from gateway.storage.engine import Engine
 from gateway.storage.scripts.traces import begin_trace, finish_trace
-from tests.support.rows import a_span, a_start, an_end, ask
+from tests.support.rows import PROJECT, a_span, a_start, an_end, ask
 
 
 @pytest.mark.parametrize(
@@ -26,5 +26,5 @@ async def test_words(engine: Engine, condition: str, params: tuple[str, ...], ho
     span = a_span(span_id=start.root_span_id, attributes={"gen_ai.model": "small"})
     await engine.write(begin_trace, start)
     await engine.write(finish_trace, an_end(start, spans=(span,)))
-    found = await engine.search(ask, f"SELECT s.span_id FROM spans s WHERE {condition}", *params)  # noqa: S608
+    found = await engine.search(PROJECT, ask, f"SELECT s.span_id FROM spans s WHERE {condition}", *params)  # noqa: S608
     assert found == ([(span.span_id,)] if holds else [])

@@ -82,6 +82,14 @@ async def test_everything_is_read(old: Path) -> None:
         await store.close()
 
 
+async def test_records_know_their_sources(old: Path) -> None:
+    """Those that were taken from a trace before there was a table of sources, too: an erasure looks there."""
+    await (await SQLiteStore.open(old, own=True)).close()
+    tables = _tables(old)
+    taken = {(row["record_id"], row["source_id"]) for row in tables["dataset_records"] if row["source_id"]}
+    assert {(row["record_id"], row["trace_id"]) for row in tables["dataset_sources"]} == taken
+
+
 async def test_it_is_written_to(old: Path) -> None:
     """It has today's schema in all: the columns of each table are those of a new store."""
     store = await SQLiteStore.open(old, own=True)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import aiosqlite
 import pytest
 
 from gateway.domain.ids import now_ms
@@ -19,11 +18,10 @@ from gateway.errors import Conflict, StoreUnavailable
 from gateway.storage.scripts.keys import add_key, list_keys
 from gateway.storage.scripts.ops import ping
 from gateway.storage.scripts.traces import begin_trace, get_trace
-from gateway.storage.sqlite import engine as sqlite
 from gateway.storage.sqlite import migrate as migrating
-from gateway.storage.sqlite import readers as sqlite_async
 from gateway.storage.sqlite.engine import SQLiteStore
 from gateway.storage.sqlite.file import parse_url
+from gateway.storage.sqlite.readers import Reader
 from tests.support.rows import PROJECT, a_key, a_start
 
 
@@ -234,17 +232,17 @@ def _memory(_: Path, **options: object) -> sqlite3.Connection:
 
 async def test_readers_that_fail_to_open_let_go_of_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock, the writer's connection, and the readers that did open."""
-    real = sqlite_async.open_reader
-    opened: list[aiosqlite.Connection] = []
+    real = Reader.open
+    opened: list[Reader] = []
 
-    async def second_fails(path: Path) -> aiosqlite.Connection:
+    async def second_fails(path: Path, *, steps_back: bool) -> Reader:
         if opened:
             raise OSError("no more files")
-        opened.append(await real(path))
+        opened.append(await real(path, steps_back=steps_back))
         return opened[0]
 
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "open_reader", second_fails)
+        patch.setattr(Reader, "open", second_fails)
         with pytest.raises(OSError, match="no more files"):
             await SQLiteStore.open(tmp_path / "g.db", own=True)
     await (await SQLiteStore.open(tmp_path / "g.db", own=True)).close()

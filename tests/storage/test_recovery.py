@@ -19,7 +19,8 @@ async def test_an_open_trace_is_closed_with_its_text(engine: Engine) -> None:
     pieces = [
         '[["reasoning","th"],["reasoning","ink"],["text","Hel"]]',
         '[["text","lo "],["tool_call",{"index":0,"function":{"name":"f","arguments":"{}"}}]]',
-        '[["tool_call",{"index":1,"function":{"name":"g","arguments":""}}],["text","wörld"]]',
+        '[["tool_call",{"index":1,"function":{"name":"g","arguments":""}}],["text","wörld"],["other",{"x":"a"}]]',
+        '[["other",{"x":"b"}]]',
     ]
     await engine.write(
         checkpoint, [Checkpoint(start.trace_id, seq, piece) for seq, piece in enumerate(pieces)], now_ms()
@@ -31,10 +32,12 @@ async def test_an_open_trace_is_closed_with_its_text(engine: Engine) -> None:
     assert (trace.error_code, trace.error_message) == ("server_shutdown", "The server stopped while answering.")
     assert (trace.finish_reason, trace.response_preview) == (None, "Hello wörld")
     assert trace.parts is not None
-    assert [kind for kind, _ in msgspec.json.decode(trace.parts)] == ["reasoning", "text", *["tool_call"] * 2, "text"]
+    assert [kind for kind, _ in msgspec.json.decode(trace.parts)] == [
+        *("reasoning", "text", "tool_call", "tool_call", "text", "other", "other"),
+    ]
     assert trace.response is not None
     [message] = msgspec.json.decode(trace.response)
-    assert (message["content"], message["reasoning_content"]) == ("Hello wörld", "think")
+    assert (message["content"], message["reasoning_content"], message["x"]) == ("Hello wörld", "think", "ab")
     assert trace.duration_ms is not None
     assert trace.duration_ms > 1_000_000_000_000  # the checkpoint's time is the clock's
     assert await engine.write(ask, "SELECT COUNT(*) FROM checkpoints") == [(0,)]

@@ -51,6 +51,50 @@ async def test_expiry_deletes_traces_and_keeps_numbers(engine: Engine) -> None:
     assert (await engine.read(feedback_of, PROJECT, [new], "ann"))[new][0].rationale == "why"
 
 
+async def test_expiry_keeps_no_words(engine: Engine) -> None:
+    """Of values only numbers and declared options, of names only declared ones, and no receipt with a comment."""
+    trace_id = await _add(engine, 1)
+    values = [True, 0.5, "right", "my name is Ann", ["Ann"]]
+    names = ["user_feedback", "user_scale", "user_tone", "says Ann", "Ann's list"]
+    rated = [a_rating(name=name, value=value, span_id="Ann") for name, value in zip(names, values, strict=True)]
+    await engine.write(record_feedback, a_write(trace_id, *rated, idempotency_key="k"))
+    await engine.write(record_feedback, a_write(trace_id, a_rating(), source_id=None, idempotency_key="k"))
+    declared = {("user_scale", None), ("user_tone", "right")}
+    assert await engine.write(expire, 2, 0, 10, declared) == 1
+    rows = await engine.write(ask, "SELECT name, value, span_id FROM assessments WHERE source_id = 'ann' ORDER BY name")
+    assert rows == [
+        ("erased", '"erased"', None),
+        ("erased-2", '"erased"', None),
+        ("user_feedback", "true", None),
+        ("user_scale", "0.5", None),
+        ("user_tone", '"right"', None),
+    ]
+    assert await engine.write(ask, "SELECT COUNT(*) FROM idempotency") == [(0,)]
+
+
+async def test_what_expired_is_overwritten(store: SQLiteStore) -> None:
+    """In the file and in its log, once the loop has come around; a long read holds that up, and it is made up for."""
+    start = a_start(request="Zq7 " * 3_000, request_preview="Zq7")
+    await store.write(begin_trace, start)
+    await store.write(finish_trace, an_end(start, end_time=1, response="Zq7 " * 3_000))
+    files = [store.path, store.path.with_name(f"{store.path.name}-wal")]
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM traces").fetchone()
+        task = asyncio.create_task(keep_sweeping(store, lambda: StoreConfig(retention_days=1), interval_s=0))
+        async with asyncio.timeout(10):
+            while await store.write(ask, "SELECT COUNT(*) FROM traces") != [(0,)]:  # noqa: ASYNC110 - nor does a row
+                await asyncio.sleep(0.01)
+        assert any(b"Zq7" in path.read_bytes() for path in files)
+        reader.execute("COMMIT")
+    async with asyncio.timeout(10):
+        while any(b"Zq7" in path.read_bytes() for path in files):  # noqa: ASYNC110 - a file sets no event
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_a_session_goes_with_its_last_trace(engine: Engine) -> None:
     """And not before."""
     await _add(engine, 1)

@@ -20,6 +20,7 @@ from gateway.domain.events import (
     Event,
     Failed,
     Finished,
+    OtherDelta,
     ReasoningDelta,
     Started,
     TextDelta,
@@ -50,18 +51,20 @@ CHARACTER = st.tuples(st.sampled_from('ab "\\\n/é€😀👍\x01\u2028'), st.in
 @st.composite
 def deltas(draw: st.DrawFn) -> tuple[Delta, Part | None]:
     """An event, and the part that it is."""
-    kind = draw(st.sampled_from("ttttrcox"))
-    if kind in "tr":
+    kind = draw(st.sampled_from("ttttrscmox"))
+    if kind in "trs":
         pairs = draw(st.lists(CHARACTER, max_size=5))
         said = "".join(character for character, _ in pairs)
         data = b"".join(escaped(*pair) for pair in pairs)
         if kind == "t":
             return TextDelta(data, len(said)), ("text", said)
-        return ReasoningDelta(data, len(said)), ("reasoning", said)
-    if kind == "c":
-        call = {"index": 0, "id": draw(st.text(max_size=3))}
-        return ToolCallDelta(msgspec.Raw(json.dumps(call).encode())), ("tool_call", call)
-    return (ChoiceDelta(1, "x") if kind == "o" else Finished(0, "stop")), None
+        named = "reasoning" if kind == "r" else "reasoning:reasoning"
+        return ReasoningDelta(data, len(said), kind=named), (named, said)
+    if kind in "cm":
+        value = {"index": 0, "id": draw(st.text(max_size=3))}
+        raw = msgspec.Raw(json.dumps(value).encode())
+        return (ToolCallDelta(raw), ("tool_call", value)) if kind == "c" else (OtherDelta(raw), ("other", value))
+    return (ChoiceDelta(1, "text", "x") if kind == "o" else Finished(0, "stop")), None
 
 
 EVENTS = st.lists(deltas(), max_size=12)
@@ -73,7 +76,7 @@ def folded(parts: Iterable[Part | None]) -> list[Part]:
     for part in parts:
         if part is None or part[1] == "":
             continue
-        if out and out[-1][0] == part[0] != "tool_call":
+        if out and out[-1][0] == part[0] and isinstance(part[1], str):
             out[-1] = (part[0], out[-1][1] + part[1])
         else:
             out.append(part)
@@ -86,17 +89,19 @@ def part_of(event: Event) -> Part | None:
             said = json.loads(b'"' + data + b'"')
             assert len(said) == chars
             return ("text", said)
-        case ReasoningDelta(text=data):
-            return ("reasoning", json.loads(b'"' + data + b'"'))
+        case ReasoningDelta(text=data, kind=kind):
+            return (kind, json.loads(b'"' + data + b'"'))
         case ToolCallDelta(call=call):
             return ("tool_call", json.loads(bytes(call)))
+        case OtherDelta(fields=fields):
+            return ("other", json.loads(bytes(fields)))
         case _:
             return None
 
 
 def units(parts: Iterable[Part]) -> list[Any]:
-    """What each position holds: a character with its kind, or a tool call."""
-    return [(kind, one) for kind, value in parts for one in (value if kind != "tool_call" else [value])]
+    """What each position holds: a character with its kind, or a value."""
+    return [(kind, one) for kind, value in parts for one in (value if isinstance(value, str) else [value])]
 
 
 def filled(events: Iterable[tuple[Delta, Part | None]], *, closed: bool = True) -> EventLog:

@@ -13,8 +13,8 @@ from gateway.domain.answer import Part
 from gateway.domain.events import ChoiceDelta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from gateway.domain.messages import Usage
 from gateway.domain.trace import PREVIEW_CHARS, Attempt, Outcome, preview
-from gateway.errors import ProviderTimeout
-from gateway.streaming.ending import Ending
+from gateway.errors import ProviderRefused, ProviderTimeout
+from gateway.streaming.ending import Ending, failed, terminal_of
 from gateway.streaming.recorder import Recorder
 from tests.support.rows import a_start
 
@@ -83,6 +83,16 @@ def test_a_failure_with_its_attempts(at: list[int]) -> None:
     assert "http.response.status_code" not in second.attributes
 
 
+def test_what_an_operator_asks_for_is_on_the_attempts_span(at: list[int]) -> None:
+    """Why the provider couldn't be reached, and its own ID of the request."""
+    attempts = [attempt(error="upstream_error", cause="connection refused"), attempt(request_id="req_1", status=200)]
+    _, first, second = recorder(attempts).end(Ending(Outcome.COMPLETE), []).spans
+    assert first.attributes["gateway.failure_cause"] == "connection refused"
+    assert "gateway.provider_request_id" not in first.attributes
+    assert second.attributes["gateway.provider_request_id"] == "req_1"
+    assert "gateway.failure_cause" not in second.attributes
+
+
 @pytest.mark.parametrize(
     ("outcome", "reason", "code"),
     [(Outcome.STOPPED, "stopped", None), (Outcome.DISCONNECTED, "disconnected", None), (Outcome.COMPLETE, "stop", None),
@@ -106,9 +116,9 @@ def test_usage_is_estimated_where_the_provider_does_not_count() -> None:
     """Frames with content, marked as an estimate."""
     record = recorder()
     record.observe(
-        [TextDelta(b"a", 1, 3), ReasoningDelta(b"b", 1), ToolCallDelta(msgspec.Raw(b"{}")), ChoiceDelta(1, "x")]
+        [TextDelta(b"a", 1, 3), ReasoningDelta(b"b", 1), ToolCallDelta(msgspec.Raw(b"{}")), ChoiceDelta(1, "text", "x")]
     )
-    record.observe([ChoiceDelta(1, "y")])
+    record.observe([ChoiceDelta(1, "text", "y")])
     end = record.end(Ending(Outcome.STOPPED), [("reasoning", "b"), ("text", "a"), ("tool_call", {"id": "c"})])
     assert (end.usage, end.usage_estimated) == (Usage(0, 7, 7), True)
     assert end.spans[0].attributes["gateway.usage_estimated"]
@@ -140,3 +150,46 @@ def test_checkpoints_by_content() -> None:
     sizes = [len(json.loads(short.checkpoint(many) or "[[0,0]]")[0][1]) for _ in range(2)]
     assert sizes == [600, 400]
     assert short.checkpoint(many) is None
+
+
+@pytest.mark.parametrize("content", ["preview", "none"])
+def test_a_providers_words_are_content(at: list[int], content: Any) -> None:
+    """Its error may quote the prompt: where that isn't kept as a whole, only the status is, on trace and spans."""
+    refused = ProviderRefused("can't take 'my name is Ann'", status=400)
+    refused.upstream_status = 400
+    attempts = [
+        attempt(error="upstream_error", message="Ann", status=200, end_ms=1_020),
+        attempt(error=refused.code, message=refused.message, status=400, end_ms=1_030),
+    ]
+    end = recorder(attempts, content).end(Ending(Outcome.UPSTREAM_ERROR, refused), [])
+    assert end.error_message == "The provider answered 400."
+    assert [span.message for span in end.spans] == [end.error_message, "The provider failed.", end.error_message]
+    assert terminal_of(end, error=refused) == failed(end.trace_id, refused)
+    whole = recorder(attempts).end(Ending(Outcome.UPSTREAM_ERROR, refused), [])
+    assert [span.message for span in whole.spans] == [refused.message, "Ann", refused.message]
+
+
+def test_the_gateways_own_words_are_kept(at: list[int]) -> None:
+    """They quote nobody."""
+    late = ProviderTimeout("The first token did not come in time.")
+    attempts = [attempt(error=late.code, message=late.message, end_ms=1_020)]
+    end = recorder(attempts, "none").end(Ending(Outcome.TIMEOUT, late), [])
+    assert end.error_message == late.message
+    assert end.spans[1].message == late.message
+
+
+def test_a_finish_reason_is_a_word(at: list[int]) -> None:
+    """Prose of the provider's is none: it could be anything, and it outlives an erasure."""
+    for said, kept in (("content_filter", "content_filter"), ("because Ann said so", "other"), ("x" * 65, "other")):
+        record = recorder()
+        record.observe([Finished(0, said)])
+        assert record.end(Ending(Outcome.COMPLETE), TEXT).finish_reason == kept
+
+
+def test_details_of_the_usage_are_on_the_requests_span() -> None:
+    """Under the names that OpenTelemetry has for them."""
+    record = recorder()
+    record.observe([UsageReported(Usage(9, 8, 17, {"cached_tokens": 5}, {"reasoning_tokens": 4}))])
+    attributes = record.end(Ending(Outcome.COMPLETE), []).spans[0].attributes
+    assert attributes["gen_ai.usage.cache_read.input_tokens"] == 5
+    assert attributes["gen_ai.usage.reasoning.output_tokens"] == 4

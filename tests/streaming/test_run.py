@@ -155,7 +155,7 @@ async def test_too_long() -> None:
 async def test_the_text_of_other_choices_counts_too() -> None:
     """It is no part of the log, but it is kept all the same."""
     harness = RunHarness(max_answer_bytes=4)
-    run = harness.run(ScriptedAnswer("ab", ChoiceDelta(1, "c"), ChoiceDelta(2, "de"), "never"))
+    run = harness.run(ScriptedAnswer("ab", ChoiceDelta(1, "text", "c"), ChoiceDelta(2, "text", "de"), "never"))
     await run.wait()
     assert (harness.store.outcomes, answer_of(run)) == (["too_long"], "ab")
 

@@ -99,7 +99,8 @@ class PostgresEngine:
     async def read(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._transact(script(*args, **kwargs), readonly=True)
 
-    search = read
+    async def search(self, project: str, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._transact(script(*args, **kwargs), readonly=True)
 
     async def close(self) -> None:
         await self._connection.close()

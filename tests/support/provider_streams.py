@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from gateway.domain.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta
+from gateway.domain.events import Delta, OtherDelta, ReasoningDelta, TextDelta, ToolCallDelta
 from gateway.wire.upstream import StreamDecoder
 
 TRACE = "tr-" + "0" * 32
@@ -129,6 +129,8 @@ def merged(events: Iterable[Delta]) -> list[Any]:
                 out.append((kind, said, count))
             case ToolCallDelta(call=call):
                 out.append(("call", json.loads(bytes(call))))
+            case OtherDelta(fields=fields):
+                out.append(("other", json.loads(bytes(fields))))
             case _:
                 out.append(event)
     return out
@@ -144,4 +146,9 @@ def read(stream: StreamDecoder, pieces: Iterable[bytes]) -> tuple[list[Any], byt
 
 
 def text_of(events: Iterable[Any]) -> str:
-    return "".join(event[1] for event in events if isinstance(event, tuple) and event[0] == "TextDelta")
+    """What people read of merged events: text, and the words of a refusal."""
+    return "".join(
+        event[1] if event[0] == "TextDelta" else event[1].get("refusal", "")
+        for event in events
+        if isinstance(event, tuple) and event[0] in ("TextDelta", "other")
+    )

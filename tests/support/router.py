@@ -121,7 +121,7 @@ class Scripted:
         finally:
             self.ended.append(end)
 
-    async def embed(self, model: str, fields: dict[str, msgspec.Raw]) -> bytes:
+    async def embed(self, model: str, fields: dict[str, msgspec.Raw], connect_timeout_s: float = 5) -> bytes:
         self.targets.append(model)
         step = self.embeddings.pop(0)
         if isinstance(step, Exception):

@@ -60,7 +60,8 @@ class FakeStore:
     async def read(self, script: Any, *args: Any, **kwargs: Any) -> Any:
         return self._reads[script](*args, **kwargs)
 
-    search = read
+    async def search(self, project: str, script: Any, *args: Any, **kwargs: Any) -> Any:
+        return await self.read(script, *args, **kwargs)
 
     async def close(self) -> None:
         """Nothing is open."""

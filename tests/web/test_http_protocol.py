@@ -348,3 +348,24 @@ def test_no_more_connections_than_files() -> None:
     """Half of the system's limit at most; zero asks for that."""
     assert most_connections(5) == 5
     assert most_connections(0) == most_connections(10**9) > 50
+
+
+@pytest.mark.parametrize(("path", "body"), [("/chat/stream", {"message": "hi"}), ("/chat", {"message": "hi"})])
+def test_a_client_of_http_1_0_gets_no_chunks(hasty: GatewayProcess, path: str, body: dict[str, Any]) -> None:
+    """It doesn't know them: a body whose length isn't known ends with the connection, others have their length."""
+    data = json.dumps(body).encode()
+    head = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(data)
+    with dialled(hasty) as connection:
+        connection.sendall(b"POST " + path.encode() + b" HTTP/1.0\r\n" + HOST + head + data)
+        got = b""
+        while piece := connection.recv(65_536):
+            got += piece
+    sent, _, rest = got.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in sent
+    assert b"connection: close" in sent
+    if path == "/chat":
+        assert b"content-length: %d\r\n" % len(rest) in sent + b"\r\n"
+        assert json.loads(rest)["response"]
+    else:
+        assert rest.startswith(b": connected\n")
+        assert rest.rstrip().rpartition(b"\n")[2].startswith(b'data: {"type":"done"')

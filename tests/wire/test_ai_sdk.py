@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.domain.events import Done, Event, Failed, ReasoningDelta, Started, TextDelta, ToolCallDelta
+from gateway.domain.events import Done, Event, Failed, OtherDelta, ReasoningDelta, Started, TextDelta, ToolCallDelta
 from gateway.domain.messages import ChatRequest, Usage
 from gateway.errors import InvalidValue
 from gateway.wire.ai_sdk import DONE, UIMessageStream, decode_chat, decode_chat_and_token, history_token
@@ -39,6 +39,10 @@ def chunks(*events: Event) -> list[dict[str, Any]]:
 
 def call(**fields: Any) -> ToolCallDelta:
     return ToolCallDelta(msgspec.Raw(json.dumps(fields).encode()))
+
+
+def other(**fields: Any) -> OtherDelta:
+    return OtherDelta(msgspec.Raw(json.dumps(fields).encode()))
 
 
 def done(reason: str = "stop") -> Done:
@@ -179,7 +183,7 @@ def test_text_messages() -> None:
         {"role": "system", "content": "be kind"},
         {"role": "user", "content": "old"},
         {"role": "assistant", "content": "older"},
-        {"role": "assistant", "content": "ab"},
+        {"role": "assistant", "content": "ab", "reasoning_content": "hm"},
         {"role": "user", "content": "new"},
     ]
 
@@ -296,39 +300,3 @@ def test_the_short_way_for_text() -> None:
     assert stream.text(b"a") is None
     stream.encode([(2, TextDelta(b"a", 1))])
     assert stream.text(b"\\n") == b'data: {"type":"text-delta","id":"1","delta":"\\n"}\n\n'
-
-
-def test_a_tools_name_in_pieces() -> None:
-    """A call begins with its whole name, and a custom tool's input is a text."""
-    found = chunks(
-        STARTED,
-        call(index=0, id="c1", function={"name": "wea"}),
-        call(index=0, function={"name": "ther"}),
-        call(index=1, id="c2", custom={"name": "sql", "input": "SELECT 1"}),
-        call(index=0, function={"arguments": "{}"}),
-        done("tool_calls"),
-    )
-    assert [c["toolName"] for c in found if c["type"] == "tool-input-start"] == ["sql", "weather"]
-    assert [c["input"] for c in found if c["type"] == "tool-input-available"] == [{}, "SELECT 1"]
-
-
-def test_a_signature_comes_back_with_the_tools_result() -> None:
-    """What a provider says of a call beside its name and input rides in the metadata that clients keep."""
-    signed = {"extra_content": {"google": {"thought_signature": "S"}}}
-    found = chunks(
-        STARTED, call(index=0, id="c1", type="function", function={"name": "f", "arguments": "{}"}, **signed), done()
-    )
-    [end] = [chunk for chunk in found if chunk["type"] == "tool-input-available"]
-    part = {"type": "tool-f", "toolCallId": "c1", "state": "output-available", "input": end["input"], "output": "x"}
-    [asked, _] = messages({"role": "assistant", "parts": [{**part, "callProviderMetadata": end["providerMetadata"]}]})
-    assert asked["tool_calls"] == [
-        {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}, **signed}
-    ]
-
-
-@pytest.mark.parametrize("metadata", [None, 5, {"gateway": 5}, {"openai": {"id": "x"}}])
-def test_metadata_that_is_not_ours(metadata: Any) -> None:
-    """Nothing of it goes to the provider."""
-    part = {"type": "tool-f", "toolCallId": "c1", "state": "output-available", "output": "x", "input": {}}
-    [asked, _] = messages({"role": "assistant", "parts": [{**part, "callProviderMetadata": metadata}]})
-    assert set(asked["tool_calls"][0]) == {"id", "type", "function"}

@@ -192,3 +192,27 @@ def test_golden_conversions() -> None:
     fold = folding()
     read(fold, [(RECORDINGS / "openai-tools.sse").read_bytes()])
     check("stream-to-plain.json", fold.raw[0])
+
+
+def test_what_is_no_text_folds_too() -> None:
+    """Thoughts, refusals, sound and calls, of every choice, under the names that the provider gave them."""
+    fold = folding()
+    frames = [
+        delta(reasoning="h"),
+        delta(reasoning="m"),
+        delta(refusal="No."),
+        delta(audio={"data": "AA"}),
+        delta(1, tool_calls=[{"id": "c", "function": {"name": "f", "arguments": {"a": 1}}}]),
+    ]
+    read(fold, [b"".join(b"data: " + json.dumps(f).encode() + b"\n\n" for f in frames) + b"data: [DONE]\n\n"])
+    one, two = (choice["message"] for choice in json.loads(fold.raw[0])["choices"])
+    assert one == {"role": "assistant", "content": None, "reasoning": "hm", "refusal": "No.", "audio": {"data": "AA"}}
+    assert two["tool_calls"] == [{"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}]
+
+
+def test_a_message_that_is_no_object_has_no_chunk() -> None:
+    """Its choice ends all the same."""
+    there = completion(as_stream=True)
+    there.feed(json.dumps({"choices": [{"message": [], "finish_reason": "stop"}]}).encode())
+    there.close()
+    assert (there.failure, b'"delta":{}' in there.raw[0]) == (None, True)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.domain.events import Done, Event, Failed, ReasoningDelta, Started, TextDelta, ToolCallDelta
+from gateway.domain.events import Done, Event, Failed, OtherDelta, ReasoningDelta, Started, TextDelta, ToolCallDelta
 from gateway.domain.messages import Usage
 from gateway.errors import BadRequest, GatewayError, InvalidValue, Unavailable
 from gateway.wire import native
@@ -55,6 +55,13 @@ def test_every_event_is_one_line_of_json() -> None:
     found = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
     assert [event["type"] for event in found] == ["start", "reasoning", "token", "tool_call", "done"]
     assert found[2]["content"] == 'Hé\n"😀'
+
+
+def test_what_is_no_text_is_told_as_it_came() -> None:
+    """With the provider's own fields; but a refusal's words are read as text."""
+    audio, refusal = (OtherDelta(msgspec.Raw(raw)) for raw in (b'{"audio":{"data":"AA"}}', b'{"refusal":"No\\n"}'))
+    assert json.loads(native.event_json(audio)) == {"type": "delta", "delta": {"audio": {"data": "AA"}}}
+    assert json.loads(native.event_json(refusal)) == {"type": "token", "content": "No\n"}
 
 
 def test_a_message_becomes_the_messages() -> None:

@@ -49,6 +49,22 @@ def test_golden_streams(name: str) -> None:
     check(f"{name}.sse", b"".join(stream.raw) + end)
 
 
+def test_a_providers_own_words_go_on() -> None:
+    """Its code, type and param, each where it has one, before the stream and within it."""
+    error = ProviderRefused("Too long.", status=400)
+    error.said = "context_length_exceeded", None, "messages"
+    shown = {
+        "message": "Too long.", "type": "invalid_request_error", "code": "context_length_exceeded", "param": "messages",
+    }  # fmt: skip
+    assert openai.error_body(error) == {"error": shown}
+    failed = Failed(TRACE, "Too long.", error.code, False, 400, said=error.said)
+    assert json.loads(ends(failed).removeprefix(b"data: ")) == {"error": shown}
+    error.said = None, "their_type", None
+    assert openai.error_body(error)["error"] | {"message": ""} == {
+        "message": "", "type": "their_type", "code": "upstream_refused", "param": None,
+    }  # fmt: skip
+
+
 def test_golden_ends() -> None:
     """A stopped answer's last chunk, a failure amid a stream, and a stopped plain answer."""
     stopped = Done(TRACE, "stopped", Usage(1, 2, 3), 1, 2)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
+from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data, looks_like_events
 from tests.support.provider_streams import PLACES, cuts, few
 
 LINES = st.sampled_from([b"data: a", b"data:b", b"data", b"data:  c ", b": comment", b"id: 1", b"event: x", b"", b"x"])
@@ -81,3 +81,17 @@ def test_nothing_comes_of_nothing() -> None:
 def test_the_data_of_a_frame(frame: bytes, data: bytes | None) -> None:
     """One space after the colon is dropped, lines are joined, and a comment has none."""
     assert frame_data(frame) == data
+
+
+@pytest.mark.parametrize(
+    ("beginning", "events"),
+    [
+        (b"data: x", True), (b"\xef\xbb\xbf\n\ndata:", True), (b": hi", True), (b"event: error", True),
+        (b"id: 1", True), (b"retry: 1", True), (b"error: x", True), (b"  {", False), (b"[", False),
+        (b"\xef\xbb\xbf{", False),
+        (b"dat", None), (b"", None), (b"<html>", None), (b"  \n", None),
+    ],
+)  # fmt: skip
+def test_a_body_tells_by_its_beginning_what_it_is(beginning: bytes, events: bool | None) -> None:
+    """An event stream begins with a field or a comment, JSON with a bracket."""
+    assert looks_like_events(beginning) is events

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from gateway.domain.events import ChoiceDelta, Finished, UsageReported
 from gateway.domain.messages import Usage
 from gateway.errors import ProviderBusy, ProviderError
-from gateway.wire.upstream import upstream_failure
 from tests.support.provider_streams import (
     PLACES,
     TRACE,
@@ -21,6 +20,7 @@ from tests.support.provider_streams import (
     decoder,
     delta,
     few,
+    merged,
     read,
     text_of,
     units,
@@ -76,6 +76,17 @@ def test_plain_text_frames_go_by_the_template() -> None:
     assert (event.text, event.chars, event.count) == (b"bc", 2, 2)  # type: ignore[union-attr]
 
 
+def test_reads_of_whole_frames_that_fit_need_no_cutting() -> None:
+    """One frame or several, beyond ASCII too; where one of them says something else, all are cut and looked at."""
+    stream = decoder(keep_raw=True)
+    stream.feed(sse(delta(content="a")))
+    reads = [sse(delta(content=text)) for text in ("b",)] + [sse(*(delta(content=t) for t in both)) for both in ("cd",)]
+    reads.append(sse(*(json.dumps(delta(content=text), ensure_ascii=False).encode() for text in "é€")))
+    reads.append(sse(delta(content="e"), delta(content='"')))
+    assert [text_of(merged(stream.feed(read))) for read in reads] == ["b", "cd", "é€", 'e"']
+    assert b"".join(stream.raw) == sse(delta(content="a")) + b"".join(reads)
+
+
 def test_a_template_with_bad_utf8_in_the_text_is_decoded_leniently() -> None:
     """Bytes that are no text become U+FFFD, and the rest is kept."""
     stream = decoder()
@@ -101,6 +112,8 @@ def test_a_template_is_given_up_after_eight_misses() -> None:
         b'{"choices":[{"delta":{"content" : "b"}}],"x":{"content":"b"}}',
         b'{"choices":[{"index":1,"delta":{"content":"b"}}]}',
         b'{"choices":[{"delta":{"content":"b","refusal":"c"}}]}',
+        b'{"choices":[{"delta":{"content":"b","never_heard_of":"c"}}]}',
+        b'{"choices":[{"delta":{"content":["b"]}}]}',
         b'{"choices":[{"delta":{"content":[{"text":"b"},3]}}]}',
         b'{"choices":[{"delta":{"content":"b"}},{"index":1,"delta":{"content":"b"}}]}',
         b'{"choices":[{"message":{"content":"b"}}]}',
@@ -158,13 +171,14 @@ def test_done_without_a_finish_reason_makes_a_last_chunk() -> None:
 
 
 def test_a_second_choice_and_a_refusal() -> None:
-    """Other choices are events of their own; a refusal is text; reasoning has two names."""
+    """Other choices are events of their own; a refusal is known as one; reasoning has many names."""
     events, _ = read(
         decoder(),
         [sse(delta(1, content="two"), delta(refusal="No."), delta(reasoning="why"), delta(1), finish("stop", 1))],
     )
     assert events == [
-        ChoiceDelta(1, "two"), ("TextDelta", "No.", 1), ("ReasoningDelta", "why", 1), Finished(1, "stop"),
+        ChoiceDelta(1, "text", "two"), ("other", {"refusal": "No."}), ("ReasoningDelta", "why", 1),
+        Finished(1, "stop"),
     ]  # fmt: skip
 
 
@@ -184,7 +198,7 @@ def test_halves_of_characters_in_a_tool_call_and_in_other_choices(text: str, ind
                 said["args"] += call["function"]["arguments"]
             case ("ReasoningDelta", piece, _):
                 said["reasoning"] += piece
-            case ChoiceDelta(text=piece):
+            case ChoiceDelta(value=piece):
                 said["one"] += piece
     assert set(said.values()) == {text}
 
@@ -233,10 +247,124 @@ def test_an_error_in_the_stream_is_the_providers() -> None:
     stream.feed(sse({"error": {"message": "busy, key sk-abcdefgh12", "type": "rate_limit_error"}}))
     assert isinstance(stream.failure, ProviderBusy)
     assert stream.failure.message == "busy, key …"
-    assert upstream_failure("plain words").message == "plain words"
-    assert upstream_failure({"code": 429}).message == "The provider reported an error."
-    assert type(upstream_failure({"message": "at http://10.0.0.1/"})) is ProviderError
-    assert upstream_failure({"message": "at http://10.0.0.1/"}).message == "at …"
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (b'event: error\ndata: {"message": "Out of memory."}', "Out of memory."),
+        (b"data: Out of memory.\nevent:error", "Out of memory."),
+        (b"event: error", "The provider reported an error."),
+        (b'error: {"code": 500, "message": "Slot is gone."}', "Slot is gone."),
+        (b'{"error": {"message": "Bare."}}', "Bare."),
+        (b'data: {"object": "error", "message": "Vicuna."}', "Vicuna."),
+        (b'data: {"type": "error", "message": "Typed."}', "Typed."),
+        (b'data: {"text": "FastChat.", "error_code": 50001}', "FastChat."),
+        (b'data: {"error": true, "message": "Beside it."}', "Beside it."),
+        (b'data: {"error": "In words."}', "In words."),
+        (b'data: {"error": [{"message": "In a list."}]}', "In a list."),
+    ],
+)
+def test_an_error_is_one_in_whatever_frame_it_comes(frame: bytes, message: str) -> None:
+    """By its event's name, by its field, or by what its JSON says; what came before it stays."""
+    stream = decoder(keep_raw=True)
+    events = stream.feed(sse(delta(content="a")) + frame + b"\n\n" + sse(delta(content="b")))
+    assert text_of(merged(events)) == "a"
+    assert stream.failure is not None
+    assert stream.failure.message == message
+
+
+@pytest.mark.parametrize("frame", [b"event: message\ndata: \n", b"id: 1", b'{"error": ""}', b"{cut", b": error: x"])
+def test_other_frames_without_data_are_no_errors(frame: bytes) -> None:
+    """Comments, positions, and what a healthy server may write."""
+    stream = decoder()
+    stream.feed(frame + b"\n\n")
+    assert stream.failure is None
+
+
+@pytest.mark.parametrize("empty", [None, "", " ", {}, False, [], 0, {"code": 0, "message": ""}, [None]])
+def test_an_empty_error_on_a_healthy_chunk_is_none(empty: Any) -> None:
+    """Servers with a fixed schema send the field with each chunk, and with each choice."""
+    chunk = delta(content="a") | {"error": empty}
+    chunk["choices"][0]["error"] = empty
+    stream = decoder()
+    assert text_of(merged(stream.feed(sse(chunk)))) == "a"
+    assert stream.failure is None
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "message"),
+    [
+        ({"code": 502, "message": "Overloaded."}, "error", "Overloaded."),
+        ({"message": "Filtered."}, None, "Filtered."),
+        (None, "error", "The provider reported an error."),
+    ],
+)
+def test_an_error_within_a_choice_is_an_error(error: Any, reason: str | None, message: str) -> None:
+    """Such as OpenRouter's, which has sent its 200 by then. What the chunk still says goes before it."""
+    chunk = delta(content="last words")
+    chunk["choices"][0] |= {"error": error, "finish_reason": reason}
+    stream = decoder(keep_raw=True)
+    assert text_of(merged(stream.feed(sse(chunk, delta(content="never"))))) == "last words"
+    assert stream.failure is not None
+    assert (stream.failure.message, stream.finished) == (message, False)
+    assert b"last words" in b"".join(stream.raw)
+    silent = decoder(keep_raw=True)
+    chunk["choices"][0]["delta"] = {}
+    silent.feed(sse(chunk))
+    assert (silent.raw, silent.failure is None) == ([], False)
+
+
+def test_what_python_writes_for_no_number_becomes_null() -> None:
+    """NaN and Infinity are no JSON: the text arrives, and frames that go on can be read by all; strings stay."""
+    frame = b'{"choices":[{"delta":{"content":"NaN \\" Infinity"},"logprobs":[NaN,-Infinity,Infinity]}]}'
+    stream = decoder(keep_raw=True)
+    assert text_of(merged(stream.feed(b"data: " + frame + b"\n\n"))) == 'NaN " Infinity'
+    [raw] = stream.raw
+    assert json.loads(raw.removeprefix(b"data: "))["choices"][0]["logprobs"] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"usage": ""}, {"usage": []}, {"usage": 0}, {"model": 5}, {"model": {}}, {"usage": "none", "model": ["m"]},
+    ],
+)  # fmt: skip
+def test_a_field_of_another_type_costs_no_answer(odd: dict[str, Any]) -> None:
+    """Where it isn't the answer itself. PHP writes `[]` for an empty object."""
+    stream = decoder()
+    assert text_of(merged(stream.feed(sse(delta(content="a") | odd, delta(content="b"))))) == "ab"
+    assert stream.failure is None
+
+
+def test_a_choice_of_other_types_is_read_as_far_as_it_says_something() -> None:
+    """An index as text, an empty delta as a list, no finish reason as false."""
+    odd = {"index": "1", "delta": {"content": "b"}, "finish_reason": False, "message": ""}
+    stream = decoder()
+    events = stream.feed(sse({"choices": [{"index": 0.0, "delta": [], "message": None}, odd]}, {"choices": {}}))
+    assert (events, stream.failure) == ([ChoiceDelta(1, "text", "b")], None)
+    stream.feed(sse({"choices": [{"delta": "text?"}]}))
+    assert isinstance(stream.failure, ProviderError)
+
+
+def test_a_finish_reason_with_content_or_before_it_ends_nothing() -> None:
+    """Some servers say "stop" on each chunk. One that comes alone lets the stream linger, until text follows."""
+    said = delta(content="a")
+    said["choices"][0]["finish_reason"] = "stop"
+    stream = decoder()
+    found = []
+    given: list[dict[str, Any]] = [
+        said,
+        finish(),
+        delta(content="b"),
+        delta(content="c"),
+        {"choices": [], "usage": {}},
+        finish(),
+    ]
+    for chunk in given:
+        stream.feed(sse(chunk))
+        found.append((stream.finished, stream.lingers))
+    assert found == [(True, False), (True, True), (False, False), (False, False), (False, False), (True, True)]
 
 
 def test_an_answer_is_finished_once_every_choice_is() -> None:
@@ -261,13 +389,14 @@ def test_an_index_of_null_is_the_first_choice() -> None:
     assert events == [("TextDelta", "a", 1), Finished(0, "stop")]
 
 
-@pytest.mark.parametrize("odd", [10**20, 2**53, -1, 1.5, "7", None, True, [1], {}, 1e300])
+@pytest.mark.parametrize("odd", [10**20, 2**53, -1, 0.5, "7", None, True, [1], {}, 1e300])
 def test_a_count_of_tokens_that_cannot_be_one_is_none(odd: Any) -> None:
     """The others still count, and the answer goes on."""
     stream = decoder()
     usage = {"prompt_tokens": odd, "completion_tokens": 2, "total_tokens": odd}
     events = stream.feed(sse(delta(content="a"), {"choices": [], "usage": usage}, finish()))
     assert UsageReported(Usage(0, 2, 2)) in events
+    assert UsageReported(Usage(7, 0, 7)) in decoder().feed(sse({"usage": {"prompt_tokens": 7.0}}))
     assert (stream.failure, stream.finished) == (None, True)
 
 

@@ -17,6 +17,14 @@ export type ConfigReply = {
   version: string;
 };
 
+/** What else the provider said, with its own fields: `audio`, `images`, `annotations`, `reasoning_details`, any. */
+export type DeltaEvent = {
+  /** What it is. */
+  type: "delta";
+  /** Fields of the provider's delta, as they came. Those of one answer belong together. */
+  delta: Record<string, unknown>;
+};
+
 /** A scale of whole numbers from `min` to `max`, or a choice of `options`. */
 export type DimensionReply = {
   /** The lowest score. */
@@ -116,7 +124,7 @@ export type StartEvent = {
 export type State = "ERROR" | "IN_PROGRESS" | "OK";
 
 /** One event of a native stream. Clients should ignore a `type` that they don't know. */
-export type StreamEvent = StartEvent | TokenEvent | ReasoningEvent | ToolCallEvent | DoneEvent | ErrorEvent;
+export type StreamEvent = StartEvent | TokenEvent | ReasoningEvent | ToolCallEvent | DeltaEvent | DoneEvent | ErrorEvent;
 
 /** Its reply: connect to /chat/ws?ticket=… within so many seconds. */
 export type TicketReply = {
@@ -142,7 +150,7 @@ export type TokenEvent = {
   content: string;
 };
 
-/** A piece of a tool call, as OpenAI's `delta.tool_calls` has it. */
+/** A piece of a tool call, as OpenAI's `delta.tool_calls` has it: the first of a call has its `id` and its name. */
 export type ToolCallEvent = {
   /** What it is. */
   type: "tool_call";
@@ -174,7 +182,7 @@ export type Turn = {
   feedback: FeedbackItem[];
 };
 
-/** The numbers of tokens, as the provider counts them. */
+/** The numbers of tokens, as the provider counts them. The details are parts of the first two numbers, by name. */
 export type Usage = {
   /** Tokens of the question. */
   prompt_tokens: number;
@@ -182,4 +190,8 @@ export type Usage = {
   completion_tokens: number;
   /** Both together. */
   total_tokens: number;
+  /** Which of them were what, by the provider's names, such as `cached_tokens`. */
+  prompt_tokens_details: Record<string, number>;
+  /** Which of them were what, by the provider's names, such as `reasoning_tokens`. */
+  completion_tokens_details: Record<string, number>;
 };

@@ -11,7 +11,7 @@ from gateway.mlflow.scripts import datasets as scripts
 from gateway.mlflow.values import Dataset
 from gateway.mlflow.wire import datasets as wire
 from gateway.mlflow.wire.body import read_offset, write_page
-from gateway.mlflow.wire.dataset_filter import parse_dataset_filter, parse_dataset_order, select
+from gateway.mlflow.wire.dataset_filter import matches, parse_dataset_filter, parse_dataset_order
 
 
 async def create(request: Request) -> Any:
@@ -45,12 +45,13 @@ async def search(request: Request) -> Any:
     body = request.decode(wire.SearchDatasets)
     clauses, orders = parse_dataset_filter(body.filter_string), parse_dataset_order(body.order_by)
     wanted = set(body.experiment_ids)
-    datasets = await request.store.search(scripts.list_datasets, request.project)
-    within = [each for each in datasets if not wanted or wanted & set(each.experiment_ids)]
-    found = select(within, clauses, orders)
-    at = read_offset(body.page_token)
-    page = found[at : at + max(0, min(body.max_results, wire.MAX_PAGE))]
-    return write_page("datasets", [wire.write_dataset(each) for each in page], at, more=at + len(page) < len(found))
+
+    def keep(dataset: Dataset) -> bool:
+        return (not wanted or not wanted.isdisjoint(dataset.experiment_ids)) and matches(clauses, dataset)
+
+    at, limit = read_offset(body.page_token), max(0, min(body.max_results, wire.MAX_PAGE))
+    page, more = await request.search(scripts.search_datasets, request.project, keep, orders, limit, at)
+    return write_page("datasets", [wire.write_dataset(each) for each in page], at, more=more)
 
 
 async def delete(request: Request) -> Any:
@@ -101,7 +102,7 @@ async def get_records(request: Request) -> Any:
     """Read a page of a dataset's records, in the order they came."""
     limit = wire.read_limit(request.query_value("max_results", str(wire.MAX_PAGE)))
     after = wire.read_cursor(request.query_value("page_token", ""))
-    found = await request.store.read(scripts.get_records, request.project, request.params["dataset_id"], limit, after)
+    found = await request.search(scripts.get_records, request.project, request.params["dataset_id"], limit, after)
     return wire.write_records(found, limit)
 
 

@@ -24,14 +24,12 @@ async def export(request: Request) -> Any:
     experiment = request.headers.get(_EXPERIMENT)
     if experiment is None:
         raise InvalidValue("Field required", details=[(_EXPERIMENT, "Field required")])
-    encoding = request.headers.get("content-encoding")
 
     def read() -> list[tuple[ClientTrace, list[ClientSpan]]]:
-        body = wire.inflate(request.body, encoding and encoding.strip().lower(), request.max_bytes)
-        batches = wire.decode(body, is_json=kind == JSON)
+        batches = wire.decode(request.body, is_json=kind == JSON)
         return [(wire.trace_of(trace_id, experiment, spans), spans) for trace_id, spans in batches.items()]
 
-    batches = await asyncio.to_thread(read) if encoding or len(request.body) > _LARGE else read()
+    batches = await asyncio.to_thread(read) if len(request.body) > _LARGE else read()
     await request.store.write(traces.save_spans, request.project, batches, request.now)
     if run := request.headers.get(_RUN):
         await request.store.write(runs.link_traces, request.project, run, [trace.trace_id for trace, _ in batches])

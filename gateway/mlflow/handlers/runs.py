@@ -66,7 +66,7 @@ async def search(request: Request) -> Any:
     experiments = wire.read_experiments(body)
     stages = read_stages("run_view_type", body.run_view_type)
     at, limit = read_offset(body.page_token), max(0, min(body.max_results, wire.MAX_BATCH))
-    found = await request.store.search(scripts.search_runs, request.project, experiments, stages, limit, at)
+    found = await request.search(scripts.search_runs, request.project, experiments, stages, limit, at)
     return write_page("runs", [wire.write_run(each) for each in found], at, more=len(found) == limit)
 
 

@@ -53,20 +53,20 @@ async def get(request: Request) -> Any:
 
 async def batch_get(request: Request) -> Any:
     """Read traces with their spans; those that aren't there are left out."""
-    stored = await request.store.read(scripts.get_infos, request.project, _trace_ids(request))
+    stored = await request.search(scripts.get_infos, request.project, _trace_ids(request))
     return {"traces": await _with_spans(request, stored)}
 
 
 async def batch_get_infos(request: Request) -> Any:
     """Read traces without their spans; those that aren't there are left out."""
-    stored = await request.store.read(scripts.get_infos, request.project, _trace_ids(request))
+    stored = await request.search(scripts.get_infos, request.project, _trace_ids(request))
     return {"trace_infos": [wire.write_info(each) for each in stored]}
 
 
 async def search(request: Request) -> Any:
     """Find traces, a page at a time."""
     query = wire.read_query(request.decode(wire.SearchTraces), request.project)
-    found, token = await request.store.search(search_scripts.search_traces, query)
+    found, token = await request.search(search_scripts.search_traces, query)
     return without_none([("traces", [wire.write_info(each) for each in found]), ("next_page_token", token)])
 
 
@@ -115,10 +115,10 @@ async def put_artifact(request: Request) -> Any:
 async def get_artifact(request: Request) -> bytes:
     """Return the file that a client stored; for a chat, one is made."""
     trace_id = request.params["trace_id"]
-    data = await request.store.read(scripts.get_artifact, request.project, trace_id)
+    data = await request.search(scripts.get_artifact, request.project, trace_id)
     if data is not None:
         return data.encode()
-    found = await request.store.read(scripts.get_spans_of, request.project, [trace_id])
+    found = await request.search(scripts.get_spans_of, request.project, [trace_id])
     if not isinstance(chat := found.get(trace_id), ChatSpans):
         missing(f"There is no such file of trace '{trace_id}'.")
     return spans.write_artifact(chat).encode()
@@ -133,7 +133,7 @@ async def _stored(request: Request, trace_id: str) -> StoredTrace:
 
 async def _with_spans(request: Request, stored: list[StoredTrace]) -> list[dict[str, Any]]:
     ids = [each.trace.trace_id for each in stored]
-    found = await request.store.read(scripts.get_spans_of, request.project, ids)
+    found = await request.search(scripts.get_spans_of, request.project, ids)
     return [
         {
             "trace_info": wire.write_info(each),

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.domain.patterns import LIKE_CHARS, RLIKE_CHARS
 from gateway.mlflow.names import (
     ATTEMPT_TYPE,
     LINKED_PROMPTS,
@@ -148,7 +149,7 @@ def spans_sql(clauses: Sequence[Clause], add: Add) -> str:
 
 def _span(clause: Clause, add: Add) -> str:
     if clause.key == "content":
-        column = "COALESCE(s.otlp, s.attributes)"
+        column = f"SUBSTR(COALESCE(s.otlp, s.attributes), 1, {LIKE_CHARS})"
         for word in _FRAMES:
             column = f"REPLACE({column}, '\"{word}\":', '')"
     elif clause.key.startswith("attributes."):
@@ -165,10 +166,12 @@ def compare_sql(column: str, op: str, value: Any, add: Add) -> str:
         return f"{column} {op}"
     if op in ("IN", "NOT IN"):
         return f"{column} {op} ({', '.join(add(each) for each in value)})"
+    if op == "LIKE":
+        return f"SUBSTR({column}, 1, {LIKE_CHARS}) LIKE {add(value)}"
     if op == "ILIKE":
-        return f"LOWER({column}) LIKE LOWER({add(value)})"
+        return f"LOWER(SUBSTR({column}, 1, {LIKE_CHARS})) LIKE LOWER({add(value)})"
     if op == "RLIKE":
-        return f"matches({column}, {add(value)})"
+        return f"matches(SUBSTR({column}, 1, {RLIKE_CHARS}), {add(value)})"
     return f"{column} {op} {add(value)}"
 
 

@@ -7,7 +7,7 @@ for what a script is.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,17 +15,20 @@ import msgspec
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import AUTHOR
 from gateway.mlflow.scripts.experiments import require_experiment
-from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
+from gateway.mlflow.values import Dataset, NewRecord, Order, Record, source_trace
 from gateway.storage.engine import Params, Row, Script
 from gateway.storage.scripts.traces import insert_into, numbers
 
 MAX_RECORDS = 100_000
+_LOOK = 100  # datasets at a time
 
 _FIELDS = Dataset.__struct_fields__
 _INSERT = insert_into("datasets", _FIELDS)
 _JSON = ("inputs", "outputs", "expectations", "tags", "source")
 _RECORD_FIELDS = ("dataset_id", "record_id", "created_time", "last_update_time", "created_by", "last_updated_by")
 _INSERT_RECORD = insert_into("dataset_records", (*_RECORD_FIELDS, "input_hash", *_JSON, "source_id"))
+# Of all upserts of a record, not of the first alone: an erased person's words may have come with any of them.
+_INSERT_SOURCE = insert_into("dataset_sources", ("dataset_id", "record_id", "trace_id")) + " ON CONFLICT DO NOTHING"
 _TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", list: "array", dict: "object"}
 
 
@@ -51,10 +54,34 @@ def get_dataset(project: str, dataset_id: str) -> Script[Dataset]:
     return _dataset(rows[0])
 
 
-def list_datasets(project: str) -> Script[list[Dataset]]:
-    """Return all datasets of a project, the newest first; the caller filters them."""
-    rows = yield "SELECT * FROM datasets WHERE project = $1 ORDER BY created_time DESC, dataset_id DESC", (project,)
-    return [_dataset(row) for row in rows]
+def search_datasets(
+    project: str, keep: Callable[[Dataset], bool], orders: Sequence[Order], limit: int, offset: int
+) -> Script[tuple[list[Dataset], bool]]:
+    """Return a page of the datasets that `keep` is true for, in the order asked for, and whether more follow.
+
+    They are looked at a few at a time, and of each only the values that it is ordered by are kept.
+    """
+    found: list[tuple[dict[str, Any], str]] = []
+    after = (2**62, "")
+    while True:
+        rows = yield (
+            "SELECT * FROM datasets WHERE project = $1 AND (created_time < $2 OR created_time = $2 AND dataset_id < $3)"
+            " ORDER BY created_time DESC, dataset_id DESC LIMIT $4",
+            (project, *after, _LOOK),
+        )
+        for row in rows:
+            dataset = _dataset(row)
+            if keep(dataset):
+                found.append(({order.key: getattr(dataset, order.key) for order in orders}, dataset.dataset_id))
+        if len(rows) < _LOOK:
+            break
+        after = (rows[-1]["created_time"], rows[-1]["dataset_id"])
+    for order in reversed(orders):
+        found.sort(key=lambda each, key=order.key: each[0][key], reverse=not order.ascending)  # type: ignore[misc]
+    page = []
+    for _, dataset_id in found[offset : offset + limit]:
+        page.append((yield from get_dataset(project, dataset_id)))
+    return page, offset + len(page) < len(found)
 
 
 def set_tags(project: str, dataset_id: str, tags: dict[str, str | None]) -> Script[Dataset]:
@@ -90,6 +117,7 @@ def delete_dataset(project: str, dataset_id: str) -> Script[None]:
     )
     if rows:
         yield "DELETE FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
+        yield "DELETE FROM dataset_sources WHERE dataset_id = $1", (dataset_id,)
 
 
 def upsert_records(
@@ -107,12 +135,15 @@ def upsert_records(
         user = by or user
         key = hashlib.sha256(msgspec.json.encode(new.inputs, order="sorted")).hexdigest()
         rows = yield "SELECT * FROM dataset_records WHERE dataset_id = $1 AND input_hash = $2", (dataset_id, key)
+        source_id = source_trace(new.source)
         if rows:
             yield _update_record(_record(rows[0]), new, by, now)
         else:
             inserted += 1
             texts = [_dump(getattr(new, name)) for name in _JSON]
-            yield _INSERT_RECORD, (dataset_id, record_id, now, now, by, by, key, *texts, source_trace(new.source))
+            yield _INSERT_RECORD, (dataset_id, record_id, now, now, by, by, key, *texts, source_id)
+        if source_id is not None:
+            yield _INSERT_SOURCE, (dataset_id, rows[0]["record_id"] if rows else record_id, source_id)
         _learn(schema, new)
     # only now is it known how many were new; where they are too many, the engine undoes all of it
     counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
@@ -172,6 +203,10 @@ def delete_records(project: str, dataset_id: str, record_ids: Sequence[str], now
     rows = yield (
         f"DELETE FROM dataset_records WHERE dataset_id = $1 AND record_id IN ({numbers(2, len(record_ids))})"  # noqa: S608
         " RETURNING record_id",
+        (dataset_id, *record_ids),
+    )
+    yield (
+        f"DELETE FROM dataset_sources WHERE dataset_id = $1 AND record_id IN ({numbers(2, len(record_ids))})",  # noqa: S608
         (dataset_id, *record_ids),
     )
     counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)

@@ -22,6 +22,7 @@ from gateway.mlflow.usage import total_usage
 from gateway.mlflow.values import ChatSpans, ClientSpan, ClientSpans, ClientTrace, StoredSpans, StoredTrace
 from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.feedback import to_assessment
+from gateway.storage.scripts.kept import DELETED, delete_trace
 from gateway.storage.scripts.traces import (
     CLIENT_ROUTE,
     PARENT_LABEL,
@@ -252,19 +253,19 @@ def delete_traces(
     """
     if trace_ids is not None:
         rows = yield (
-            "SELECT trace_id FROM traces WHERE project = $1 AND experiment_id = $2 AND end_time IS NOT NULL"  # noqa: S608
+            f"SELECT {DELETED} FROM traces WHERE project = $1 AND experiment_id = $2 AND end_time IS NOT NULL"  # noqa: S608
             f" AND trace_id IN ({numbers(3, len(trace_ids))})",
             (project, experiment_id, *trace_ids),
         )
     else:
         rows = yield (
-            "SELECT trace_id FROM traces WHERE project = $1 AND experiment_id = $2 AND request_time <= $3"
+            f"SELECT {DELETED} FROM traces WHERE project = $1 AND experiment_id = $2 AND request_time <= $3"  # noqa: S608
             " AND end_time IS NOT NULL ORDER BY request_time, trace_id LIMIT $4",
             (project, experiment_id, before, limit),
         )
     for row in rows:
-        for table in ("spans", "checkpoints", "labels", "run_traces", "trace_artifacts", "assessments", "traces"):
-            yield f"DELETE FROM {table} WHERE trace_id = $1", (row["trace_id"],)  # noqa: S608  our own names
+        yield from delete_trace(row)
+        yield "DELETE FROM assessments WHERE trace_id = $1", (row["trace_id"],)
     return len(rows)
 
 

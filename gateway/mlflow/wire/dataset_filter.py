@@ -1,14 +1,14 @@
 """Parse and apply the filter and the ordering of a search for datasets. Called by handlers/datasets.py.
 
-The grammar is that of traces; it is applied to plain values, as a project's datasets are few.
+The grammar is that of traces; it is applied to plain values, in the thread of a search.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from gateway.domain.patterns import like
 from gateway.mlflow.values import Clause, Dataset, Order
 from gateway.mlflow.wire.checks import invalid
 from gateway.mlflow.wire.filter import parse_clauses
@@ -42,21 +42,12 @@ def parse_dataset_order(items: list[str]) -> tuple[Order, ...]:
     return tuple(found)
 
 
-def matches(clauses: tuple[Clause, ...], fields: Mapping[str, Any], tags: Mapping[str, str]) -> bool:
+def matches(clauses: tuple[Clause, ...], dataset: Dataset) -> bool:
     """Tell whether a dataset's fields and tags meet all clauses."""
-    return all(_holds(clause, (tags if clause.kind == "tag" else fields).get(clause.key)) for clause in clauses)
-
-
-def select(datasets: list[Dataset], clauses: tuple[Clause, ...], orders: tuple[Order, ...]) -> list[Dataset]:
-    """Return the datasets that meet all clauses, in the order asked for."""
-    found = [
-        each
-        for each in datasets
-        if matches(clauses, {name: getattr(each, name) for name in Dataset.__struct_fields__}, each.tags)
-    ]
-    for order in reversed(orders):
-        found.sort(key=lambda each, key=order.key: getattr(each, key), reverse=not order.ascending)  # type: ignore[misc]
-    return found
+    return all(
+        _holds(clause, dataset.tags.get(clause.key) if clause.kind == "tag" else getattr(dataset, clause.key))
+        for clause in clauses
+    )
 
 
 def _identify(text: str) -> tuple[Any, str]:
@@ -84,8 +75,8 @@ def _holds(clause: Clause, value: Any) -> bool:
     if clause.op == "IN":
         return value in (clause.value or ())  # type: ignore[operator]
     if clause.op in ("LIKE", "ILIKE"):
-        words = re.split(r"([%_])", str(clause.value))
-        pattern = "".join({"%": ".*", "_": "."}.get(word, re.escape(word)) for word in words)
-        # such a pattern can take long on a long text, but a name has at most 250 characters
-        return re.fullmatch(pattern, str(value), re.DOTALL | (re.IGNORECASE if clause.op == "ILIKE" else 0)) is not None
+        pattern, text = str(clause.value), str(value)
+        if clause.op == "ILIKE":
+            pattern, text = pattern.lower(), text.lower()
+        return like(pattern).matches(text)
     return _NUMBER_OPS[clause.op](value, clause.value)

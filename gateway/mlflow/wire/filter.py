@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import msgspec
-import re2
 
+from gateway.domain.patterns import compile_regex
 from gateway.mlflow.names import LINKED_PROMPTS, SOURCE_RUN, TRACE_NAME
 from gateway.mlflow.values import Clause, Kind, Order, Value
 from gateway.mlflow.wire.checks import check_length, invalid
@@ -94,6 +94,8 @@ def parse_clauses(text: str, identify: Identify, check: Check) -> tuple[Clause, 
     `identify` returns kind and key of a name; `check` tells whether kind, key and operator take a number.
     """
     check_length("The filter", text, _MAX_CHARS)
+    if "\0" in text:
+        invalid("The filter has a NUL character.")
     tokens = _Tokens(text)
     clauses: list[Clause] = []
     while tokens.more():
@@ -233,9 +235,9 @@ def _value(tokens: _Tokens, name: str, op: str, number: bool) -> Value:
     value = _unquoted(token)
     if op == "RLIKE":
         try:
-            re2.compile(value)
-        except re2.error:
-            invalid(f"'{value}' is not a regular expression in RE2's syntax.")
+            compile_regex(value)
+        except ValueError as error:
+            invalid(f"'{value[:100]}' {error}.")
     return value
 
 

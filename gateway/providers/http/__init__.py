@@ -1,1 +1,1 @@
-"""An HTTP/1.1 client that passes responses on by plain calls: client.py, pool.py and connection.py."""
+"""An HTTP/1.1 client that passes responses on by plain calls: client.py, dial.py, pool.py and connection.py."""

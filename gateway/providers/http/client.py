@@ -17,7 +17,9 @@ from urllib.request import getproxies, proxy_bypass
 
 from gateway import __version__
 from gateway.errors import ProviderError, ProviderTimeout
+from gateway.providers.http.causes import ProxyRefused, cause_of
 from gateway.providers.http.connection import CONNECTION_BROKE, Connection, OnHead
+from gateway.providers.http.dial import dial
 from gateway.providers.http.pool import Pool
 
 
@@ -100,28 +102,39 @@ class Client:
         try:
             async with asyncio.timeout(timeout_s):
                 if proxy and self._tls:
-                    return await self._tunnel(proxy)
+                    return await self._tunnel(proxy, timeout_s)
                 host, port = (proxy.hostname or "", proxy.port or 80) if proxy else (self._host, self._port)
+                opened = await dial(host, port, timeout_s)
+                name = self._host if self._tls else None
                 loop = asyncio.get_running_loop()
-                return (await loop.create_connection(self._new_connection, host, port, ssl=self._tls))[1]
+                made = await loop.create_connection(
+                    self._new_connection, sock=opened, ssl=self._tls, server_hostname=name
+                )
+                return made[1]
         except TimeoutError as error:
-            raise ProviderTimeout("The provider can't be reached in time.") from error
+            failure: ProviderError = ProviderTimeout("The provider can't be reached in time.")
+            failure.cause = cause_of(error)
+            raise failure from error
         except (OSError, ValueError, EOFError, asyncio.LimitOverrunError) as error:
-            raise ProviderError("The provider can't be reached.") from error
+            failure = ProviderError("The provider can't be reached.")
+            failure.cause = cause_of(error) + (", by way of a proxy" if proxy else "")
+            raise failure from error
 
     def _new_connection(self) -> Connection:
         return Connection(self.pool)
 
-    async def _tunnel(self, proxy: SplitResult) -> Connection:
+    async def _tunnel(self, proxy: SplitResult, timeout_s: float) -> Connection:
         """Open a TLS connection through a proxy, by CONNECT (RFC 9110, section 9.3.6)."""
         assert self._tls is not None  # noqa: S101 - for mypy
-        reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port or 80)
+        opened = await dial(proxy.hostname or "", proxy.port or 80, timeout_s)
+        reader, writer = await asyncio.open_connection(sock=opened)
         try:
             target = f"{_host_header(self._host)}:{self._port}"
             writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{self._proxy_authorization}\r\n".encode())
             reply = await reader.readuntil(b"\r\n\r\n")
             if not reply.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2")):
-                raise ConnectionError("the proxy refused to connect")
+                status = reply.partition(b" ")[2][:3]
+                raise ProxyRefused(status.decode() if status.isdigit() else "it speaks no HTTP")
             connection = self._new_connection()
             connection.tunnel = writer  # some Python versions close the socket when its writer is garbage-collected
             loop = asyncio.get_running_loop()

@@ -16,6 +16,7 @@ import httptools
 
 from gateway.errors import ProviderError
 from gateway.providers.base import Sink
+from gateway.providers.http.causes import cause_of
 
 CONNECTION_BROKE = "The connection to the provider broke."
 _MAX_HEAD = 65_536  # bytes of the headers, of the trailers, and of the framing between two pieces of a body
@@ -71,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._body: Sink | None = None
         self._feed: Any = None
         if self._lost:
-            raise ProviderError(CONNECTION_BROKE)
+            raise _broken("connection closed")
         # When this request ends, another one may use the connection before this task runs again. The outcome is
         # therefore kept in `waiter` and not on the connection.
         waiter = self._waiter = _Waiter()
@@ -119,7 +120,7 @@ class Connection(asyncio.Protocol):
                 broken = broken or self._since_body > _MAX_HEAD
         except Exception as error:
             self._parts.clear()
-            waiter.end(ProviderError(CONNECTION_BROKE) if isinstance(error, zlib.error) else error)
+            waiter.end(_broken("bad compression") if isinstance(error, zlib.error) else error)
             self._release(keep=False)
             return
         if full or broken or self._complete:
@@ -132,7 +133,8 @@ class Connection(asyncio.Protocol):
         self._owner.lost(self)
         self._lost = True
         if self._waiter is not None:
-            self._waiter.end(None if exc is None and self._until_close() else ProviderError(CONNECTION_BROKE))
+            whole = exc is None and self._until_close()
+            self._waiter.end(None if whole else _broken("connection closed" if exc is None else cause_of(exc)))
             self._release(keep=False)
         self.transport.abort()
 
@@ -177,7 +179,7 @@ class Connection(asyncio.Protocol):
             waiter.end(None)
             self._release(keep=not broken)
         elif broken:
-            waiter.end(None if body is not None and body.done else ProviderError(CONNECTION_BROKE))
+            waiter.end(None if body is not None and body.done else _broken("bad HTTP"))
             self._release(keep=False)
         elif body is not None and body.done:
             # The caller need not wait for the end of the body, but the connection can only serve again after it.
@@ -232,6 +234,12 @@ class _Waiter:
     def wake(self) -> None:
         if not self._woken.done():
             self._woken.set_result(None)
+
+
+def _broken(cause: str) -> ProviderError:
+    error = ProviderError(CONNECTION_BROKE)
+    error.cause = cause
+    return error
 
 
 def _decompressing(feed: Callable[[bytes], bool]) -> Callable[[bytes], bool]:

@@ -6,7 +6,6 @@ See traces.py for what a script is. Called by recovery.py and retention.py, by `
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
@@ -16,11 +15,11 @@ from gateway.domain.answer import Part, answer_text, assistant_messages
 from gateway.domain.trace import Outcome, Span, TraceEnd, preview
 from gateway.storage.engine import Row, Rows, Script
 from gateway.storage.scripts.feedback import read_value
-from gateway.storage.scripts.traces import finish_trace, strings, to_json
+from gateway.storage.scripts.kept import DELETED, Declared, clear_ratings, delete_trace
+from gateway.storage.scripts.traces import finish_trace, strings
 
 _STOPPED = "The server stopped while answering."
 _PARTS = msgspec.json.Decoder(list[Part])
-_KEPT_METADATA = {"score": re.compile(r"-?\d{1,20}"), "scale": re.compile(r"-?\d{1,20}--?\d{1,20}")}
 
 
 # ------------------------------------------------------------------ recovery
@@ -79,11 +78,11 @@ def _joined(pieces: Rows) -> list[Part]:
     parts: list[tuple[Any, list[Any]]] = []
     for piece in pieces:
         for kind, value in _PARTS.decode(piece["parts"]):
-            if parts and parts[-1][0] == kind != "tool_call":
+            if parts and parts[-1][0] == kind and isinstance(value, str):
                 parts[-1][1].append(value)
             else:
                 parts.append((kind, [value]))
-    return [(kind, values[0] if kind == "tool_call" else "".join(values)) for kind, values in parts]
+    return [(kind, "".join(values) if isinstance(values[0], str) else values[0]) for kind, values in parts]
 
 
 def _json(value: object) -> str:
@@ -93,66 +92,34 @@ def _json(value: object) -> str:
 # ------------------------------------------------------------------ retention
 
 
-def expire(before: int, receipts_before: int, limit: int) -> Script[int]:
+def expire(before: int, receipts_before: int, limit: int, declared: Declared = ()) -> Script[int]:
     """Delete up to `limit` traces that ended before `before`, and all receipts for retries before `receipts_before`.
 
-    Ratings stay, with their numbers and without their words. Both times are in milliseconds. Return how many traces
-    were deleted.
+    Ratings stay, with their numbers and what is `declared`, and without their words; see kept.py. Both times are in
+    milliseconds. Return how many traces were deleted.
     """
     yield "DELETE FROM idempotency WHERE created < $1", (receipts_before,)
     traces = yield (
-        "SELECT trace_id, project, session_id FROM traces WHERE end_time < $1 ORDER BY end_time LIMIT $2",
+        f"SELECT {DELETED} FROM traces WHERE end_time < $1 ORDER BY end_time LIMIT $2",  # noqa: S608  a constant
         (before, limit),
     )
-    return (yield from _delete(traces))
+    return (yield from _delete(traces, declared))
 
 
-def expire_oldest(limit: int) -> Script[int]:
+def expire_oldest(limit: int, declared: Declared = ()) -> Script[int]:
     """Delete the oldest `limit` finished traces, as `expire` does. Return how many were deleted."""
     traces = yield (
-        "SELECT trace_id, project, session_id FROM traces WHERE end_time IS NOT NULL ORDER BY end_time LIMIT $1",
+        f"SELECT {DELETED} FROM traces WHERE end_time IS NOT NULL ORDER BY end_time LIMIT $1",  # noqa: S608  a constant
         (limit,),
     )
-    return (yield from _delete(traces))
+    return (yield from _delete(traces, declared))
 
 
-def _delete(traces: Rows) -> Script[int]:
+def _delete(traces: Rows, declared: Declared) -> Script[int]:
     for row in traces:
-        trace_id = row["trace_id"]
-        yield "DELETE FROM spans WHERE trace_id = $1", (trace_id,)
-        yield "DELETE FROM checkpoints WHERE trace_id = $1", (trace_id,)
-        for table in ("labels", "run_traces", "trace_artifacts"):
-            yield f"DELETE FROM {table} WHERE trace_id = $1", (trace_id,)  # noqa: S608  our own names
-        yield "DELETE FROM traces WHERE trace_id = $1", (trace_id,)
-        yield from _keep_numbers(trace_id)
-        yield (
-            "DELETE FROM sessions WHERE project = $1 AND session_id = $2"
-            " AND NOT EXISTS (SELECT 1 FROM traces WHERE project = $1 AND session_id = $2)",
-            (row["project"], row["session_id"]),
-        )
+        yield from delete_trace(row)
+        yield from clear_ratings(row["trace_id"], declared)
     return len(traces)
-
-
-def _keep_numbers(trace_id: str) -> Script[None]:
-    rows = yield (
-        "SELECT assessment_id, metadata FROM assessments"
-        " WHERE trace_id = $1 AND (rationale IS NOT NULL OR metadata <> '{}')",
-        (trace_id,),
-    )
-    for row in rows:
-        yield (
-            "UPDATE assessments SET rationale = NULL, metadata = $2 WHERE assessment_id = $1",
-            (row["assessment_id"], to_json(kept_numbers(row["metadata"]))),
-        )
-
-
-def kept_numbers(metadata: str) -> dict[str, str]:
-    """Return what is a number in a rating's metadata, which is JSON: the score as given, and its scale."""
-    return {
-        name: value
-        for name, value in strings(metadata).items()
-        if name in _KEPT_METADATA and _KEPT_METADATA[name].fullmatch(value)
-    }
 
 
 # ------------------------------------------------------------------ the log

@@ -9,26 +9,26 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, Self, TypeVar
 
-import aiosqlite
-
-from gateway.errors import InvalidValue, StoreUnavailable
+from gateway.errors import InvalidValue
 from gateway.storage.engine import Script, Stats
 from gateway.storage.sqlite import file
 from gateway.storage.sqlite.errors import unusable
 from gateway.storage.sqlite.file import check_unowned, connect, locate, parse_url, same_file
 from gateway.storage.sqlite.lock import StoreLock
-from gateway.storage.sqlite.readers import open_reader, run_on
+from gateway.storage.sqlite.readers import CutOff, Reader
 from gateway.storage.sqlite.row_reader import reading
 from gateway.storage.sqlite.writer import Writer
+from gateway.storage.turns import Turns
 
 __all__ = ["SQLiteStore", "check_unowned", "open_store", "reading"]
 P = ParamSpec("P")
 T = TypeVar("T")
-_READERS, _SEARCHERS = 2, 1
-_SEARCH_S = 10
+_READERS, _SEARCHERS = 2, 3
+_SEARCH_S, _WAIT_S = 10, 30  # that a search may take, and may wait for others
 _TRIM_PAGES = 1000  # given back to the file system at once
 
 
@@ -40,14 +40,17 @@ async def open_store(url: str, *, own: bool, create: bool = True) -> SQLiteStore
 class SQLiteStore:
     """One opened file; see `Engine` and `Maintenance` for what the methods promise."""
 
-    def __init__(self, path: Path, writer: Writer, readers: list[aiosqlite.Connection], lock: StoreLock) -> None:
+    def __init__(self, path: Path, writer: Writer, readers: list[Reader], lock: StoreLock) -> None:
         self.path = path
         self._writer = writer
         self._readers = readers
-        self._free: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        self._searches: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        for at, reader in enumerate(readers):
-            (self._free if at < _READERS else self._searches).put_nowait(reader)
+        self._free: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()
+        for reader in readers[:_READERS]:
+            self._free.put_nowait(reader)
+        self._idle = readers[_READERS:]  # of those that search
+        self._searching: set[Reader] = set()
+        self._turns = Turns(_SEARCHERS, patience_s=_WAIT_S)
+        self._searches_end = False
         self._lock = lock
 
     @classmethod
@@ -62,12 +65,12 @@ class SQLiteStore:
             raise unusable(path, "there is no such file.")
         lock = StoreLock.take(path, own=own, create=create)
         connection: sqlite3.Connection | None = None
-        readers: list[aiosqlite.Connection] = []
+        readers: list[Reader] = []
         try:
             connection = await asyncio.to_thread(connect, path)
             is_same = same_file(path)
-            for _ in range(_READERS + _SEARCHERS):
-                readers.append(await open_reader(path))
+            for at in range(_READERS + _SEARCHERS):
+                readers.append(await Reader.open(path, steps_back=at >= _READERS))
             return cls(path, Writer(connection, is_same, max_queue), readers, lock)
         except BaseException:
             for reader in readers:
@@ -100,19 +103,33 @@ class SQLiteStore:
 
     async def read(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         reader = await self._free.get()
-        try:
-            return await run_on(reader, script(*args, **kwargs))
-        finally:
-            self._free.put_nowait(reader)
+        running = reader.run(partial(script, *args, **kwargs))
+        running.add_done_callback(lambda _: self._free.put_nowait(reader))
+        return await _shielded(running)  # a caller that leaves doesn't leave a busy reader to the next
 
-    async def search(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        reader = await self._searches.get()
-        loop = asyncio.get_running_loop()
-        late: list[asyncio.Task[None]] = []
-        timer = loop.call_later(_SEARCH_S, lambda: late.append(loop.create_task(reader.interrupt())))
+    async def search(self, project: str, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._searches_end:
+            raise CutOff
+        await self._turns.take(project)
+        reader = self._idle.pop()
+        self._searching.add(reader)
+        running = reader.run(partial(script, *args, **kwargs))
+        running.add_done_callback(lambda _: self._searched(project, reader))
+        late = False
+
+        def too_slow() -> None:
+            nonlocal late
+            late = True
+            reader.cut()
+
+        timer = asyncio.get_running_loop().call_later(_SEARCH_S, too_slow)
         try:
-            return await run_on(reader, script(*args, **kwargs))
-        except StoreUnavailable:
+            return await _shielded(running)
+        except asyncio.CancelledError:
+            if not running.done():
+                reader.cut()
+            raise
+        except CutOff:
             if late:
                 raise InvalidValue(
                     "This search takes too long: narrow it, by timestamp_ms for one.", code="search_too_slow"
@@ -120,7 +137,16 @@ class SQLiteStore:
             raise
         finally:
             timer.cancel()
-            self._searches.put_nowait(reader)
+
+    def _searched(self, project: str, reader: Reader) -> None:
+        self._searching.discard(reader)
+        self._idle.append(reader)
+        self._turns.give_back(project)
+
+    def end_searches(self) -> None:
+        self._searches_end = True
+        for reader in self._searching:
+            reader.cut()
 
     async def used_bytes(self) -> int:
         pages, free, size = await self.read(_pages)
@@ -135,6 +161,15 @@ class SQLiteStore:
 
     def purge_deleted(self, *, rewrite: bool) -> Awaitable[bool]:
         return self._writer.run_outside_transaction(lambda connection: file.purge_deleted(connection, rewrite))
+
+
+async def _shielded(running: asyncio.Future[T]) -> T:
+    """Wait for what goes on where the caller doesn't; what it then fails with is nobody's."""
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        running.add_done_callback(lambda done: done.exception())
+        raise
 
 
 def _synchronous() -> Script[int]:

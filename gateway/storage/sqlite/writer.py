@@ -124,7 +124,7 @@ class Writer:
     # -------------------------------------------------------------- in the thread
 
     def _work(self) -> None:
-        _lower_priority()
+        lower_priority()
         closing = False
         while not closing:
             jobs = [self._queue.get()]
@@ -224,7 +224,7 @@ class Writer:
                 self._connection.execute("ROLLBACK")
 
 
-def _lower_priority() -> None:
+def lower_priority() -> None:
     """Let the event loop go first: streams mustn't wait for a commit.
 
     SCHED_IDLE would be wrong: beside other busy processes such a thread is preempted while it holds the interpreter's
