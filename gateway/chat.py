@@ -22,6 +22,7 @@ from gateway.config.schema import Config
 from gateway.config.show import config_hash
 from gateway.domain import ids
 from gateway.domain.activity import ChatActivity
+from gateway.domain.answer import have_thoughts
 from gateway.domain.events import Started
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import Attempt, Outcome, Trace, TraceEnd, TraceStart
@@ -288,7 +289,7 @@ class Chat:
             # Each turn is stored with all before it, so a conversation may not grow past what one may send at once.
             raise ContentTooLarge(f"With its earlier turns this is larger than {most} bytes. Begin another session.")
         fields = {**request.fields, "messages": msgspec.Raw(messages)}
-        return msgspec.structs.replace(request, fields=fields)
+        return msgspec.structs.replace(request, fields=fields, thoughts=have_thoughts(turns))
 
 
 def _owns(principal: Principal, owner: Owner) -> bool:

@@ -50,6 +50,42 @@ async def test_a_persons_conversation_goes_whole(store: SQLiteStore) -> None:
     assert await store.write(ask, "SELECT value FROM labels ORDER BY value") == [("v",), ("x",)]
 
 
+@pytest.mark.parametrize("with_ben", [False, True])
+async def test_a_clients_trace_around_her_chats_quotes_her(store: SQLiteStore, with_ben: bool) -> None:
+    """It names nobody, and has what she asked; where others' chats were made in it as well, its tags are theirs."""
+    parent = "a" * 32
+    within = {"traceparent": f"00-{parent}-00f067aa0ba902b7-01"}
+    await chat(store, **within)
+    if with_ben:
+        await chat(store, "ben", **within)
+    info = ClientTrace(
+        trace_id=f"tr-{parent}", experiment_id="0", request_time=1, duration_ms=2, state="OK",
+        request_preview="quotes ann", tags={"t": "v"},
+    )  # fmt: skip
+    await store.write(save_info, PROJECT, info, [], 5)
+    erased = await Erasure(store, None, Current(Config())).erase(ANN)
+    rows = await store.write(ask, "SELECT request_preview, tags FROM traces WHERE route = 'mlflow'")
+    assert (rows, erased.traces) == (([(None, '{"t":"v"}')], 1) if with_ben else ([(None, "{}")], 2))
+    bens = await store.write(ask, "SELECT request FROM traces WHERE user_id = 'ben'")
+    assert [request is None for (request,) in bens] == ([False] if with_ben else [])
+
+
+async def test_chats_within_her_clients_trace_are_hers(store: SQLiteStore) -> None:
+    """Those that name nobody; another user's are that user's."""
+    parent = "a" * 32
+    info = ClientTrace(
+        trace_id=f"tr-{parent}", experiment_id="0", request_time=1, duration_ms=2, state="OK", user_id="ann"
+    )
+    await store.write(save_info, PROJECT, info, [], 5)
+    nobodys, bens = [
+        await chat(store, user_id, traceparent=f"00-{parent}-00f067aa0ba902b7-01") for user_id in (None, "ben")
+    ]
+    await Erasure(store, None, Current(Config())).erase(ANN)
+    rows = await store.write(ask, "SELECT trace_id FROM traces WHERE request IS NOT NULL")
+    assert rows == [(bens,)]
+    assert nobodys != bens
+
+
 @pytest.mark.parametrize(("with_ben", "left"), [(False, [("", None)] * 2), (True, [("", None), ("own", "own words")])])
 async def test_a_conversation_that_only_clients_brought(
     store: SQLiteStore, with_ben: bool, left: list[tuple[str, str | None]]

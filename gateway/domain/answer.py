@@ -67,13 +67,24 @@ def without_thoughts(message: Any) -> Any:
     """Return a message as it would be, had its model not thought. What isn't an assistant's stays as it is."""
     if not isinstance(message, dict) or message.get("role") != "assistant":
         return message
-    plain = {name: value for name, value in message.items() if name not in THOUGHTS}
+    plain = _plain(message)
+    if isinstance(calls := plain.get("tool_calls"), list):
+        plain["tool_calls"] = [_plain(call) if isinstance(call, dict) else call for call in calls]
     content = plain.get("content")
     if isinstance(content, list) and any(_is_thought(part) for part in content):
         rest = [part for part in content if not _is_thought(part)]
         texts = [text for part in rest if isinstance(text := isinstance(part, dict) and part.get("text"), str)]
         plain["content"] = "".join(texts) if len(texts) == len(rest) else rest
     return plain
+
+
+def have_thoughts(messages: Iterable[Any]) -> bool:
+    """Return whether any of the messages has what a model thought."""
+    return any(without_thoughts(message) != message for message in messages)
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in THOUGHTS}
 
 
 def _is_thought(part: Any) -> bool:

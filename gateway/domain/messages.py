@@ -9,12 +9,14 @@ import msgspec
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
-class Usage(msgspec.Struct, frozen=True):
-    """The numbers of tokens, as the provider counts them."""
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The numbers of tokens, as the provider counts them. The details are parts of the first two numbers, by name."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: dict[str, int] = {}  # such as cached_tokens, which cost less
+    completion_tokens_details: dict[str, int] = {}  # such as reasoning_tokens, which nobody sees
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +30,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     raw: bool = False  # the caller gets the provider's bytes unchanged; /v1 only
     stream_options: msgspec.Raw | None = None  # the caller's; /v1 only
     include_usage: bool = False  # the caller asked for the extra usage chunk; /v1 only
+    thoughts: bool = False  # the messages have what a model thought, which the gateway put there
     continues: bool = False  # `message` with a `session_id`: the stored turns are put before it
     session_id: str | None = None
     user_id: str | None = None

@@ -16,6 +16,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     stream_options: msgspec.Raw | None = None  # the caller's own
     connect_timeout_s: float = 5
+    thoughts: bool = False  # the gateway put what a model thought into the messages
 
 
 class Sink(Protocol):

@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.config.schema import Provider as ProviderConfig
 from gateway.config.schema import Secret
+from gateway.domain.answer import without_thoughts
 from gateway.domain.ids import now_ms
 from gateway.errors import ProviderError, ProviderRefused
 from gateway.providers.base import Call, ReplySink, Sink
@@ -32,6 +33,7 @@ _REQUEST_IDS = (
     "cf-ray",
 )  # fmt: skip
 _ID = re.compile(r"[!-~]{1,200}")
+_THOUGHTS = re.compile(r"reasoning|thinking|thought|extra_content|provider_specific", re.IGNORECASE)
 _OPTIONS = re.compile(r"stream[ _.-]?options|include[ _]?usage", re.IGNORECASE)
 
 
@@ -41,6 +43,7 @@ class OpenAIProvider:
     def __init__(self, config: ProviderConfig) -> None:
         self.private = _private(config)
         self._without_usage: set[str] = set()  # models that refuse to be asked for it, until the configuration changes
+        self._without_thoughts: set[str] = set()  # models that refuse them in the messages
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key := config.api_key:
             headers |= {"api-key": key} if config.auth == "api-key" else {"Authorization": f"Bearer {key}"}
@@ -48,6 +51,19 @@ class OpenAIProvider:
 
     async def chat(self, call: Call, sink: ReplySink) -> None:
         """See providers.base.Provider."""
+        if not call.thoughts or call.model in self._without_thoughts:
+            return await self._chat(_without_thoughts(call) if call.thoughts else call, sink)
+        try:
+            await self._chat(call, sink)
+        except ProviderRefused as error:
+            if not _THOUGHTS.search(f"{error.message} {error.said}"):
+                raise
+            # Some want an answer's thoughts back, some refuse them: once more without, and so from now on if it helps.
+            await self._chat(_without_thoughts(call), sink)
+            if len(self._without_thoughts) < _MOST_MODELS:
+                self._without_thoughts.add(call.model)
+
+    async def _chat(self, call: Call, sink: ReplySink) -> None:
         fields: dict[str, Any] = {"model": call.model, **call.fields}
         if call.stream:
             fields["stream"] = True
@@ -85,8 +101,8 @@ class OpenAIProvider:
             raise failure
         return reply
 
-    async def models(self, connect_timeout_s: float) -> bytes:
-        """Return OpenAI's list of models, as the provider sent it. Raises ProviderError."""
+    async def models(self, connect_timeout_s: float) -> list[str]:
+        """Return the names that the provider's list of models has. Raises ProviderError."""
         body = _Text(_MAX_LIST_BYTES)
         heads: list[tuple[int, Mapping[str, str]]] = []
 
@@ -98,7 +114,10 @@ class OpenAIProvider:
         ((status, headers),) = heads
         if status != 200:
             raise _refusal(status, headers, body)
-        return bytes(body.data)
+        try:
+            return [one.id for one in msgspec.json.decode(body.data, type=_ModelList).data]
+        except (msgspec.DecodeError, RecursionError):
+            raise ProviderError("What came is no list of models: most addresses end in /v1.") from None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -125,6 +144,14 @@ class OpenAIProvider:
         await self.client.post(path, accept, msgspec.json.encode(fields), on_head, connect_timeout_s)
         if refused is not None:
             raise _refusal(*refused)
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_Named]
 
 
 class _Text:
@@ -165,6 +192,11 @@ def _refusal(status: int, headers: Mapping[str, str], body: _Text) -> ProviderEr
     error = error_of_status(status, bytes(body.data[:_MAX_ERROR_BYTES]), _retry_after(headers))
     error.request_id = _request_id(headers)
     return error
+
+
+def _without_thoughts(call: Call) -> Call:
+    messages = list(map(without_thoughts, msgspec.json.decode(call.fields["messages"])))
+    return msgspec.structs.replace(call, fields={**call.fields, "messages": msgspec.Raw(msgspec.json.encode(messages))})
 
 
 def _with_usage(asked: msgspec.Raw | None) -> dict[str, Any]:

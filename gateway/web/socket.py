@@ -140,6 +140,7 @@ class Socket:
             kind = convert(bytes(fields.pop("type", b"null")), str | None, "type")
             if kind in ("chat", "resume", "feedback"):
                 limits, principal = self._services.limits, self._principal
+                limits.again(self._address)
                 limits.request(principal.key_id, self._address, principal.requests_per_minute)
             match kind:
                 case "ping":

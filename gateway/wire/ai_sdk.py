@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.domain.answer import REASONING, reasoning_field, text_of_other
+from gateway.domain.answer import REASONING, have_thoughts, reasoning_field, text_of_other, without_thoughts
 from gateway.domain.events import Done, Event, OtherDelta, ReasoningDelta, Started, TextDelta, ToolCallDelta
 from gateway.domain.messages import ChatRequest
 from gateway.errors import InvalidValue
@@ -64,12 +64,16 @@ def decode_chat_and_token(body: bytes, route: str, headers: Headers = ()) -> tup
     if (given.messages is None) == (given.message is None):
         problem = "give exactly one of message and messages"
         raise InvalidValue(problem, details=[("messages", problem)])
+    messages: list[dict[str, Any]] = []
     if given.message is not None:
         fields["message"] = msgspec.Raw(_encode(_text(given.message)))
     else:
-        messages = [each for message in given.messages or () for each in _to_openai(message)]
+        model = msgspec.json.decode(fields.get("model", b"null"))
+        messages = [each for message in given.messages or () for each in _to_openai(message, model)]
         fields["messages"] = msgspec.Raw(_encode(messages and [*system, *messages]))
     request = native.chat_request(fields, route, traceparent(headers))
+    if have_thoughts(messages):
+        request = msgspec.structs.replace(request, thoughts=True)
     if system and given.message is not None:
         request.fields["messages"] = msgspec.Raw(_encode([*system, *msgspec.json.decode(request.fields["messages"])]))
     return request, newest_token(message.metadata for message in given.messages or [given.message])
@@ -81,8 +85,8 @@ def history_token(body: bytes) -> str | None:
     return newest_token(message.metadata for message in convert(bytes(messages), list[UIMessage], "messages"))
 
 
-def _to_openai(message: UIMessage) -> Iterator[dict[str, Any]]:
-    """Yield one UI message as the messages that a provider takes."""
+def _to_openai(message: UIMessage, model: Any) -> Iterator[dict[str, Any]]:
+    """Yield one UI message as the messages that a provider takes. Another model than `model` may have thought it."""
     if message.role != "assistant":
         content: Any = _text(message)
         if files := [_file(part) for part in message.parts if part.get("type") == "file"]:
@@ -91,10 +95,13 @@ def _to_openai(message: UIMessage) -> Iterator[dict[str, Any]]:
         return
     if message.content and not message.parts:
         yield {"role": "assistant", "content": message.content}
+    answered = message.metadata.get("model") if isinstance(message.metadata, dict) else None
+    same = not (isinstance(answered, str) and model) or answered == model
     step: list[dict[str, Any]] = []
     for part in [*message.parts, {"type": "step-start"}]:
         if part.get("type") == "step-start":
-            yield from step_messages(step)
+            said = step_messages(step)
+            yield from said if same else map(without_thoughts, said)
             step = []
         else:
             step.append(part)

@@ -13,6 +13,7 @@ from gateway.domain.answer import (
     Part,
     answer_text,
     assistant_messages,
+    have_thoughts,
     history_message,
     merge_tool_calls,
     without_thoughts,
@@ -133,3 +134,12 @@ def test_what_the_next_turn_has_of_an_answer(parts: list[Part], message: dict[st
 def test_a_message_without_thoughts(message: Any, plain: Any) -> None:
     """Only an assistant's has any."""
     assert without_thoughts(message) == plain
+
+
+def test_thoughts_are_found_wherever_they_are() -> None:
+    """In fields, in a content of parts, and beside a tool call."""
+    call = {"id": "c", "function": {"name": "f"}}
+    signed = {"role": "assistant", "content": None, "tool_calls": [{**call, "extra_content": {"google": {}}}, "odd"]}
+    assert without_thoughts(signed)["tool_calls"] == [call, "odd"]
+    assert have_thoughts([{"role": "user", "content": "a"}, signed])
+    assert not have_thoughts([{"role": "user", "reasoning": "a"}, {"role": "assistant", "content": "a"}])

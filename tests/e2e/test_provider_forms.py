@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import StartGateway
 from tests.support.router import DONE, END
 from tests.support.servers import GatewayProcess
-from tests.support.upstream import HEAD, LAST, Raw, part, raw_server
+from tests.support.upstream import HEAD, LAST, Raw, part, raw_server, whole
 from tests.support.wires import Reply, request, text_of
 
 ASK = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -87,7 +87,7 @@ CALLER = {"stream": True, **ASK}
 async def test_thinking_in_parts_of_the_content(start_gateway: StartGateway) -> None:
     """It is reasoning on the native wire, stays as it is on `/v1` and in the store, and comes back in the next turn."""
     frames = [thinking("Let "), thinking("me see."), delta(content="42")]
-    whole = [
+    content = [
         {"type": "thinking", "thinking": [{"type": "text", "text": "Let me see."}]},
         {"type": "text", "text": "42"},
     ]
@@ -97,10 +97,10 @@ async def test_thinking_in_parts_of_the_content(start_gateway: StartGateway) -> 
         native = await asked(gateway, "/chat/stream", {"message": "one", "session_id": "s"})
         assert (text_of(native.events, "reasoning"), text_of(native.events)) == ("Let me see.", "42")
         await asked(gateway, "/chat", {"message": "two", "session_id": "s"})
-        assert raw.seen[-1][2]["messages"][1] == {"role": "assistant", "content": whole}
+        assert raw.seen[-1][2]["messages"][1] == {"role": "assistant", "content": content}
         v1 = await asked(gateway, "/v1/chat/completions", CALLER)
         assert [payload for payload in v1.payloads[:3]] == [frame[6:].strip() for frame in frames]
-    assert [row["response"][0]["content"] for row in gateway.store.traces()] == [whole] * 3
+    assert [row["response"][0]["content"] for row in gateway.store.traces()] == [content] * 3
 
 
 async def test_thinking_alone_is_a_first_token(start_gateway: StartGateway) -> None:
@@ -188,3 +188,31 @@ async def test_a_signature_outlives_a_restart(start_gateway: StartGateway) -> No
         await asyncio.to_thread(gateway.restart)
         await asked(gateway, "/chat", {"message": "two", "session_id": "s"})
         assert raw.seen[-1][2]["messages"][1] == {"role": "assistant", "content": "42", "extra_content": signed}
+
+
+async def test_a_provider_that_refuses_its_own_reasoning(start_gateway: StartGateway) -> None:
+    """The conversation goes on without it."""
+    refused = whole(400, b'{"error":{"message":"reasoning_content is not supported"}}')
+    async with raw_server() as raw:
+        good = stream(delta(reasoning_content="hm"), delta(content="42"))
+        raw.replies = [good, [refused], good]
+        gateway = await started(start_gateway, raw)
+        await asked(gateway, "/chat", {"message": "one", "session_id": "s"})
+        again = await asked(gateway, "/chat", {"message": "two", "session_id": "s"})
+        assert again.json["response"] == "42"
+        assert raw.seen[-1][2]["messages"][1] == {"role": "assistant", "content": "42"}
+
+
+async def test_the_usages_details(start_gateway: StartGateway) -> None:
+    """They are in the last event and on the trace's span."""
+    details = {"prompt_tokens_details": {"cached_tokens": 5}, "completion_tokens_details": {"reasoning_tokens": 4}}
+    usage = {"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17, **details}
+    frame = b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n"
+    async with raw_server() as raw:
+        raw.replies = [[HEAD, *map(part, (delta(content="42"), END, frame, DONE)), LAST]]
+        gateway = await started(start_gateway, raw)
+        native = await asked(gateway, "/chat/stream", {"message": "Hi"})
+        assert native.events[-1]["usage"] == usage
+    [row] = gateway.store.traces()
+    root = next(span for span in gateway.store.spans(row["trace_id"]) if span["parent_id"] is None)
+    assert root["attributes"]["gen_ai.usage.cache_read.input_tokens"] == 5

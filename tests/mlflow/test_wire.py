@@ -245,3 +245,12 @@ def test_what_could_not_be_read_again_is_refused(bad: str) -> None:
         body.decode(bad.encode(), list)
     with pytest.raises(InvalidValue, match=r"levels|too large"):
         body.decode_text(bad, list, "value")
+
+
+@pytest.mark.parametrize("where", ['"\\ud800"', '[{"\\ud800": 1}]', '[{"key": "a", "value": {"\\udc00": 1}}]'])
+def test_half_a_surrogate_pair_is_no_span(where: str) -> None:
+    """Wherever it stands, also where a list or a field's name is wanted."""
+    span = f'{{"traceId": "{1:032x}", "spanId": "{1:016x}", "attributes": {where}}}'
+    text = f'{{"resourceSpans": [{{"scopeSpans": [{{"spans": [{span}]}}]}}]}}'
+    with pytest.raises(BadRequest):
+        otlp.decode(text.encode(), is_json=True)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.ids import now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors import InvalidValue, StoreUnavailable
 from gateway.storage.engine import Script
 from gateway.storage.scripts.keys import list_keys
 from gateway.storage.scripts.ops import ping
@@ -176,6 +176,21 @@ async def test_a_script_with_a_bug_fails_alone(store: SQLiteStore) -> None:
     assert [type(result) for result in results] == [RuntimeError, sqlite3.ProgrammingError, RuntimeError]
     assert await store.write(ask, "SELECT * FROM meta") == []
     assert await store.read(get_trace, PROJECT, start.trace_id) is not None
+
+
+async def test_a_statement_that_cannot_be_run_fails_alone(store: SQLiteStore, caplog: pytest.LogCaptureFixture) -> None:
+    """It will never be possible: its caller isn't told to try again, the log says why, and others' writes are in."""
+    start = a_start()
+    wrong = [
+        store.write(ask, "SELECT json_extract('{}', $1)", "$["),
+        store.read(ask, "SELECT no_such_column FROM traces"),
+    ]
+    await store.write(begin_trace, start)
+    for result in await asyncio.gather(*wrong, return_exceptions=True):
+        assert type(result) is InvalidValue
+    assert [record.message[:26] for record in caplog.records] == ["A statement can't be run: "] * 2
+    assert await store.read(get_trace, PROJECT, start.trace_id) is not None
+    assert store.stats.failed_batches == 0
 
 
 async def test_every_commit_is_durable(store: SQLiteStore) -> None:

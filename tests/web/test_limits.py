@@ -209,6 +209,22 @@ async def test_the_rate_on_a_socket(start_gateway: StartGateway) -> None:
         assert (await close_code(ws))[0] == 4429
 
 
+async def test_the_rate_of_an_address_on_a_socket(start_gateway: StartGateway) -> None:
+    """Frames that ask for something count as requests do, of the address that a trusted proxy names."""
+    proxy = {"server": {"port": 0, "trusted_proxies": ["127.0.0.1"]}}
+    gateway = limited(start_gateway, OPEN | proxy, requests_per_minute_per_address=3)
+    from_there = {"X-Forwarded-For": "203.0.113.9"}
+    async with connect(socket_url(gateway), additional_headers=from_there) as ws:  # the first
+        for number in range(3):
+            await say(ws, type="chat", id=f"c{number}", message="hi")
+            kind = (await hear_end(ws))[-1]
+        assert (kind["type"], kind["code"]) == ("error", "rate_limited")
+        await say(ws, type="ping")
+        assert (await hear(ws))["type"] == "pong"
+    assert chat(gateway, **from_there).status == 429
+    assert chat(gateway).status == 200
+
+
 async def test_streams_on_a_socket(start_gateway: StartGateway) -> None:
     """They count like any others."""
     gateway = limited(start_gateway, streams_per_key=1)

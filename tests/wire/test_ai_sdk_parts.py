@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.events import Failed, ReasoningDelta, TextDelta
 from tests.support.provider_streams import TRACE
-from tests.wire.test_ai_sdk import STARTED, call, chunks, done, messages, other
+from tests.wire.test_ai_sdk import STARTED, call, chunks, decode, done, messages, other
 
 BLOCK = {"type": "thinking", "thinking": "hm", "signature": "S"}
 
@@ -190,3 +190,16 @@ def test_a_failure_closes_what_is_open() -> None:
     assert found[-2]["providerMetadata"] == {"gateway": {"message": {"thinking_blocks": [BLOCK]}}}
     assert found[-1] == {"type": "error", "errorText": "Broken."}
     assert json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("answered", "model", "kept"),
+    [("m", "m", True), ("m", "n", False), ("m", None, True), (None, "m", True), (5, "m", True)],
+)
+def test_another_models_thoughts(answered: Any, model: str | None, kept: bool) -> None:
+    """They stay away from a model that didn't think them, where both are known."""
+    parts = [{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "a"}]
+    said = {"role": "assistant", "parts": parts, "metadata": None if answered is None else {"model": answered}}
+    request = decode(messages=[{"role": "user", "content": "q"}, said], **({"model": model} if model else {}))
+    [_, message] = json.loads(bytes(request.fields["messages"]))
+    assert ("reasoning_content" in message, request.thoughts) == (kept, kept)

@@ -44,9 +44,9 @@ def test_what_comes_out_comes_in_pieces(size: int) -> None:
     ("data", "words"),
     [
         (b"no gzip", "is not gzip"),
-        (gzip.compress(b"hello")[:-4], "ends too soon"),
+        (gzip.compress(b"hello", mtime=0)[:-4], "ends too soon"),
         (b"", "ends too soon"),
-        (gzip.compress(b"a") + gzip.compress(b"b"), "goes on after the end"),
+        (gzip.compress(b"a", mtime=0) + gzip.compress(b"b", mtime=0), "goes on after the end"),
     ],
 )
 def test_a_body_that_is_not_packed_so_is_refused(data: bytes, words: str) -> None:
