@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 import msgspec
 
 from gateway.domain.trace import Assessment
+from gateway.mlflow.imports import Imports
 from gateway.mlflow.wire.body import decode
 from gateway.mlflow.wire.checks import invalid
 from gateway.storage.engine import Engine, Script
@@ -26,7 +27,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     query: list[tuple[str, str]]
     headers: Mapping[str, str]  # names in lower case
     body: bytes
+    imports: Imports
     announce: Callable[[Assessment], None]  # to be called with a person's rating once it is committed
+
+    async def write(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a script that writes little, in the turn of this project. Raise as `Engine.write` does."""
+        async with self.imports.write_turn(self.project):
+            return await self.store.write(script, *args, **kwargs)
 
     def search(self, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """Run a script that may read much, in the turn of this project. Raise as `Engine.search` does."""

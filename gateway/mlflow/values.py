@@ -56,6 +56,7 @@ class ClientSpan(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
     attributes: str  # JSON object of texts, for the search
     otlp: str  # the whole span as protobuf's JSON, which clients read back
+    tokens: str | None  # JSON of its token counts, if it has any
     values: dict[str, Any]  # its attributes as plain values, which aren't stored
 
 

@@ -229,6 +229,8 @@ class Request(starlette.requests.Request):
         if error.retry_after is not None or (error.status in (429, 503) and error.retryable):
             seconds = max(1, math.ceil(error.retry_after if error.retry_after is not None else 1))
             headers.append((b"retry-after", b"%d" % seconds))
+        elif error.status in (429, 502) and not error.retryable:
+            headers.append((b"x-should-retry", b"false"))  # OpenAI's clients ask again by themselves
         if error.status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
         if self._unread:

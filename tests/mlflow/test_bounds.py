@@ -12,7 +12,8 @@ from gateway.mlflow.scripts import datasets as mlflow_datasets
 from gateway.mlflow.scripts import experiments as mlflow_experiments
 from gateway.mlflow.scripts import runs as mlflow_runs
 from gateway.mlflow.scripts import traces as mlflow_traces
-from gateway.mlflow.scripts.traces import get_spans_of, save_spans
+from gateway.mlflow.scripts.spans import save_spans
+from gateway.mlflow.scripts.traces import get_spans_of
 from gateway.mlflow.values import ClientSpans, Dataset, NewRecord, Run, RunValue
 from gateway.mlflow.wire import otlp
 from gateway.storage.scripts.traces import begin_trace

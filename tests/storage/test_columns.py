@@ -19,7 +19,8 @@ from gateway.mlflow.scripts.assessments import create_assessment
 from gateway.mlflow.scripts.datasets import create_dataset, upsert_records
 from gateway.mlflow.scripts.experiments import create_experiment
 from gateway.mlflow.scripts.runs import create_run, link_traces
-from gateway.mlflow.scripts.traces import save_artifact, save_info, save_spans
+from gateway.mlflow.scripts.spans import save_spans
+from gateway.mlflow.scripts.traces import save_artifact, save_info
 from gateway.mlflow.values import ClientTrace, Dataset, NewRecord, Run, RunValue
 from gateway.mlflow.wire import otlp
 from gateway.storage.scripts.export import COLUMNS as EXPORTED

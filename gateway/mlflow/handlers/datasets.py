@@ -32,7 +32,7 @@ async def create(request: Request) -> Any:
         experiment_ids=list(dict.fromkeys(body.experiment_ids)),
         tags=tags,
     )
-    return {"dataset": wire.write_dataset(await request.store.write(scripts.create_dataset, new))}
+    return {"dataset": wire.write_dataset(await request.write(scripts.create_dataset, new))}
 
 
 async def get(request: Request) -> Any:
@@ -56,20 +56,20 @@ async def search(request: Request) -> Any:
 
 async def delete(request: Request) -> Any:
     """Delete a dataset with its records, if it is there."""
-    await request.store.write(scripts.delete_dataset, request.project, request.params["dataset_id"])
+    await request.write(scripts.delete_dataset, request.project, request.params["dataset_id"])
     return {}
 
 
 async def set_tags(request: Request) -> Any:
     """Set tags, and delete those that are null."""
     tags = wire.read_tags(request.decode(wire.SetDatasetTags).tags)
-    await request.store.write(scripts.set_tags, request.project, request.params["dataset_id"], tags)
+    await request.write(scripts.set_tags, request.project, request.params["dataset_id"], tags)
     return {}
 
 
 async def delete_tag(request: Request) -> Any:
     """Delete a tag, if it is there."""
-    await request.store.write(scripts.delete_tag, request.project, request.params["dataset_id"], request.params["key"])
+    await request.write(scripts.delete_tag, request.project, request.params["dataset_id"], request.params["key"])
     return {}
 
 
@@ -92,7 +92,7 @@ async def upsert_records(request: Request) -> Any:
     """Add records. One with the same inputs as another changes that one."""
     records = wire.read_records(request.decode(wire.UpsertRecords).records)
     given = [(f"dr-{secrets.token_hex(16)}", record) for record in records]
-    inserted, updated = await request.store.write(
+    inserted, updated = await request.write(
         scripts.upsert_records, request.project, request.params["dataset_id"], given, request.now
     )
     return {"inserted_count": inserted, "updated_count": updated}
@@ -109,7 +109,7 @@ async def get_records(request: Request) -> Any:
 async def delete_records(request: Request) -> Any:
     """Delete records by ID; those that aren't there don't count."""
     ids = wire.read_record_ids(request.decode(wire.DeleteRecords))
-    deleted = await request.store.write(
+    deleted = await request.write(
         scripts.delete_records, request.project, request.params["dataset_id"], ids, request.now
     )
     return {"deleted_count": deleted}
@@ -122,7 +122,7 @@ async def _dataset(request: Request) -> Dataset:
 async def _change_experiments(request: Request, *, add: bool) -> Any:
     ids = request.decode(wire.DatasetExperiments).experiment_ids
     added, removed = (ids, []) if add else ([], ids)
-    changed = await request.store.write(
+    changed = await request.write(
         scripts.set_experiments, request.project, request.params["dataset_id"], added, removed
     )
     return {"dataset": wire.write_dataset(changed)}

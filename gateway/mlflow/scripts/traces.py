@@ -14,12 +14,11 @@ import msgspec
 
 from gateway.domain.trace import Assessment, Trace
 from gateway.errors import InvalidValue, NotFound
-from gateway.mlflow.names import INFO_FINALIZED, SPAN_USAGE, TRACE_NAME, TRACE_USAGE
+from gateway.mlflow.names import INFO_FINALIZED, TRACE_NAME
 from gateway.mlflow.scripts.assessments import insert_overriding
 from gateway.mlflow.scripts.clauses import INDEXED
 from gateway.mlflow.scripts.experiments import require_experiment
-from gateway.mlflow.usage import total_usage
-from gateway.mlflow.values import ChatSpans, ClientSpan, ClientSpans, ClientTrace, StoredSpans, StoredTrace
+from gateway.mlflow.values import ChatSpans, ClientSpans, ClientTrace, StoredSpans, StoredTrace
 from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.feedback import to_assessment
 from gateway.storage.scripts.kept import DELETED, delete_trace
@@ -49,12 +48,6 @@ _INSERT = (
     "INSERT INTO traces (trace_id, project, root_span_id, route, model, config_hash, experiment_id, request_time,"
     " session_id, state, tags, metadata) VALUES ($1, $2, '', $3, '', '', $4, $5, '', 'IN_PROGRESS', '{}', '{}')"
 )
-_SPAN_FIELDS = tuple(name for name in ClientSpan.__struct_fields__ if name != "values")
-_SPAN = (
-    f"INSERT INTO spans (trace_id, kind, {', '.join(_SPAN_FIELDS)})"  # noqa: S608  our own names
-    f" VALUES ($1, 'INTERNAL', {numbers(2, len(_SPAN_FIELDS))}) ON CONFLICT (trace_id, span_id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _SPAN_FIELDS[1:])
-)
 
 
 # ------------------------------------------------------------------ store what clients made
@@ -66,8 +59,8 @@ def save_info(project: str, trace: ClientTrace, ratings: Sequence[Assessment], n
     Raise NotFound for the experiment, and InvalidValue for a trace that isn't this project's to write.
     """
     yield from require_experiment(project, trace.experiment_id)
-    row = yield from _row_or_new(project, trace)
-    yield from _update(project, trace, row, now)
+    row = yield from row_or_new(project, trace)
+    yield from update(project, trace, row, now)
     for rating in ratings:
         known = yield "SELECT 1 FROM assessments WHERE assessment_id = $1", (rating.assessment_id,)
         if not known:
@@ -76,35 +69,7 @@ def save_info(project: str, trace: ClientTrace, ratings: Sequence[Assessment], n
     return stored
 
 
-def save_spans(project: str, traces: Sequence[tuple[ClientTrace, list[ClientSpan]]], now: int) -> Script[None]:
-    """Store spans, each list with what it tells of its trace: all of them or none. Raise as `save_info` does."""
-    for experiment_id in {trace.experiment_id for trace, _ in traces}:
-        yield from require_experiment(project, experiment_id)
-    rows = []
-    for trace, _ in traces:  # a script raises before its first write
-        rows.append((yield from _writable_row(project, trace.trace_id)))
-    for (trace, spans), known in zip(traces, rows, strict=True):
-        row = known or (yield from _row_or_new(project, trace))
-        yield from _update(project, _fill_gaps(trace, row), row, now)
-        for span in spans:
-            yield _SPAN, (trace.trace_id, *[getattr(span, name) for name in _SPAN_FIELDS])
-        if known is not None and INFO_FINALIZED not in strings(known["metadata"]):
-            yield from _count_tokens(project, trace.trace_id)
-
-
-def _count_tokens(project: str, trace_id: str) -> Script[None]:
-    """Count the tokens of all spans that have come so far."""
-    spans = yield "SELECT span_id, parent_id, attributes FROM spans WHERE trace_id = $1", (trace_id,)
-    usage = total_usage((row["span_id"], row["parent_id"], strings(row["attributes"]).get(SPAN_USAGE)) for row in spans)
-    if usage is not None:
-        pair = {TRACE_USAGE: to_json(usage)}
-        rows = yield "SELECT metadata FROM traces WHERE trace_id = $1", (trace_id,)
-        metadata = to_json(strings(rows[0]["metadata"]) | pair)
-        yield "UPDATE traces SET metadata = $2 WHERE trace_id = $1", (trace_id, metadata)
-        yield from add_labels(project, trace_id, "metadata", pair)
-
-
-def _writable_row(project: str, trace_id: str) -> Script[Row | None]:
+def writable_row(project: str, trace_id: str) -> Script[Row | None]:
     """Return the row of a trace, if any. Raise InvalidValue unless it is a client's of this project."""
     rows = yield "SELECT * FROM traces WHERE trace_id = $1", (trace_id,)
     if rows and (rows[0]["project"] != project or rows[0]["route"] != CLIENT_ROUTE):
@@ -112,17 +77,17 @@ def _writable_row(project: str, trace_id: str) -> Script[Row | None]:
     return rows[0] if rows else None
 
 
-def _row_or_new(project: str, trace: ClientTrace) -> Script[Row]:
+def row_or_new(project: str, trace: ClientTrace) -> Script[Row]:
     """Return the row of a client's trace, inserted if need be."""
-    row = yield from _writable_row(project, trace.trace_id)
+    row = yield from writable_row(project, trace.trace_id)
     if row is None:
         yield _INSERT, (trace.trace_id, project, CLIENT_ROUTE, trace.experiment_id, trace.request_time)
-        row = yield from _writable_row(project, trace.trace_id)
+        row = yield from writable_row(project, trace.trace_id)
     assert row is not None  # noqa: S101  it was just inserted
     return row
 
 
-def _fill_gaps(trace: ClientTrace, row: Row) -> ClientTrace:
+def fill_gaps(trace: ClientTrace, row: Row) -> ClientTrace:
     """Return what spans tell of a trace, merged with its row. Once the client's info is there, they only fill gaps."""
     if INFO_FINALIZED in strings(row["metadata"]):
         there = {name: row[name] for name in _COLUMNS if row[name] not in (None, "")}
@@ -135,7 +100,7 @@ def _fill_gaps(trace: ClientTrace, row: Row) -> ClientTrace:
     return msgspec.structs.replace(trace, **there | {"request_time": start, "duration_ms": max(ends) - start})
 
 
-def _update(project: str, trace: ClientTrace, row: Row, now: int) -> Script[None]:
+def update(project: str, trace: ClientTrace, row: Row, now: int) -> Script[None]:
     tags, metadata = strings(row["tags"]) | trace.tags, strings(row["metadata"]) | trace.metadata
     given = {name: getattr(trace, name) for name in _COLUMNS}
     for name in ("name", "request_preview", "response_preview"):
@@ -274,7 +239,7 @@ def delete_traces(
 
 def save_artifact(project: str, trace_id: str, data: str) -> Script[None]:
     """Store the spans of a client's trace as one file. Raise NotFound for the trace."""
-    row = yield from _writable_row(project, trace_id)
+    row = yield from writable_row(project, trace_id)
     if row is None:
         raise NotFound(f"Trace with ID '{trace_id}' not found.")
     yield (
