@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from gateway.mlflow.scripts.traces import get_spans_of
+from gateway.mlflow.values import ChatSpans
 from gateway.storage.engine import Engine
 from gateway.storage.scripts.attachments import LEAST, detach
 from gateway.storage.scripts.erase import ErasureTarget, erase_traces
 from gateway.storage.scripts.kept import DELETED, delete_trace
-from gateway.storage.scripts.traces import begin_trace, get_trace, session_traces
-from tests.support.rows import PROJECT, a_start, ask
+from gateway.storage.scripts.listing import get_span
+from gateway.storage.scripts.traces import begin_trace, finish_trace, get_trace, session_traces
+from tests.support.rows import PROJECT, a_start, an_end, ask
 
 PICTURE = "data:image/png;base64," + "iVBORw0KGgo/+" * 1000 + "A="
 SOUND = "UklGR" * 2000
@@ -45,6 +48,18 @@ async def test_a_picture_is_stored_once_and_read_whole(engine: Engine) -> None:
         assert trace.request == start.request
     await engine.write(begin_trace, a_start(project="other", request=requests[0]))
     assert await stored(engine) == 3
+
+
+async def test_who_looks_at_a_span_sees_it_whole(engine: Engine) -> None:
+    """In the app as by MLflow's client."""
+    start = a_start(request=messages(PICTURE))
+    await engine.write(begin_trace, start)
+    await engine.write(finish_trace, an_end(start))
+    span = await engine.read(get_span, PROJECT, start.trace_id, start.root_span_id)
+    assert span.request == start.request
+    spans = (await engine.read(get_spans_of, PROJECT, [start.trace_id]))[start.trace_id]
+    assert isinstance(spans, ChatSpans)
+    assert spans.trace.request == start.request
 
 
 async def test_it_goes_with_the_last_trace_that_has_it(engine: Engine) -> None:
