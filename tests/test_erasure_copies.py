@@ -135,6 +135,20 @@ async def test_what_others_say_of_a_person_by_an_id_goes(store: SQLiteStore) -> 
     assert found == [("ben", "true", "{}", None), ("ben", '"erased"', "{}", None)]
 
 
+async def test_a_conversation_of_another_project_has_the_same_id(store: SQLiteStore) -> None:
+    """It is somebody else's, also where a person is erased in all projects."""
+    await chat(store, session_id="1")
+    info = ClientTrace(
+        trace_id="tr-" + "b" * 32, experiment_id="0", request_time=1, duration_ms=2, state="OK", user_id="ben",
+        session_id="1", metadata={"mlflow.trace.session": "1"},
+    )  # fmt: skip
+    await store.write(save_info, "other", info, [], 5)
+    await Erasure(store, None, Current(Config())).erase(ANN)
+    rows = await store.write(ask, "SELECT session_id, metadata FROM traces WHERE project = 'other'")
+    assert rows == [("1", '{"mlflow.trace.session":"1"}')]
+    assert await store.write(ask, "SELECT value FROM labels") == [("1",)]
+
+
 async def test_other_projects_keep_theirs(store: SQLiteStore) -> None:
     """Of the same ID: records, tags and authors as well."""
     mail = "ann@example.com"
