@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
+from gateway.domain.search import Order
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import AUTHOR
 from gateway.mlflow.scripts.experiments import require_experiment
-from gateway.mlflow.values import Dataset, NewRecord, Order, Record, source_trace
+from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
 from gateway.storage.engine import Params, Row, Script
 from gateway.storage.scripts.traces import insert_into, numbers
 

@@ -12,16 +12,17 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from gateway.domain.trace import Assessment, Trace
+from gateway.domain.trace import Assessment
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import INFO_FINALIZED, TRACE_NAME
 from gateway.mlflow.scripts.assessments import insert_overriding
-from gateway.mlflow.scripts.clauses import INDEXED
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.values import ChatSpans, ClientSpans, ClientTrace, StoredSpans, StoredTrace
 from gateway.storage.engine import Row, Script
+from gateway.storage.scripts.clauses import INDEXED
 from gateway.storage.scripts.feedback import to_assessment
 from gateway.storage.scripts.kept import DELETED, delete_trace
+from gateway.storage.scripts.listing import SELECT_INFO
 from gateway.storage.scripts.traces import (
     CLIENT_ROUTE,
     PARENT_LABEL,
@@ -36,9 +37,6 @@ from gateway.storage.scripts.traces import (
 
 MAX_TAGS = 1_000
 _CHUNK = 500  # IDs a query
-_SHORT = [name for name in Trace.__struct_fields__ if name not in {"usage", "request", "response", "parts"}]
-_INFO = ", ".join((*_SHORT, "prompt_tokens", "completion_tokens", "total_tokens", "experiment_id", "name"))
-SELECT_INFO = f"SELECT {_INFO}, NULL AS request, NULL AS response, NULL AS parts FROM traces"  # noqa: S608  our own names
 
 # The columns follow from the fields, so that a new one is written without a change here.
 _COLUMNS = tuple(name for name in ClientTrace.__struct_fields__ if name not in ("trace_id", "tags", "metadata"))
