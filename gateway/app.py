@@ -23,6 +23,7 @@ from gateway.access.authenticator import Authenticator
 from gateway.access.keys import KeyRing
 from gateway.access.limits import Limits
 from gateway.access.local import keys_required
+from gateway.access.memory import give_back_large_blocks
 from gateway.access.stored_keys import StoredKeys
 from gateway.access.tokens import Tokens
 from gateway.chat import Chat
@@ -257,6 +258,7 @@ async def run(path: Path | None, load: Callable[[], Config], config: Config, log
                 logs.plain(line)
             gc.collect()
             gc.freeze()  # what is here now stays; the collector need not look at it again
+            give_back_large_blocks()
             gc.set_threshold(20_000, 20, 20)  # a chat leaves hardly a cycle behind: looking less often costs no memory
             try:
                 await http.serve(sockets=[listener])

@@ -67,8 +67,11 @@ class OpenAIProvider:
         fields: dict[str, Any] = {"model": call.model, **call.fields}
         if call.stream:
             fields["stream"] = True
+        if call.thoughts:  # then its fields may be a copy, which only this holds
+            call = msgspec.structs.replace(call, fields={})
 
         def on_success(headers: Mapping[str, str]) -> Sink:
+            fields.clear()  # the answer may take long, and its question shouldn't stay in memory for it
             sink.head(sse=_is_event_stream(headers, asked=call.stream), request_id=_request_id(headers))
             return sink
 
@@ -137,6 +140,7 @@ class OpenAIProvider:
         def on_head(status: int, headers: Mapping[str, str]) -> Sink:
             nonlocal refused
             if 200 <= status < 300 and status not in (204, 205):  # some frameworks answer each POST with 201
+                fields.clear()  # as above, where these are others
                 return on_success(headers)
             refused = status, headers, _Text(_MAX_ERROR_BYTES)
             return refused[2]
