@@ -123,6 +123,13 @@ def test_json_spans() -> None:
     assert [json.loads(each) for each in split_json(json.dumps(export).encode())] == [{"a": [1]}]
 
 
+def test_too_many_json_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more than the bound is refused."""
+    monkeypatch.setattr(otlp_parts, "MAX_SPANS", 1)
+    with pytest.raises(ContentTooLarge, match="1 spans"):
+        split_json(b'{"resourceSpans":[{"scopeSpans":[{"spans":[{},{}]}]}]}')
+
+
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"{", b'{"resourceSpans":5}', b"\xff", b'{"resourceSpans":null}'])
 def test_json_that_is_no_export(body: bytes) -> None:
     """It has no spans, or isn't JSON."""

@@ -109,8 +109,6 @@ class _Counts:
             self.values -= 1
             if self.values < 0:
                 raise ContentTooLarge(f"A request has at most {MAX_VALUES:,} values of attributes.")
-        if not shape:
-            return
         for number, inner, until in _fields(data, begin, end, self):
             if number in shape:
                 self.look(data, inner, until, shape[number], level + 1)
