@@ -184,7 +184,7 @@ async def test_records_of_deleted_traces_are_still_hers(store: SQLiteStore) -> N
     records = [(f"dr-{at}", NewRecord(inputs={"n": at}, source=source)) for at, source in enumerate(sources)]
     await store.write(upsert_records, PROJECT, "d-1", records, 5)
     await store.write(record_feedback, a_write(hers, a_rating(rationale="why"), idempotency_key="k"))
-    assert await store.write(delete_traces, PROJECT, "0", traces, None, 10) == 3
+    assert await store.write(delete_traces, PROJECT, "0", traces, None, 10) == (3, False)
     for table in ("traces", "sessions", "idempotency", "assessments"):
         assert await store.write(ask, f"SELECT COUNT(*) FROM {table}") == [(0,)]  # noqa: S608  our own names
     await Erasure(store, None, Current(Config())).erase(ANN)

@@ -13,11 +13,14 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.access.machine import machine_mb
 from gateway.config.current import Current
+from gateway.config.schema import Config
 from gateway.domain.messages import LARGE, ChatRequest
 from gateway.errors import Unavailable
 
 _MMAP_THRESHOLD = -3  # of malloc.h
+_SHARE = 0.75  # of the machine's memory, or of the control group's, which counts the page cache, too
 _COPIES = 3  # of a question until its answer begins: as it came, as the provider gets it, and as it is stored
 
 
@@ -39,18 +42,22 @@ class Memory:
     """`max_bodies_bytes` and `max_memory_mb` of the configuration bound it; 0 is no bound."""
 
     def __init__(self, current: Current) -> None:
-        self._current = current
         self._bodies = 0  # bytes
         self._resident_mb = 0.0
+        current.subscribe(self._configure)
+
+    def _configure(self, config: Config) -> None:
+        self._most_bodies, most = config.limits.max_bodies_bytes, config.limits.max_memory_mb
+        self.most_mb = _SHARE * machine_mb() if most == "auto" else most  # 0: no bound
 
     @property
     def full(self) -> bool:
         """Return True where the process was at its bound of memory when last measured."""
-        return 0 < self._current.value.limits.max_memory_mb <= self._resident_mb
+        return 0 < self.most_mb <= self._resident_mb
 
     def measure(self) -> None:
         """Look how much the process takes now, where that is bounded. The server does it once a second."""
-        self._resident_mb = resident_mb() if self._current.value.limits.max_memory_mb else 0.0
+        self._resident_mb = resident_mb() if self.most_mb else 0.0
 
     def keep(self, request: ChatRequest) -> ChatRequest:
         """Count a large question until its fields are cleared. Return the request. Raise Unavailable as `take` does."""
@@ -62,7 +69,7 @@ class Memory:
 
     def take(self, size: int) -> None:
         """Count so many bytes. Raise Unavailable, and count nothing, where there is no room beside what is there."""
-        if self._bodies and 0 < self._current.value.limits.max_bodies_bytes < self._bodies + size:
+        if (self._bodies and 0 < self._most_bodies < self._bodies + size) or self.full:
             raise Unavailable("The server is busy. Please try again.", code="too_busy", retry_after=1)
         self._bodies += size
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import json
 import os
 from typing import Any
 
@@ -62,7 +63,7 @@ def _traces() -> bytes:
 
 @functools.cache
 def _text() -> bytes:
-    value = {"key": "mlflow.spanInputs", "value": {"stringValue": "é" * 4_500_000}}
+    value = {"key": "mlflow.spanInputs", "value": {"stringValue": "x" * 9_000_000}}
     return export([_span(os.urandom(16).hex(), 1, 0, [value])])
 
 
@@ -98,6 +99,85 @@ async def _one_more_span(caller: Caller) -> None:
     await caller.send("POST", "/v1/traces", export([span]), _TO)
 
 
+# ------------------------------------------------------------------ MLflow's REST
+
+
+async def _a_dataset(caller: Caller) -> None:
+    made = await caller.send("POST", "/api/3.0/mlflow/datasets/create", {"name": "d", "experiment_ids": []})
+    caller.kept["dataset"] = made.json["dataset"]["dataset_id"]
+
+
+@functools.cache
+def _records() -> bytes:
+    records = [{"inputs": {f"k{n}": n, "q": "v" * 500}, "expectations": {"a": [1] * 20}} for n in range(9_999)]
+    return json.dumps({"records": json.dumps(records)}).encode()
+
+
+@functools.cache
+def _fields() -> bytes:
+    records = [{"inputs": {f"{n}-{k}": k for k in range(9_000)}} for n in range(20)]
+    return json.dumps({"records": json.dumps(records)}).encode()
+
+
+@functools.cache
+def _values_in_json() -> bytes:
+    return b'{"locations":[],"x":[' + b"[]," * (_MOST // 3 - 20) + b"[]]}"
+
+
+async def _dataset_records(caller: Caller) -> None:
+    await caller.send("POST", f"/api/3.0/mlflow/datasets/{caller.kept['dataset']}/records", _records())
+
+
+async def _dataset_fields(caller: Caller) -> None:
+    await caller.send("POST", f"/api/3.0/mlflow/datasets/{caller.kept['dataset']}/records", _fields())
+
+
+async def _json_values(caller: Caller) -> None:
+    await caller.send("POST", "/api/3.0/mlflow/traces/search", _values_in_json())
+
+
+async def _a_trace(caller: Caller) -> None:
+    caller.kept["trace"] = trace = os.urandom(16).hex()
+    await caller.send("POST", "/v1/traces", export([_span(trace, 1)]), _TO)
+
+
+async def _tag(caller: Caller) -> None:
+    body = {"key": f"k{next(caller.numbers) % 100}", "value": "v" * 8_000}
+    await caller.send("PATCH", f"/api/3.0/mlflow/traces/tr-{caller.kept['trace']}/tags", body)
+
+
+async def _info(caller: Caller) -> None:
+    info = {
+        "trace_id": "tr-" + os.urandom(16).hex(),
+        "trace_metadata": {f"k{n}": "v" * 4_000 for n in range(199)},
+        "tags": {f"k{n}": "v" * 1_000 for n in range(199)},
+        "assessments": [
+            {"assessment_name": f"a{n}", "source": {"source_type": "CODE", "source_id": "s"}, "feedback": {"value": n}}
+            for n in range(100)
+        ],
+    }
+    await caller.send("POST", "/api/3.0/mlflow/traces", {"trace": {"trace_info": info}})
+
+
+async def _a_run(caller: Caller) -> None:
+    made = await caller.send("POST", "/api/2.0/mlflow/runs/create", {"experiment_id": "0"})
+    caller.kept["run"] = made.json["run"]["info"]["run_id"]
+
+
+async def _batch(caller: Caller) -> None:
+    number = next(caller.numbers)
+    metrics = [{"key": f"m{n}", "value": n, "timestamp": 1, "step": number} for n in range(1_000)]
+    await caller.send("POST", "/api/2.0/mlflow/runs/log-batch", {"run_id": caller.kept["run"], "metrics": metrics})
+
+
+async def _delete(caller: Caller) -> None:
+    """A trace of 9,000 spans, and its end."""
+    trace = os.urandom(16).hex()
+    await caller.send("POST", "/v1/traces", export([_span(trace, n) for n in range(1, 9_000)]), _TO)
+    body = {"experiment_id": "0", "trace_ids": [f"tr-{trace}"]}
+    await caller.send("POST", "/api/3.0/mlflow/traces/delete-traces", body)
+
+
 ROWS = (
     Row("otlp-bomb", "a few kB of gzip with nine million values", _otlp_bomb),
     Row("otlp-values", "protobuf with 199,000 values in one span", _otlp_values),
@@ -105,4 +185,11 @@ ROWS = (
     Row("otlp-traces", "9,999 traces of one span", _otlp_traces),
     Row("otlp-text", "one span with a text of 9 MB", _otlp_text),
     Row("otlp-one-more", "one span more of a trace with 27,000", _one_more_span, prepare=_a_large_trace),
+    Row("dataset-records", "9,999 records of a dataset", _dataset_records, prepare=_a_dataset),
+    Row("dataset-fields", "20 records of a dataset with 9,000 fields each", _dataset_fields, prepare=_a_dataset),
+    Row("json-values", "a body with seven million values", _json_values),
+    Row("trace-tags", "tags of 8,000 characters, one at a time", _tag, 8, prepare=_a_trace),
+    Row("trace-infos", "traces with 199 tags, 199 metadata and 100 assessments", _info, 8),
+    Row("run-batches", "a thousand metrics of a run at a time", _batch, 8, prepare=_a_run),
+    Row("trace-deletes", "traces with 8,999 spans, stored and deleted", _delete),
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from gateway.mlflow.imports import portions
 from gateway.mlflow.request import Request
 from gateway.mlflow.scripts import search as search_scripts
 from gateway.mlflow.scripts import traces as scripts
@@ -90,15 +92,16 @@ async def delete(request: Request) -> Any:
     body = request.decode(wire.DeleteTraces)
     ids = wire.read_deleted_ids(body, 10 * _MAX_IDS)
     deleted, most = 0, body.max_traces or 2**53
-    while True:  # in batches, so that chats needn't wait long for their own writes
-        limit = min(_MAX_IDS, most - deleted)
-        batch, ids = (ids[:limit], ids[limit:]) if ids is not None else (None, None)
-        count = await request.write(
-            scripts.delete_traces, request.project, body.experiment_id, batch, body.max_timestamp_millis, limit
-        )
-        deleted += count
-        if deleted >= most or (not ids if batch is not None else count < limit):
-            return {"traces_deleted": deleted}
+    batches: Sequence[Sequence[str] | None] = [None] if ids is None else list(portions(ids, lambda _: 1, _MAX_IDS))
+    for batch in batches:
+        more = True
+        while more and deleted < most:  # in batches, so that chats needn't wait long for their own writes
+            limit = min(_MAX_IDS, most - deleted)
+            count, more = await request.write(
+                scripts.delete_traces, request.project, body.experiment_id, batch, body.max_timestamp_millis, limit
+            )
+            deleted += count
+    return {"traces_deleted": deleted}
 
 
 async def put_artifact(request: Request) -> Any:

@@ -8,7 +8,7 @@ the gateway: nobody else writes into either. See gateway/storage/engine.py for w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -33,10 +33,12 @@ from gateway.storage.scripts.traces import (
     strings,
     to_json,
     to_trace,
+    whole_trace,
 )
 
-MAX_TAGS = 1_000
+MAX_TAGS, MAX_CHARS = 1_000, 1_000_000  # tags, and likewise metadata, of a trace; characters of all of them
 _CHUNK = 500  # IDs a query
+MAX_DELETED, _ROWS_OF_TRACE = 500, 5  # rows that are deleted at once, and those of a trace beside its spans
 
 # The columns follow from the fields, so that a new one is written without a change here.
 _COLUMNS = tuple(name for name in ClientTrace.__struct_fields__ if name not in ("trace_id", "tags", "metadata"))
@@ -100,6 +102,8 @@ def fill_gaps(trace: ClientTrace, row: Row) -> ClientTrace:
 
 def update(project: str, trace: ClientTrace, row: Row, now: int) -> Script[None]:
     tags, metadata = strings(row["tags"]) | trace.tags, strings(row["metadata"]) | trace.metadata
+    _check_pairs("tags", tags)
+    _check_pairs("metadata", metadata)
     given = {name: getattr(trace, name) for name in _COLUMNS}
     for name in ("name", "request_preview", "response_preview"):
         given[name] = given[name] if given[name] is not None else row[name]
@@ -175,7 +179,8 @@ def get_spans_of(project: str, trace_ids: Iterable[str]) -> Script[dict[str, Sto
             spans = yield _SPANS_OF, (trace_id,)
             found[trace_id] = ClientSpans(tuple(row["otlp"] for row in spans))
         elif rows:
-            found[trace_id] = ChatSpans(to_trace(rows[0]), tuple((yield from get_spans(trace_id))))
+            trace = yield from whole_trace(rows[0])
+            found[trace_id] = ChatSpans(trace, tuple((yield from get_spans(trace_id))))
     return found
 
 
@@ -200,10 +205,15 @@ def set_tag(project: str, trace_id: str, key: str, value: str | None) -> Script[
         yield "DELETE FROM labels WHERE trace_id = $1 AND kind = 'tag' AND key = $2", (trace_id, key)
     else:
         tags[key] = value
-        if len(tags) > MAX_TAGS:
-            raise InvalidValue(f"A trace has at most {MAX_TAGS} tags.")
+        _check_pairs("tags", tags)
         yield from add_labels(project, trace_id, "tag", {key: value})
     yield "UPDATE traces SET tags = $2 WHERE trace_id = $1", (trace_id, to_json(tags))
+
+
+def _check_pairs(what: str, pairs: Mapping[str, str]) -> None:
+    """Raise InvalidValue for too many or too long ones: each change writes all of them."""
+    if len(pairs) > MAX_TAGS or sum(map(len, pairs.values())) > MAX_CHARS:
+        raise InvalidValue(f"A trace has at most {MAX_TAGS} {what}, with {MAX_CHARS:,} characters together.")
 
 
 def _no_tag(trace_id: str, key: str) -> NotFound:
@@ -212,10 +222,10 @@ def _no_tag(trace_id: str, key: str) -> NotFound:
 
 def delete_traces(
     project: str, experiment_id: str, trace_ids: Sequence[str] | None, before: int | None, limit: int
-) -> Script[int]:
-    """Delete traces with all that belongs to them, ratings too, and return how many; a running chat stays.
+) -> Script[tuple[int, bool]]:
+    """Delete traces with all that belongs to them, ratings too; a running chat stays. Return how many, and if more are.
 
-    Either those of `trace_ids`, or the oldest `limit` up to the time `before`.
+    Either those of `trace_ids`, or the oldest `limit` up to the time `before`. A trace with many spans goes in parts.
     """
     if trace_ids is not None:
         rows = yield (
@@ -229,10 +239,19 @@ def delete_traces(
             " AND end_time IS NOT NULL ORDER BY request_time, trace_id LIMIT $4",
             (project, experiment_id, before, limit),
         )
-    for row in rows:
+    room = MAX_DELETED
+    for done, row in enumerate(rows):
+        spans = yield (
+            "DELETE FROM spans WHERE trace_id = $1 AND span_id IN"
+            " (SELECT span_id FROM spans WHERE trace_id = $1 LIMIT $2) RETURNING span_id",
+            (row["trace_id"], room),
+        )
+        room -= len(spans) + _ROWS_OF_TRACE
+        if room <= 0:
+            return done, True
         yield from delete_trace(row)
         yield "DELETE FROM assessments WHERE trace_id = $1", (row["trace_id"],)
-    return len(rows)
+    return len(rows), trace_ids is None and len(rows) == limit
 
 
 # ------------------------------------------------------------------ files of older clients
