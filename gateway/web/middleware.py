@@ -81,7 +81,7 @@ def enter(request: Request, route: Route) -> Awaitable[Response | None]:
     """Let the caller in, and return what its handler does. Raise Unauthorized, Forbidden or TooManyRequests."""
     request.wire = route.wire
     if route.basic:
-        request.scope["headers"] = with_bearer(request.raw_headers)
+        request.raw_headers = with_bearer(request.raw_headers)
     if route.roles:
         request.authenticate(route.roles)
     return route.handler(request)

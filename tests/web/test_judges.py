@@ -75,7 +75,8 @@ def test_keys(locked: Locked) -> None:
     judged = HI | {"model": "judge"}
     for role in ("chat", "review", "admin"):
         for headers in (basic(keys[role]), basic(keys[role], "basic"), {"Authorization": f"Bearer {keys[role]}"}):
-            assert call(gateway, "POST", PATH, judged, headers).status == 200
+            reply = call(gateway, "POST", PATH, judged, headers)
+            assert reply.status == 200, (role, headers, reply.body)
     for headers in (basic("gw-sk-none"), basic(""), {"Authorization": "Basic ?"}, {"Authorization": "Basic"}, {}):
         assert call(gateway, "POST", PATH, judged, headers).status == 401
     assert call(gateway, "POST", "/v1/chat/completions", judged, basic(keys["chat"])).status == 401
