@@ -30,6 +30,7 @@ ERROR_CODES: dict[str, tuple[int, str]] = {
     "unsupported_type": (415, "The body must be sent as `application/json`."),
     "invalid_value": (422, "A value can't be taken: `details` names each bad field."),
     "content_not_stored": (422, "The conversation can't be continued, since its content isn't stored."),
+    "format_not_installed": (422, "The format is written by a package that isn't installed here: it is an extra."),
     "idempotency_key_reused": (422, "The Idempotency-Key came before, with another body."),
     "search_too_slow": (422, "The search takes too long and has to be narrowed."),
     "rate_limited": (429, "Too many requests: `Retry-After` says when to try again."),

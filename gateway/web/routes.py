@@ -8,7 +8,7 @@ binding.py.
 from __future__ import annotations
 
 from gateway.access.principal import Role
-from gateway.web import ai_sdk, chat, completions, feedback, models, ops, pages, sessions, tickets, traces
+from gateway.web import ai_sdk, chat, completions, feedback, models, ops, pages, sessions, tickets, trace_export, traces
 from gateway.web.route import Route
 from gateway.wire.errors import AI_SDK, OPENAI
 
@@ -57,6 +57,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/gateway/mlflow/v1/chat/completions", chat.judgement, JUDGE, OPENAI, basic=True),
     Route("GET", "/traces", traces.traces, VIEW),
     Route("GET", "/traces/count", traces.count, VIEW),
+    Route("GET", "/traces/export", trace_export.export, VIEW),
     Route("GET", "/traces/facets", traces.facets, VIEW),
     Route("GET", "/traces/{trace_id}", traces.trace, VIEW),
     Route("GET", "/traces/{trace_id}/spans/{span_id}", traces.span, VIEW),

@@ -79,7 +79,7 @@ def get_facets(query: TraceQuery, most: int) -> Script[Facets]:
         )
         for row in keys:
             tags[row["key"]] += row["n"]
-    names = yield from _names(query.project)
+    names = yield from assessment_names(query.project)
     outcomes = Counter(row["outcome"] for row in rows[:most] if row["outcome"])
     for outcome in (yield from _outcomes(query)):
         outcomes.setdefault(outcome, 0)
@@ -140,7 +140,7 @@ def _outcomes(query: TraceQuery) -> Script[list[str]]:
     return found
 
 
-def _names(project: str) -> Script[list[tuple[str, str]]]:
+def assessment_names(project: str) -> Script[list[tuple[str, str]]]:
     """Return the names of assessments with each kind that they have."""
     found = []
     for name in (yield from _distinct(project, "assessments", "name")):
