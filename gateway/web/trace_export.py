@@ -34,7 +34,7 @@ async def export(request: Request) -> None:
         refuse([("format", error.message)])
     columns = [] if form == "jsonl" else await search(request, assessment_names, query.project)
     writer = await asyncio.to_thread(writer_of, form, columns)
-    total = await search(request, count_traces, query, None)
+    total, _ = await search(request, count_traces, msgspec.structs.replace(query, tested=None), None)
     name = f'attachment; filename="traces.{form}"'.encode()
     await request.head(
         200,
