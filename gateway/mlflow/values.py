@@ -76,7 +76,10 @@ StoredSpans = ClientSpans | ChatSpans
 
 # ------------------------------------------------------------------ the search
 
-Kind = Literal["attribute", "tag", "metadata", "span", "feedback", "expectation", "issue"]
+Kind = Literal[
+    "attribute", "tag", "metadata", "span", "feedback", "expectation", "issue",  # of traces
+    "metric", "param", "dataset",  # of runs, beside attributes and tags
+]  # fmt: skip
 Value = str | int | float | tuple[str, ...] | None
 
 
@@ -151,6 +154,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     lifecycle_stage: str = "active"
     start_time: int
     end_time: int | None = None
+
+
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a search over runs."""
+
+    project: str
+    experiment_ids: tuple[str, ...]
+    stages: tuple[str, ...]
+    clauses: tuple[Clause, ...] = ()
+    orders: tuple[Order, ...] = ()
+    limit: int = 1000
+    offset: int = 0
 
 
 class RunValue(msgspec.Struct, frozen=True, kw_only=True):

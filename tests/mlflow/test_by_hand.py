@@ -33,7 +33,8 @@ def test_runs_by_hand(tracking: Tracking) -> None:
     search = {"experiment_ids": [experiment], "max_results": 1}
     page = tracking.ok("POST", f"{path}/search", search)
     assert [each["info"]["run_id"] for each in page["runs"]] == [run_id]
-    assert tracking.ok("POST", f"{path}/search", search | {"page_token": page["next_page_token"]}) == {"runs": []}
+    assert "next_page_token" not in page
+    assert tracking.ok("POST", f"{path}/search", search | {"page_token": "1"}) == {"runs": []}
     tracking.ok("POST", f"{path}/delete", {"run_id": run_id})
     assert tracking.ok("POST", f"{path}/search", search) == {"runs": []}
     assert len(tracking.ok("POST", f"{path}/search", search | {"run_view_type": "ALL"})["runs"]) == 1

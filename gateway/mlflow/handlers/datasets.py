@@ -89,9 +89,13 @@ async def get_experiment_ids(request: Request) -> Any:
 
 
 async def upsert_records(request: Request) -> Any:
-    """Add records. One with the same inputs as another changes that one."""
+    """Add records. One with the same inputs as another changes that one.
+
+    Those of one request have one time, and IDs that rise: they are read back in the order in which they were sent.
+    """
     records = wire.read_records(request.decode(wire.UpsertRecords).records)
-    given = [(f"dr-{secrets.token_hex(16)}", record) for record in records]
+    ids = sorted(f"dr-{secrets.token_hex(16)}" for _ in records)
+    given = list(zip(ids, records, strict=True))
     inserted, updated = await request.store.write(
         scripts.upsert_records, request.project, request.params["dataset_id"], given, request.now
     )
@@ -123,6 +127,6 @@ async def _change_experiments(request: Request, *, add: bool) -> Any:
     ids = request.decode(wire.DatasetExperiments).experiment_ids
     added, removed = (ids, []) if add else ([], ids)
     changed = await request.store.write(
-        scripts.set_experiments, request.project, request.params["dataset_id"], added, removed
+        scripts.set_experiments, request.project, request.params["dataset_id"], added, removed, request.now
     )
     return {"dataset": wire.write_dataset(changed)}

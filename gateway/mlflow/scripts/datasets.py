@@ -16,8 +16,8 @@ from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import AUTHOR
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.values import Dataset, NewRecord, Order, Record, source_trace
-from gateway.storage.engine import Params, Row, Script
-from gateway.storage.scripts.traces import insert_into, numbers
+from gateway.storage.engine import Row, Script, Statement
+from gateway.storage.scripts.traces import assignments, insert_into, numbers
 
 MAX_RECORDS = 100_000
 _LOOK = 100  # datasets at a time
@@ -88,7 +88,7 @@ def set_tags(project: str, dataset_id: str, tags: dict[str, str | None]) -> Scri
     """Set tags, and delete those that are None. Raise NotFound for the dataset."""
     found = yield from get_dataset(project, dataset_id)
     merged = {key: value for key, value in (found.tags | tags).items() if value is not None}
-    yield "UPDATE datasets SET tags = $2 WHERE dataset_id = $1", (dataset_id, _dump(merged))
+    yield _change(dataset_id, tags=_dump(merged))
     return msgspec.structs.replace(found, tags=merged)
 
 
@@ -99,14 +99,21 @@ def delete_tag(project: str, dataset_id: str, key: str) -> Script[None]:
         yield from set_tags(project, dataset_id, {key: None})
 
 
-def set_experiments(project: str, dataset_id: str, add: Sequence[str], remove: Sequence[str]) -> Script[Dataset]:
+def set_experiments(
+    project: str, dataset_id: str, add: Sequence[str], remove: Sequence[str], now: int
+) -> Script[Dataset]:
     """Put a dataset into experiments and take it out of others. Raise NotFound for it or an experiment."""
     found = yield from get_dataset(project, dataset_id)
     for experiment_id in add:
         yield from require_experiment(project, experiment_id)
     kept = [each for each in dict.fromkeys([*found.experiment_ids, *add]) if each not in set(remove)]
-    yield "UPDATE datasets SET experiment_ids = $2 WHERE dataset_id = $1", (dataset_id, _dump(kept))
-    return msgspec.structs.replace(found, experiment_ids=kept)
+    time = now if add or kept != found.experiment_ids else found.last_update_time
+    yield _change(dataset_id, experiment_ids=_dump(kept), last_update_time=time)
+    return msgspec.structs.replace(found, experiment_ids=kept, last_update_time=time)
+
+
+def _change(dataset_id: str, **columns: object) -> Statement:
+    return f"UPDATE datasets SET {assignments(columns, 2)} WHERE dataset_id = $1", (dataset_id, *columns.values())  # noqa: S608
 
 
 def delete_dataset(project: str, dataset_id: str) -> Script[None]:
@@ -149,26 +156,33 @@ def upsert_records(
     counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
     if counted[0]["n"] > MAX_RECORDS:
         raise InvalidValue(f"A dataset has at most {MAX_RECORDS} records.")
-    yield (
-        "UPDATE datasets SET last_update_time = $2, last_updated_by = $3, digest = $4, schema = $5, profile = $6"
-        " WHERE dataset_id = $1",
-        (dataset_id, now, user, digest(found.name, now), _dump(schema | {"version": "1.0"}), _profile(counted)),
+    yield _change(
+        dataset_id,
+        last_update_time=now,
+        last_updated_by=user,
+        digest=digest(found.name, now),
+        schema=_dump(schema | {"version": "1.0"}),
+        profile=_profile(counted),
     )
     return inserted, len(records) - inserted
 
 
-def _update_record(old: Record, new: NewRecord, by: str | None, now: int) -> tuple[str, Params]:
+def _update_record(old: Record, new: NewRecord, by: str | None, now: int) -> Statement:
     """Return the UPDATE: expectations and tags are added to those there, outputs replaced; the first source stays."""
     outputs = new.outputs if new.outputs is not None else old.outputs
     expectations = {**(old.expectations or {}), **(new.expectations or {})} or None
     tags = {**(old.tags or {}), **(new.tags or {})} or None
+    columns = {
+        "outputs": _dump(outputs),
+        "expectations": _dump(expectations),
+        "tags": _dump(tags),
+        "source": _dump(old.source if old.source is not None else new.source),
+        "last_update_time": now,
+        "last_updated_by": by if by is not None else old.last_updated_by,
+    }
     return (
-        "UPDATE dataset_records SET outputs = $3, expectations = $4, tags = $5, source = $6, last_update_time = $7,"
-        " last_updated_by = COALESCE($8, last_updated_by) WHERE dataset_id = $1 AND record_id = $2",
-        (
-            *(old.dataset_id, old.record_id, _dump(outputs), _dump(expectations), _dump(tags)),
-            *(_dump(old.source if old.source is not None else new.source), now, by),
-        ),
+        f"UPDATE dataset_records SET {assignments(columns, 3)} WHERE dataset_id = $1 AND record_id = $2",  # noqa: S608
+        (old.dataset_id, old.record_id, *columns.values()),
     )
 
 
@@ -210,10 +224,7 @@ def delete_records(project: str, dataset_id: str, record_ids: Sequence[str], now
         (dataset_id, *record_ids),
     )
     counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
-    yield (
-        "UPDATE datasets SET last_update_time = $2, digest = $3, profile = $4 WHERE dataset_id = $1",
-        (dataset_id, now, digest(found.name, now), _profile(counted)),
-    )
+    yield _change(dataset_id, last_update_time=now, digest=digest(found.name, now), profile=_profile(counted))
     return len(rows)
 
 

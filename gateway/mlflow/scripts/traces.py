@@ -17,7 +17,7 @@ from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import INFO_FINALIZED, SPAN_USAGE, TRACE_NAME, TRACE_USAGE
 from gateway.mlflow.scripts.assessments import insert_overriding
 from gateway.mlflow.scripts.clauses import INDEXED
-from gateway.mlflow.scripts.experiments import require_experiment
+from gateway.mlflow.scripts.experiments import require_active
 from gateway.mlflow.usage import total_usage
 from gateway.mlflow.values import ChatSpans, ClientSpan, ClientSpans, ClientTrace, StoredSpans, StoredTrace
 from gateway.storage.engine import Row, Script
@@ -65,7 +65,7 @@ def save_info(project: str, trace: ClientTrace, ratings: Sequence[Assessment], n
 
     Raise NotFound for the experiment, and InvalidValue for a trace that isn't this project's to write.
     """
-    yield from require_experiment(project, trace.experiment_id)
+    yield from require_active(project, trace.experiment_id)
     row = yield from _row_or_new(project, trace)
     yield from _update(project, trace, row, now)
     for rating in ratings:
@@ -79,7 +79,7 @@ def save_info(project: str, trace: ClientTrace, ratings: Sequence[Assessment], n
 def save_spans(project: str, traces: Sequence[tuple[ClientTrace, list[ClientSpan]]], now: int) -> Script[None]:
     """Store spans, each list with what it tells of its trace: all of them or none. Raise as `save_info` does."""
     for experiment_id in {trace.experiment_id for trace, _ in traces}:
-        yield from require_experiment(project, experiment_id)
+        yield from require_active(project, experiment_id)
     rows = []
     for trace, _ in traces:  # a script raises before its first write
         rows.append((yield from _writable_row(project, trace.trace_id)))

@@ -64,7 +64,7 @@ _TOKEN = re.compile(
     rf"""\s*(?:
     (?P<string>'(?:[^']|'')*')
     | (?P<op>!=|<>|>=|<=|=|>|<)
-    | (?P<number>-?\d+(?:\.\d+)?(?![\w.]))
+    | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.]))
     | (?P<name>(?:`[^`]*`|[A-Za-z_]\w*)(?:\.{_PART})*)
     | (?P<quoted>"[^"]*")
     | (?P<mark>[(),])
@@ -111,6 +111,11 @@ def parse_clauses(text: str, identify: Identify, check: Check) -> tuple[Clause, 
 
 def parse_order(items: list[str]) -> tuple[Order, ...]:
     """Return the orders, the most significant first. Raise InvalidValue."""
+    return parse_orders(items, lambda name: _identifier(name, _ORDER_KEYS), ("attribute", "tag", "metadata"))
+
+
+def parse_orders(items: list[str], identify: Identify, kinds: tuple[Kind, ...]) -> tuple[Order, ...]:
+    """Return orders over any names that `identify` knows, of one of the kinds. Raise InvalidValue."""
     if len(items) > 10:
         invalid("order_by has at most 10 fields.")
     found: list[Order] = []
@@ -122,8 +127,8 @@ def parse_order(items: list[str]) -> tuple[Order, ...]:
         match = _TOKEN.fullmatch(item.strip())
         if match is None or match["name"] is None:
             invalid(f"Invalid order_by clause '{item}'.")
-        kind, key = _identifier(match["name"], _ORDER_KEYS)
-        if kind not in ("attribute", "tag", "metadata"):
+        kind, key = identify(match["name"])
+        if kind not in kinds:
             invalid(f"Invalid identifier type '{kind}'")
         if any((kind, key) == (order.kind, order.key) for order in found):
             invalid(f"`order_by` contains duplicate fields: {items}")
@@ -229,7 +234,7 @@ def _value(tokens: _Tokens, name: str, op: str, number: bool) -> Value:
         if token.kind != "number":
             invalid(f"Expected a numeric value for {name} when using comparator '{op}'. Got value {token.text}")
         # what no column can hold is compared as a float
-        return float(token.text) if "." in token.text or len(token.text) > 18 else int(token.text)
+        return int(token.text) if token.text.lstrip("-").isdecimal() and len(token.text) <= 18 else float(token.text)
     if token.kind not in ("string", "quoted"):
         invalid(f"Expected a quoted string value for {name} (e.g. 'my-value'). Got value {token.text}")
     value = _unquoted(token)
@@ -265,14 +270,14 @@ def _unquoted(token: _Token) -> str:
 def _identifier(text: str, known: frozenset[str]) -> tuple[Kind, str]:
     first, dot, key = text.partition(".")
     if not dot:
-        first, key = "attribute", _bare(text)
-    entity = _bare(first)
+        first, key = "attribute", bare(text)
+    entity = bare(first)
     if entity not in _KINDS:
         invalid(f"Invalid entity type '{entity}'. Valid values are {sorted(_KINDS)}")
     kind = _KINDS[entity]
     if kind == "span" and key.startswith("attributes."):
-        return kind, "attributes." + _bare(key.removeprefix("attributes."))
-    key = _bare(key)
+        return kind, "attributes." + bare(key.removeprefix("attributes."))
+    key = bare(key)
     if kind != "attribute":
         return kind, key
     if key not in known:
@@ -280,5 +285,6 @@ def _identifier(text: str, known: frozenset[str]) -> tuple[Kind, str]:
     return _ELSEWHERE.get(key) or (kind, _ALIASES.get(key, key))
 
 
-def _bare(key: str) -> str:
+def bare(key: str) -> str:
+    """Return a name without the quotes around it."""
     return key[1:-1] if len(key) >= 2 and key[0] == key[-1] and key[0] in '`"' else key
