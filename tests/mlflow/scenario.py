@@ -502,7 +502,7 @@ def runs(team: Team) -> None:
         ["metrics.loss"], ["metrics.loss DESC"], ["metrics.`val loss` ASC"], ["metrics.`val loss` DESC"],
         ["params.rate"], ["params.extra"], ["params.extra DESC"], ["tags.kind DESC", "start_time ASC"], ["tags.kind"],
         ["attributes.run_name DESC"], ["end_time"], ["status", "run_name DESC"], ["created ASC"], ["nothing"],
-        ["dataset.name"], ["metrics.loss", "metrics.loss"],
+        ["dataset.name"],
     ):  # fmt: skip
         team.ask(f"runs by {order}", lambda order=order: names(order=order))
     first = client.search_runs([sweep], max_results=2)
@@ -531,7 +531,7 @@ def runs(team: Team) -> None:
     team.ask("tag a deleted run", lambda: client.set_tag(made[1], "a", "b"))
     team.ask("rename a deleted run", lambda: client.update_run(made[1], name="x"))
     client.restore_run(made[1])
-    team.say("restored", names())
+    team.say("restored runs", names())
 
 
 def experiments(team: Team) -> None:

@@ -149,12 +149,12 @@ def delete_tag(project: str, run_id: str, key: str) -> Script[None]:
 
 
 def metric_history(project: str, run_id: str, key: str, limit: int, offset: int) -> Script[list[RunValue]]:
-    """Return values of a metric by time, step and value, one more than `limit` where there are. Raise NotFound."""
-    yield from _row(project, run_id)
+    """Return values of a metric by time, step and value, one more than `limit` where there are; none of no run."""
     rows = yield (
         "SELECT 'metric' AS kind, key, value, step, time FROM metric_values WHERE run_id = $1 AND key = $2"  # noqa: S608
-        f" ORDER BY time, step, {number_sql('value', nan='0')} LIMIT $3 OFFSET $4",
-        (run_id, key, limit + 1, offset),
+        " AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = $1 AND project = $3)"
+        f" ORDER BY time, step, {number_sql('value', nan='0')} LIMIT $4 OFFSET $5",
+        (run_id, key, project, limit + 1, offset),
     )
     return [_value(row) for row in rows]
 
