@@ -100,8 +100,7 @@ class Chat:
         """
         found = self._in_memory(principal, trace_id)
         log = found.log if found is not None else self._replay(principal, await self._stored(principal, trace_id))
-        if end_again and log is not None:
-            after = min(after, log.end - 1)
+        after = min(after, log.end - 1) if end_again and log is not None else after
         if log is None or (log.closed is not None and after >= log.end):
             yield None
             return
@@ -183,19 +182,22 @@ class Chat:
         run = self._new_run(settings, principal, request, start, attempts, resumable=resumable)
         release = self.limits.stream(principal.key_id, address)
         try:
+            request = self.limits.memory.keep(request)
             self.runs.add(run)
         except GatewayError:
+            request.fields.clear()
             release()
             raise
 
         def on_finished(run: Run) -> None:
             release()
+            request.fields.clear()
             self.runs.finished(run)
             if run.end is not None:
                 self._finished(run.recorder.activity(run.end), run.end)
 
         if settings.config.capture.content == "full":  # only the row keeps the messages
-            start = msgspec.structs.replace(start, request=bytes(request.fields["messages"]).decode())
+            start = msgspec.structs.replace(start, request=str(memoryview(request.fields["messages"]), "utf-8"))
         run.start(
             self._store.write(begin_trace, start),
             lambda: settings.router.answer(model, request, run, attempts),
@@ -258,8 +260,8 @@ class Chat:
         *,
         resumable: bool,
     ) -> Run:
-        def token() -> str:  # OpenAI's wire has no place for one
-            return "" if request.raw else self._tokens.issue(principal, start.trace_id, start.user_id).text
+        def token(raw: bool = request.raw) -> str:  # OpenAI's wire has no place for one; the run keeps no request
+            return "" if raw else self._tokens.issue(principal, start.trace_id, start.user_id).text
 
         streaming = settings.config.streaming
         return Run(
@@ -289,7 +291,8 @@ class Chat:
             # Each turn is stored with all before it, so a conversation may not grow past what one may send at once.
             raise ContentTooLarge(f"With its earlier turns this is larger than {most} bytes. Begin another session.")
         fields = {**request.fields, "messages": msgspec.Raw(messages)}
-        return msgspec.structs.replace(request, fields=fields, thoughts=have_thoughts(turns))
+        size = max(request.size, len(messages))
+        return msgspec.structs.replace(request, fields=fields, size=size, thoughts=have_thoughts(turns))
 
 
 def _owns(principal: Principal, owner: Owner) -> bool:

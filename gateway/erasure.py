@@ -194,11 +194,20 @@ class Erasure:
 
     async def _erase_copies(self, request: EraseRequest, found: Sequence[ErasureTarget], declared: Declared) -> None:
         """Remove what others keep of the person: records of datasets, and IDs."""
-        store, user_id, project = self._store, request.user_id, request.project
-        names = list(dict.fromkeys([user_id, *(each.session_id for each in found if each.leaves and each.session_id)]))
-        records = await store.read(records_of, [each.trace_id for each in found], user_id, project)
-        records += await store.read(records_naming, names, project)
-        for some_records in _batches(records):
+        store, user_id = self._store, request.user_id
+        names = {request.project: {user_id: None}}  # by project, as the IDs of conversations are
+        for each in found:
+            if each.leaves and each.session_id:
+                names.setdefault(each.project, {user_id: None})[each.session_id] = None
+        taken = await store.read(records_of, [each.trace_id for each in found], user_id, request.project)
+        for some_records in _batches(taken):
+            await store.write(erase_records, some_records, ())
+        for project, of_project in names.items():
+            await self._erase_names(list(of_project), user_id, project, declared)
+
+    async def _erase_names(self, names: Sequence[str], user_id: str, project: str | None, declared: Declared) -> None:
+        store = self._store
+        for some_records in _batches(await store.read(records_naming, names, project)):
             await store.write(erase_records, some_records, names)
         for trace_ids in _batches(await store.read(traces_naming, names, project)):
             await store.write(erase_labels, trace_ids, names)

@@ -50,6 +50,42 @@ async def test_a_persons_conversation_goes_whole(store: SQLiteStore) -> None:
     assert await store.write(ask, "SELECT value FROM labels ORDER BY value") == [("v",), ("x",)]
 
 
+@pytest.mark.parametrize("with_ben", [False, True])
+async def test_a_clients_trace_around_her_chats_quotes_her(store: SQLiteStore, with_ben: bool) -> None:
+    """It names nobody, and has what she asked; where others' chats were made in it as well, its tags are theirs."""
+    parent = "a" * 32
+    within = {"traceparent": f"00-{parent}-00f067aa0ba902b7-01"}
+    await chat(store, **within)
+    if with_ben:
+        await chat(store, "ben", **within)
+    info = ClientTrace(
+        trace_id=f"tr-{parent}", experiment_id="0", request_time=1, duration_ms=2, state="OK",
+        request_preview="quotes ann", tags={"t": "v"},
+    )  # fmt: skip
+    await store.write(save_info, PROJECT, info, [], 5)
+    erased = await Erasure(store, None, Current(Config())).erase(ANN)
+    rows = await store.write(ask, "SELECT request_preview, tags FROM traces WHERE route = 'mlflow'")
+    assert (rows, erased.traces) == (([(None, '{"t":"v"}')], 1) if with_ben else ([(None, "{}")], 2))
+    bens = await store.write(ask, "SELECT request FROM traces WHERE user_id = 'ben'")
+    assert [request is None for (request,) in bens] == ([False] if with_ben else [])
+
+
+async def test_chats_within_her_clients_trace_are_hers(store: SQLiteStore) -> None:
+    """Those that name nobody; another user's are that user's."""
+    parent = "a" * 32
+    info = ClientTrace(
+        trace_id=f"tr-{parent}", experiment_id="0", request_time=1, duration_ms=2, state="OK", user_id="ann"
+    )
+    await store.write(save_info, PROJECT, info, [], 5)
+    nobodys, bens = [
+        await chat(store, user_id, traceparent=f"00-{parent}-00f067aa0ba902b7-01") for user_id in (None, "ben")
+    ]
+    await Erasure(store, None, Current(Config())).erase(ANN)
+    rows = await store.write(ask, "SELECT trace_id FROM traces WHERE request IS NOT NULL")
+    assert rows == [(bens,)]
+    assert nobodys != bens
+
+
 @pytest.mark.parametrize(("with_ben", "left"), [(False, [("", None)] * 2), (True, [("", None), ("own", "own words")])])
 async def test_a_conversation_that_only_clients_brought(
     store: SQLiteStore, with_ben: bool, left: list[tuple[str, str | None]]
@@ -99,6 +135,20 @@ async def test_what_others_say_of_a_person_by_an_id_goes(store: SQLiteStore) -> 
     assert found == [("ben", "true", "{}", None), ("ben", '"erased"', "{}", None)]
 
 
+async def test_a_conversation_of_another_project_has_the_same_id(store: SQLiteStore) -> None:
+    """It is somebody else's, also where a person is erased in all projects."""
+    await chat(store, session_id="1")
+    info = ClientTrace(
+        trace_id="tr-" + "b" * 32, experiment_id="0", request_time=1, duration_ms=2, state="OK", user_id="ben",
+        session_id="1", metadata={"mlflow.trace.session": "1"},
+    )  # fmt: skip
+    await store.write(save_info, "other", info, [], 5)
+    await Erasure(store, None, Current(Config())).erase(ANN)
+    rows = await store.write(ask, "SELECT session_id, metadata FROM traces WHERE project = 'other'")
+    assert rows == [("1", '{"mlflow.trace.session":"1"}')]
+    assert await store.write(ask, "SELECT value FROM labels") == [("1",)]
+
+
 async def test_other_projects_keep_theirs(store: SQLiteStore) -> None:
     """Of the same ID: records, tags and authors as well."""
     mail = "ann@example.com"
@@ -134,7 +184,7 @@ async def test_records_of_deleted_traces_are_still_hers(store: SQLiteStore) -> N
     records = [(f"dr-{at}", NewRecord(inputs={"n": at}, source=source)) for at, source in enumerate(sources)]
     await store.write(upsert_records, PROJECT, "d-1", records, 5)
     await store.write(record_feedback, a_write(hers, a_rating(rationale="why"), idempotency_key="k"))
-    assert await store.write(delete_traces, PROJECT, "0", traces, None, 10) == 3
+    assert await store.write(delete_traces, PROJECT, "0", traces, None, 10) == (3, False)
     for table in ("traces", "sessions", "idempotency", "assessments"):
         assert await store.write(ask, f"SELECT COUNT(*) FROM {table}") == [(0,)]  # noqa: S608  our own names
     await Erasure(store, None, Current(Config())).erase(ANN)

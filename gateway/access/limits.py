@@ -87,9 +87,13 @@ class Limits:
         if not self._addressed:
             return ""
         address = subscriber(client_address(headers, client_host, self._trusted))
-        if most := self.config.requests_per_minute_per_address:
-            _spend(self._by_address, address, most, 60, "requests from this address")
+        self.again(address)
         return address
+
+    def again(self, address: str) -> None:
+        """Count one more request from an address, such as a frame of its socket. Raise TooManyRequests as `arrive`."""
+        if address and (most := self.config.requests_per_minute_per_address):
+            _spend(self._by_address, address, most, 60, "requests from this address")
 
     def request(self, key_id: str | None, address: str, own: int = 0) -> None:
         """Count one request of a key, or of a keyless caller at this address; `own` is the key's own limit.

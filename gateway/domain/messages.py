@@ -6,15 +6,19 @@ from typing import Literal
 
 import msgspec
 
+LARGE = 16_384  # bytes of a request beyond which its memory is counted, and given back as early as can be
+
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
-class Usage(msgspec.Struct, frozen=True):
-    """The numbers of tokens, as the provider counts them."""
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The numbers of tokens, as the provider counts them. The details are parts of the first two numbers, by name."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: dict[str, int] = {}  # such as cached_tokens, which cost less
+    completion_tokens_details: dict[str, int] = {}  # such as reasoning_tokens, which nobody sees
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +37,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     user_id: str | None = None
     client_request_id: str | None = None
+    size: int = 0  # bytes of the body that it came in
     body_digest: bytes = b""  # of a native body with a client_request_id: it is known again by it
     tags: dict[str, str] = {}
     metadata: dict[str, str] = {}

@@ -29,8 +29,7 @@ _MAX_LIST_BYTES = 16_777_216
 _SHORTEST_SECRET = 8  # characters
 _MOST_MODELS = 1_000  # that are remembered: where models are a family, callers choose their names
 _REQUEST_IDS = (
-    "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "mistral-correlation-id", "nvcf-reqid",
-    "cf-ray",
+    "request-id", "x-amzn-requestid", "apim-request-id", "mistral-correlation-id", "nvcf-reqid", "cf-ray",
 )  # fmt: skip
 _ID = re.compile(r"[!-~]{1,200}")
 _THOUGHTS = re.compile(r"reasoning|thinking|thought|extra_content|provider_specific", re.IGNORECASE)
@@ -51,43 +50,32 @@ class OpenAIProvider:
 
     async def chat(self, call: Call, sink: ReplySink) -> None:
         """See providers.base.Provider."""
-        if not call.thoughts or call.model in self._without_thoughts:
-            return await self._chat(_without_thoughts(call) if call.thoughts else call, sink)
-        try:
-            await self._chat(call, sink)
-        except ProviderRefused as error:
-            if not _THOUGHTS.search(f"{error.message} {error.said}"):
-                raise
-            # Some want an answer's thoughts back, some refuse them: once more without, and so from now on if it helps.
-            await self._chat(_without_thoughts(call), sink)
-            if len(self._without_thoughts) < _MOST_MODELS:
-                self._without_thoughts.add(call.model)
-
-    async def _chat(self, call: Call, sink: ReplySink) -> None:
-        fields: dict[str, Any] = {"model": call.model, **call.fields}
-        if call.stream:
-            fields["stream"] = True
+        usage = call.stream and call.model not in self._without_usage
+        thoughts = call.thoughts and call.model not in self._without_thoughts
+        fields: dict[str, Any] = {}
 
         def on_success(headers: Mapping[str, str]) -> Sink:
+            fields.clear()  # the answer may take long, and its question shouldn't stay in memory for it
             sink.head(sse=_is_event_stream(headers, asked=call.stream), request_id=_request_id(headers))
             return sink
 
-        async def ask(options: Any) -> None:
-            sent = {**fields, "stream_options": options} if options and call.stream else fields
-            accept = "text/event-stream" if call.stream else "application/json"
-            await self._post("/chat/completions", sent, accept, on_success, call.connect_timeout_s)
-
-        if not call.stream or call.model in self._without_usage:
-            return await ask(call.stream_options)
-        try:
-            await ask(_with_usage(call.stream_options))
-        except ProviderRefused as error:
-            if not _OPTIONS.search(f"{error.message} {error.said}"):
-                raise
-            # The caller didn't ask for what was refused here: once more without, and so from now on.
-            if len(self._without_usage) < _MOST_MODELS:
-                self._without_usage.add(call.model)
-            await ask(call.stream_options)
+        accept = "text/event-stream" if call.stream else "application/json"
+        while True:  # once more without what the caller didn't ask for, where the provider refuses that
+            fields = _fields(call, usage=usage, thoughts=thoughts)
+            try:
+                await self._post("/chat/completions", fields, accept, on_success, call.connect_timeout_s)
+                break
+            except ProviderRefused as error:
+                said = f"{error.message} {error.said}"
+                if usage and _OPTIONS.search(said):
+                    usage = False
+                    _remember(self._without_usage, call.model)
+                elif thoughts and _THOUGHTS.search(said):  # some want an answer's thoughts back, some refuse them
+                    thoughts = False
+                else:
+                    raise
+        if call.thoughts and not thoughts:
+            _remember(self._without_thoughts, call.model)  # since it helped
 
     async def embed(self, model: str, fields: dict[str, msgspec.Raw], connect_timeout_s: float = 5) -> bytes:
         """See providers.base.Provider."""
@@ -101,8 +89,8 @@ class OpenAIProvider:
             raise failure
         return reply
 
-    async def models(self, connect_timeout_s: float) -> bytes:
-        """Return OpenAI's list of models, as the provider sent it. Raises ProviderError."""
+    async def models(self, connect_timeout_s: float) -> list[str]:
+        """Return the names that the provider's list of models has. Raises ProviderError."""
         body = _Text(_MAX_LIST_BYTES)
         heads: list[tuple[int, Mapping[str, str]]] = []
 
@@ -114,7 +102,10 @@ class OpenAIProvider:
         ((status, headers),) = heads
         if status != 200:
             raise _refusal(status, headers, body)
-        return bytes(body.data)
+        try:
+            return [one.id for one in msgspec.json.decode(body.data, type=_ModelList).data]
+        except (msgspec.DecodeError, RecursionError):
+            raise ProviderError("What came is no list of models: most addresses end in /v1.") from None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -134,6 +125,7 @@ class OpenAIProvider:
         def on_head(status: int, headers: Mapping[str, str]) -> Sink:
             nonlocal refused
             if 200 <= status < 300 and status not in (204, 205):  # some frameworks answer each POST with 201
+                fields.clear()  # as above, where these are others
                 return on_success(headers)
             refused = status, headers, _Text(_MAX_ERROR_BYTES)
             return refused[2]
@@ -141,6 +133,14 @@ class OpenAIProvider:
         await self.client.post(path, accept, msgspec.json.encode(fields), on_head, connect_timeout_s)
         if refused is not None:
             raise _refusal(*refused)
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_Named]
 
 
 class _Text:
@@ -183,15 +183,24 @@ def _refusal(status: int, headers: Mapping[str, str], body: _Text) -> ProviderEr
     return error
 
 
-def _without_thoughts(call: Call) -> Call:
-    messages = list(map(without_thoughts, msgspec.json.decode(call.fields["messages"])))
-    return msgspec.structs.replace(call, fields={**call.fields, "messages": msgspec.Raw(msgspec.json.encode(messages))})
+def _fields(call: Call, *, usage: bool, thoughts: bool) -> dict[str, Any]:
+    """Return a request's body: with the wish for usage, and with thoughts where the gateway put some into it."""
+    fields: dict[str, Any] = {"model": call.model, **call.fields}
+    if call.thoughts and not thoughts:
+        fields["messages"] = list(map(without_thoughts, msgspec.json.decode(call.fields["messages"])))
+    if call.stream:
+        fields["stream"] = True
+        options = msgspec.json.decode(call.stream_options) if call.stream_options else None
+        if usage:
+            options = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+        if options is not None:
+            fields["stream_options"] = options
+    return fields
 
 
-def _with_usage(asked: msgspec.Raw | None) -> dict[str, Any]:
-    """Return the caller's stream options, and that the usage is wanted."""
-    options = msgspec.json.decode(asked) if asked else None
-    return {**(options if isinstance(options, dict) else {}), "include_usage": True}
+def _remember(models: set[str], model: str) -> None:
+    if len(models) < _MOST_MODELS:
+        models.add(model)
 
 
 def _embedding_failure(reply: bytes) -> ProviderError | None:
@@ -208,7 +217,7 @@ def _embedding_failure(reply: bytes) -> ProviderError | None:
 
 def _request_id(headers: Mapping[str, str]) -> str | None:
     """Return the provider's own ID of the request, which its support asks for."""
-    found = next((headers[name] for name in _REQUEST_IDS if name in headers), "")
+    found = headers.get("x-request-id") or next((headers[name] for name in _REQUEST_IDS if name in headers), "")
     return found if _ID.fullmatch(found) else None
 
 

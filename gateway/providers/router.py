@@ -28,6 +28,7 @@ from gateway.errors import (
     ProviderUnavailable,
 )
 from gateway.providers.base import Call, Provider
+from gateway.providers.catalog import Catalog
 from gateway.providers.reply import TOO_LATE, Output, Reply
 from gateway.wire.provider_error import scrub
 
@@ -80,6 +81,7 @@ class Router:
         self.models = {name: model for name, model in config.models.items() if not name.endswith("*")}
         families = {name[:-1]: model for name, model in config.models.items() if name.endswith("*")}
         self._families = sorted(families.items(), key=lambda family: len(family[0]), reverse=True)
+        self.catalog = Catalog(self._families, providers)
         first = next(iter(self.models), None if families else "demo/echo")
         self.default = "default" if "default" in self.models else first  # for those who name none; None: they must
         self._max_answer_bytes = config.streaming.max_answer_bytes

@@ -162,6 +162,10 @@ class Recorder:
         if end.usage:
             root["gen_ai.usage.input_tokens"] = end.usage.prompt_tokens
             root["gen_ai.usage.output_tokens"] = end.usage.completion_tokens
+            if cached := end.usage.prompt_tokens_details.get("cached_tokens"):
+                root["gen_ai.usage.cache_read.input_tokens"] = cached
+            if reasoning := end.usage.completion_tokens_details.get("reasoning_tokens"):
+                root["gen_ai.usage.reasoning.output_tokens"] = reasoning
         if end.usage_estimated:
             root["gateway.usage_estimated"] = True
         if end.error_code:

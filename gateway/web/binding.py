@@ -52,8 +52,8 @@ def bind(
 
 
 @contextlib.asynccontextmanager
-async def _while_there(request: Request) -> AsyncIterator[None]:
-    """End what runs meanwhile when the client leaves. Raise ClientGone."""
+async def while_there(request: Request) -> AsyncIterator[None]:
+    """End what runs meanwhile when the client leaves; also for reads elsewhere that take long. Raise ClientGone."""
     gone = request.extension("gateway.gone")
     if gone is None:  # another server than our own
         yield
@@ -83,7 +83,7 @@ def _handler(endpoint: Endpoint, take: Callable[[Request, bytes], Any]) -> Handl
         body = await request.body()
         if body and not endpoint.any_type:  # a web page can't send JSON, nor PUT, without a preflight request
             request.require_json()
-        async with _while_there(request) if endpoint.reads else contextlib.nullcontext():
+        async with while_there(request) if endpoint.reads else contextlib.nullcontext():
             reply = await endpoint.handler(take(request, body))
         if isinstance(reply, bytes):
             return Response(reply, media_type=endpoint.media)

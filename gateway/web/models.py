@@ -9,9 +9,10 @@ from gateway.wire.native_events import Model, ModelList
 
 
 async def models(request: Request) -> Response:
-    """List the declared models."""
+    """List the declared models, and of families what their providers list."""
     router = request.services.chat.settings.router
-    return JSONResponse(ModelList(data=[Model(id=name) for name in router.models]))
+    names = dict.fromkeys([*router.models, *await router.catalog.names()])
+    return JSONResponse(ModelList(data=[Model(id=name) for name in names]))
 
 
 async def model(request: Request) -> Response:

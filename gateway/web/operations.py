@@ -247,7 +247,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         streamed=True,
         provider=True,
     ),
-    ("GET", "/v1/models"): Operation(group="OpenAI", summary="List the declared models", reply=ModelList),
+    ("GET", "/v1/models"): Operation(
+        group="OpenAI",
+        summary="List the models",
+        description="The declared ones; and of a pattern such as `up/*` the names that its providers list.",
+        reply=ModelList,
+    ),
     ("GET", "/v1/models/{model_id}"): Operation(
         group="OpenAI",
         summary="Check that a model can be asked",

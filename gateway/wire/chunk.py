@@ -29,6 +29,12 @@ class UsageField(msgspec.Struct):
     prompt_tokens: Any = None
     completion_tokens: Any = None
     total_tokens: Any = None
+    prompt_tokens_details: Any = None
+    completion_tokens_details: Any = None
+    prompt_cache_hit_tokens: Any = None  # DeepSeek's name of what OpenAI has among the details
+    cache_read_input_tokens: Any = None  # Anthropic's
+    cached_tokens: Any = None  # Moonshot's
+    reasoning_tokens: Any = None  # Perplexity's
 
 
 class Chunk(msgspec.Struct):
@@ -44,6 +50,7 @@ class Chunk(msgspec.Struct):
 
 
 SOURCES = ("citations", "search_results", "related_questions")
+_MOST_DETAILS, _LONGEST_NAME = 20, 50
 decode_chunk = msgspec.json.Decoder(Chunk).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -97,7 +104,21 @@ def has_content(choice: Choice) -> bool:
 def usage_of(usage: UsageField) -> Usage:
     """Return the usage as the gateway keeps it."""
     prompt, completion = _count(usage.prompt_tokens), _count(usage.completion_tokens)
-    return Usage(prompt, completion, _count(usage.total_tokens) or prompt + completion)
+    cached = usage.prompt_cache_hit_tokens or usage.cache_read_input_tokens or usage.cached_tokens
+    return Usage(
+        prompt,
+        completion,
+        _count(usage.total_tokens) or prompt + completion,
+        _details(usage.prompt_tokens_details, "cached_tokens", cached),
+        _details(usage.completion_tokens_details, "reasoning_tokens", usage.reasoning_tokens),
+    )
+
+
+def _details(given: Any, name: str, otherwise: Any) -> dict[str, int]:
+    """Return the counts among the details, with one that the server may have beside them under another name."""
+    counts = {key: _count(value) for key, value in given.items()} if isinstance(given, dict) else {}
+    found = {key: count for key, count in list(counts.items())[:_MOST_DETAILS] if count and len(key) <= _LONGEST_NAME}
+    return {name: count, **found} if (count := _count(otherwise)) else found
 
 
 def _count(value: Any) -> int:

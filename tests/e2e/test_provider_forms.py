@@ -201,3 +201,18 @@ async def test_a_provider_that_refuses_its_own_reasoning(start_gateway: StartGat
         again = await asked(gateway, "/chat", {"message": "two", "session_id": "s"})
         assert again.json["response"] == "42"
         assert raw.seen[-1][2]["messages"][1] == {"role": "assistant", "content": "42"}
+
+
+async def test_the_usages_details(start_gateway: StartGateway) -> None:
+    """They are in the last event and on the trace's span."""
+    details = {"prompt_tokens_details": {"cached_tokens": 5}, "completion_tokens_details": {"reasoning_tokens": 4}}
+    usage = {"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17, **details}
+    frame = b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n"
+    async with raw_server() as raw:
+        raw.replies = [[HEAD, *map(part, (delta(content="42"), END, frame, DONE)), LAST]]
+        gateway = await started(start_gateway, raw)
+        native = await asked(gateway, "/chat/stream", {"message": "Hi"})
+        assert native.events[-1]["usage"] == usage
+    [row] = gateway.store.traces()
+    root = next(span for span in gateway.store.spans(row["trace_id"]) if span["parent_id"] is None)
+    assert root["attributes"]["gen_ai.usage.cache_read.input_tokens"] == 5

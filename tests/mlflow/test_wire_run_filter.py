@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.domain.search import Clause, Order
 from gateway.errors import InvalidValue
-from gateway.mlflow.values import Clause, Experiment, Order, RunValue
+from gateway.mlflow.values import Experiment, RunValue
 from gateway.mlflow.wire.experiment_filter import parse_experiment_filter, parse_experiment_order, select
 from gateway.mlflow.wire.run_filter import inputs_meet, parse_run_filter, parse_run_order
 

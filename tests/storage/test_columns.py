@@ -19,7 +19,8 @@ from gateway.mlflow.scripts.assessments import create_assessment
 from gateway.mlflow.scripts.datasets import create_dataset, upsert_records
 from gateway.mlflow.scripts.experiments import create_experiment
 from gateway.mlflow.scripts.runs import create_run, link_traces
-from gateway.mlflow.scripts.traces import save_artifact, save_info, save_spans
+from gateway.mlflow.scripts.spans import save_spans
+from gateway.mlflow.scripts.traces import save_artifact, save_info
 from gateway.mlflow.values import ClientTrace, Dataset, NewRecord, Run, RunValue
 from gateway.mlflow.wire import otlp
 from gateway.storage.scripts.export import COLUMNS as EXPORTED
@@ -183,15 +184,23 @@ async def test_retention_leaves_what_is_declared_to_stay(store: SQLiteStore, ben
     assert await store.write(ask, "SELECT COUNT(*) FROM assessments") == [(4,)]
 
 
-async def test_nothing_is_left_in_the_file_its_log_and_a_backup(store: SQLiteStore, bens: str) -> None:
-    """What was deleted is overwritten, wherever SQLite had it."""
-    assert MARK.encode() in bytes_of(store)
-    await erase(store)
-    assert MARK.encode() not in bytes_of(store)
+@pytest.mark.parametrize("way", ["erasure", "retention"])
+async def test_nothing_is_left_in_the_file_its_log_and_a_backup(store: SQLiteStore, bens: str, way: str) -> None:
+    """What was deleted is overwritten, wherever SQLite had it; retention leaves what is declared to stay."""
+    words = {f"{MARK}-{table}-{column}" for table, column in those("words", "content")}
+    assert {word for word in words if word.encode() in bytes_of(store)} == words
+    if way == "erasure":
+        await erase(store)
+        words.add(MARK)
+    else:
+        await store.write(expire, 10_000_000_000_000, 10_000_000_000_000, 100)
+        assert await store.purge_deleted(rewrite=False)
+        words -= {f"{MARK}-{table}-{column}" for table, column in those("kept")}
     backup = store.path.with_name("backup.db")
     with closing(sqlite3.connect(f"file:{store.path}?mode=ro", uri=True)) as connection:
         connection.execute("VACUUM INTO ?", [str(backup)])
-    assert MARK.encode() not in backup.read_bytes()
+    for data in (bytes_of(store), backup.read_bytes()):
+        assert [word for word in words if word.encode() in data] == []
 
 
 def bytes_of(store: SQLiteStore) -> bytes:

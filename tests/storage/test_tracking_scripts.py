@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.domain.search import Clause, Order
 from gateway.errors import Conflict, InvalidValue, NotFound
 from gateway.mlflow.scripts import datasets, experiments, runs
 from gateway.mlflow.scripts.assessments import delete_assessment
-from gateway.mlflow.values import Clause, Dataset, Experiment, NewRecord, Order, Run, RunQuery, RunValue
+from gateway.mlflow.values import Dataset, Experiment, NewRecord, Run, RunQuery, RunValue
 from gateway.storage.engine import Engine
 from gateway.storage.scripts.feedback import feedback_of, record_feedback
 from gateway.storage.scripts.traces import begin_trace

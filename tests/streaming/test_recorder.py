@@ -184,3 +184,12 @@ def test_a_finish_reason_is_a_word(at: list[int]) -> None:
         record = recorder()
         record.observe([Finished(0, said)])
         assert record.end(Ending(Outcome.COMPLETE), TEXT).finish_reason == kept
+
+
+def test_details_of_the_usage_are_on_the_requests_span() -> None:
+    """Under the names that OpenTelemetry has for them."""
+    record = recorder()
+    record.observe([UsageReported(Usage(9, 8, 17, {"cached_tokens": 5}, {"reasoning_tokens": 4}))])
+    attributes = record.end(Ending(Outcome.COMPLETE), []).spans[0].attributes
+    assert attributes["gen_ai.usage.cache_read.input_tokens"] == 5
+    assert attributes["gen_ai.usage.reasoning.output_tokens"] == 4

@@ -22,7 +22,7 @@ traces
     tags metadata name: words
     error_message request_preview response_preview request response parts: content
 spans
-    trace_id span_id parent_id kind start_ms end_ms status: ours
+    trace_id span_id parent_id kind start_ms end_ms status tokens covered: ours
     name type otlp: words
     message attributes: content
 checkpoints

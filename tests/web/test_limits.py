@@ -173,6 +173,22 @@ def test_the_bodies_of_all(start_gateway: StartGateway) -> None:
     eventually(lambda: call(gateway, "POST", "/chat", large).status == 200)
 
 
+def test_large_bodies_and_replies_one_after_another(start_gateway: StartGateway) -> None:
+    """Each is counted while it is there, and no longer: on every route, answered or refused."""
+    gateway = limited(start_gateway, max_bodies_bytes=250_000)
+    large = {"message": "x" * 100_000, "session_id": "one"}
+    for _ in range(3):
+        assert call(gateway, "POST", "/chat", large | {"session_id": "two"}).status in (200, 413)
+        assert (
+            call(gateway, "POST", "/chat/stream", {"messages": [{"role": "user", "content": "x" * 90_000}]}).status
+            == 200
+        )
+        assert call(gateway, "POST", "/chat", large | {"model": "none"}).status == 404
+        assert call(gateway, "POST", "/feedback", large).status == 422
+        reply = call(gateway, "GET", "/sessions/two")
+        assert (reply.status, len(reply.body) > 100_000) == (200, True)
+
+
 def test_messages_of_a_chat(start_gateway: StartGateway) -> None:
     """Too many are refused by name: 422, or 400 on OpenAI's wire."""
     gateway = limited(start_gateway, max_messages=10)
@@ -207,6 +223,22 @@ async def test_the_rate_on_a_socket(start_gateway: StartGateway) -> None:
         assert (await hear(ws))["type"] == "pong"
     async with connect(socket_url(gateway)) as ws:
         assert (await close_code(ws))[0] == 4429
+
+
+async def test_the_rate_of_an_address_on_a_socket(start_gateway: StartGateway) -> None:
+    """Frames that ask for something count as requests do, of the address that a trusted proxy names."""
+    proxy = {"server": {"port": 0, "trusted_proxies": ["127.0.0.1"]}}
+    gateway = limited(start_gateway, OPEN | proxy, requests_per_minute_per_address=3)
+    from_there = {"X-Forwarded-For": "203.0.113.9"}
+    async with connect(socket_url(gateway), additional_headers=from_there) as ws:  # the first
+        for number in range(3):
+            await say(ws, type="chat", id=f"c{number}", message="hi")
+            kind = (await hear_end(ws))[-1]
+        assert (kind["type"], kind["code"]) == ("error", "rate_limited")
+        await say(ws, type="ping")
+        assert (await hear(ws))["type"] == "pong"
+    assert chat(gateway, **from_there).status == 429
+    assert chat(gateway).status == 200
 
 
 async def test_streams_on_a_socket(start_gateway: StartGateway) -> None:

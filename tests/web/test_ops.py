@@ -66,11 +66,21 @@ def test_a_gateway_of_families(start_gateway: StartGateway) -> None:
     gateway = start_gateway({"models": {"fast/*": {"targets": ["demo/lorem-*"]}}})
     asked = call(gateway, "POST", "/chat", {"message": "Hi", "model": "fast/2-0ms"}).json
     assert (asked["response"], asked["model"]) == ("lorem ipsum", "fast/2-0ms")
-    assert call(gateway, "GET", "/v1/models").json["data"] == []
+    assert call(gateway, "GET", "/v1/models").json["data"] == []  # the demo has names without end
     config = call(gateway, "GET", "/config").json
     assert (config["models"], config["default_model"]) == ([], "")
     refused = call(gateway, "POST", "/chat", {"message": "Hi"})
     assert (refused.status, refused.json["code"]) == (404, "model_not_found")
+
+
+def test_a_family_has_the_names_that_its_provider_lists(edge: GatewayProcess, start_gateway: StartGateway) -> None:
+    """With what the family's begin with, after the declared ones; here the provider is another gateway."""
+    providers = {"inner": {"base_url": edge.url + "/v1"}}
+    models = {"inner/*": {"targets": ["inner/*"]}, "inner/echo": {"targets": ["demo/echo"]}}
+    gateway = start_gateway({"providers": providers, "models": models})
+    listed = [model["id"] for model in call(gateway, "GET", "/v1/models").json["data"]]
+    assert listed == ["inner/echo", "inner/default", "inner/slow"]
+    assert ask(gateway, model="inner/default")["response"] == "lorem ipsum dolor"
 
 
 def test_metrics(edge: GatewayProcess) -> None:

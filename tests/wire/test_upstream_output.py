@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from gateway.domain.events import ChoiceDelta
+from typing import Any
+
+import pytest
+
+from gateway.domain.events import ChoiceDelta, UsageReported
+from gateway.domain.messages import Usage
 from tests.support.provider_streams import decoder, delta, read
 from tests.wire.test_upstream import sse
 
@@ -62,3 +67,21 @@ def test_halves_of_characters_in_a_custom_tools_input() -> None:
     ]
     events, _ = read(decoder(), [sse(*(delta(tool_calls=[each]) for each in calls))])
     assert [call["custom"]["input"] for _, call in events] == ["", "😀"]
+
+
+@pytest.mark.parametrize(
+    ("usage", "cached", "reasoning"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 5}}, {"cached_tokens": 5}, {}),
+        ({"completion_tokens_details": {"reasoning_tokens": 4, "x": 0}}, {}, {"reasoning_tokens": 4}),
+        ({"prompt_cache_hit_tokens": 5}, {"cached_tokens": 5}, {}),
+        ({"cache_read_input_tokens": 5, "prompt_tokens_details": {"cached_tokens": 6}}, {"cached_tokens": 6}, {}),
+        ({"cached_tokens": 5, "reasoning_tokens": 4}, {"cached_tokens": 5}, {"reasoning_tokens": 4}),
+        ({"prompt_tokens_details": {"cached_tokens": -1, "x" * 60: 1}, "reasoning_tokens": "4"}, {}, {}),
+        ({"prompt_tokens_details": 5, "completion_tokens_details": None}, {}, {}),
+    ],
+)
+def test_the_details_of_the_usage(usage: Any, cached: dict[str, int], reasoning: dict[str, int]) -> None:
+    """Cached and reasoning tokens, which decide the cost, by whichever name; what can't be a count is none."""
+    events, _ = read(decoder(), [sse({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, **usage}})])
+    assert events == [UsageReported(Usage(1, 2, 3, cached, reasoning))]

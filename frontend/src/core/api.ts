@@ -69,7 +69,7 @@ export type ErrorEvent = {
 export type FeedbackItem = {
   /** The rating's ID. */
   assessment_id: string;
-  /** The rating's name. */
+  /** The name of the rating or of the span. */
   name: string;
   /** The rating: up to 10 kB. */
   value: boolean | number | string | string[];
@@ -182,7 +182,7 @@ export type Turn = {
   feedback: FeedbackItem[];
 };
 
-/** The numbers of tokens, as the provider counts them. */
+/** The numbers of tokens, as the provider counts them. The details are parts of the first two numbers, by name. */
 export type Usage = {
   /** Tokens of the question. */
   prompt_tokens: number;
@@ -190,4 +190,8 @@ export type Usage = {
   completion_tokens: number;
   /** Both together. */
   total_tokens: number;
+  /** Which of them were what, by the provider's names, such as `cached_tokens`. */
+  prompt_tokens_details: Record<string, number>;
+  /** Which of them were what, by the provider's names, such as `reasoning_tokens`. */
+  completion_tokens_details: Record<string, number>;
 };

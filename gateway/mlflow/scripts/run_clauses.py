@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.mlflow.scripts.clauses import Add, compare_sql
-from gateway.mlflow.values import Clause, Order
+from gateway.domain.search import Clause, Order
+from gateway.storage.scripts.clauses import Add, compare_sql
 
 _COLUMNS = {
     "run_id": "r.run_id",

@@ -12,11 +12,11 @@ from typing import Any
 
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import RUN_NAME
-from gateway.mlflow.scripts.clauses import adder
 from gateway.mlflow.scripts.experiments import require_active
 from gateway.mlflow.scripts.run_clauses import number_sql, run_clause_sql, run_order_sql
 from gateway.mlflow.values import Run, RunQuery, RunValue, WholeRun
 from gateway.storage.engine import Row, Script
+from gateway.storage.scripts.clauses import adder
 from gateway.storage.scripts.traces import assignments, insert_into, numbers
 
 MAX_VALUES = 10_000  # of a run; those that replace others count, too

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.mlflow.values import Clause, Experiment, Kind, Order
+from gateway.domain.search import Clause, Kind, Order
+from gateway.mlflow.values import Experiment
 from gateway.mlflow.wire.checks import invalid
 from gateway.mlflow.wire.dataset_filter import holds
-from gateway.mlflow.wire.filter import bare, parse_clauses, parse_orders
+from gateway.wire.filter import bare, parse_clauses, parse_orders
 
 _TIMES = {"creation_time", "last_update_time"}
 _ATTRIBUTES = _TIMES | {"name", "experiment_id"}

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.mlflow.values import Clause, Kind, Order, RunValue
+from gateway.domain.search import Clause, Kind, Order
+from gateway.mlflow.values import RunValue
 from gateway.mlflow.wire.checks import invalid
 from gateway.mlflow.wire.dataset_filter import holds
-from gateway.mlflow.wire.filter import bare, parse_clauses, parse_orders
+from gateway.wire.filter import bare, parse_clauses, parse_orders
 
 _KINDS: dict[str, Kind] = {
     "metric": "metric",

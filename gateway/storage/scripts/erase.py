@@ -8,13 +8,13 @@ project, and `declared` is what ratings may say (kept.py).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
-from gateway.storage.engine import Script
+from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.kept import ERASED, Declared, clear_ratings, drop_empty_session
-from gateway.storage.scripts.traces import strings, to_json
+from gateway.storage.scripts.traces import CLIENT_ROUTE, PARENT_LABEL, numbers, strings, to_json
 
 _IN_PROJECT = "project = COALESCE($2, project)"
 _CONTENT = "request_preview = NULL, response_preview = NULL, request = NULL, response = NULL, parts = NULL"
@@ -30,6 +30,7 @@ _ID_KEYS = frozenset(
 )  # …, also after a dot
 _MORE_ID_KEYS = frozenset(("user.id", "enduser.id", "session.id", "gen_ai.conversation.id"))
 _TELLING_CHARS = 12
+_MOST_VALUES = 100  # in one statement
 
 
 class ErasureTarget(msgspec.Struct, frozen=True):
@@ -50,7 +51,8 @@ def traces_of(user_id: str, project: str | None) -> Script[list[ErasureTarget]]:
     """Return the person's traces, and what others have of them.
 
     In conversations that are the person's these are all traces: those without a user are the person's, too. In others'
-    they are, as `shared`, later ones, which quote the person. It reads every trace.
+    they are, as `shared`, later ones, which quote the person. So do a client's traces in which the person's chats were
+    made. It reads every trace.
     """
     rows = yield (
         f"SELECT trace_id, project, session_id, request_time FROM traces WHERE user_id = $1 AND {_IN_PROJECT}",  # noqa: S608  a constant
@@ -81,7 +83,64 @@ def traces_of(user_id: str, project: str | None) -> Script[list[ErasureTarget]]:
             if leaves or row["request_time"] >= first[of, session_id]:
                 shared = not leaves or row["user_id"] is not None
                 found.append(ErasureTarget(row["trace_id"], of, session_id, shared, leaves))
+    return found + (yield from _linked(found, user_id))
+
+
+def _linked(found: Sequence[ErasureTarget], user_id: str) -> Script[list[ErasureTarget]]:
+    """Return the traces of clients in which these chats were made, and chats without a user made in these traces.
+
+    A client's trace around chats of others, too, is `shared`.
+    """
+    known = {each.trace_id for each in found}
+    projects: dict[str, list[str]] = {}
+    for target in found:
+        if not target.shared:
+            projects.setdefault(target.project, []).append(target.trace_id)
+    linked: dict[str, ErasureTarget] = {}
+    for project, trace_ids in projects.items():
+        for chat in (yield from _chats_in(project, trace_ids)):
+            if chat["user_id"] is None:
+                linked[chat["trace_id"]] = ErasureTarget(chat["trace_id"], project, chat["session_id"], leaves=False)
+        around = {row["trace_id"]: row for row in (yield from _traces_around(project, trace_ids))}
+        others = {trace_id for trace_id, row in around.items() if row["user_id"] is not None}
+        for chat in (yield from _chats_in(project, list(around))):
+            if chat["user_id"] != user_id and chat["trace_id"] not in known:
+                others.add(chat["within"])
+        for trace_id, row in around.items():
+            shared = trace_id in others
+            linked[trace_id] = ErasureTarget(trace_id, project, row["session_id"], shared=shared, leaves=False)
+    return [target for trace_id, target in linked.items() if trace_id not in known]
+
+
+def _traces_around(project: str, trace_ids: Sequence[str]) -> Script[list[Row]]:
+    """Return the traces of clients in which these chats were made, by their `traceparent`."""
+    found: list[Row] = []
+    for chunk in chunks(trace_ids):
+        found += yield (
+            "SELECT DISTINCT p.trace_id, p.session_id, p.user_id FROM labels l JOIN traces p ON p.trace_id = l.value"  # noqa: S608
+            f" WHERE l.kind = 'metadata' AND l.key = $1 AND l.trace_id IN ({numbers(4, len(chunk))})"
+            " AND p.project = $2 AND p.route = $3",
+            (PARENT_LABEL, project, CLIENT_ROUTE, *chunk),
+        )
     return found
+
+
+def _chats_in(project: str, trace_ids: Sequence[str]) -> Script[list[Row]]:
+    """Return the chats that were made `within` these traces of clients."""
+    found: list[Row] = []
+    for chunk in chunks(trace_ids):
+        found += yield (
+            "SELECT t.trace_id, t.session_id, t.user_id, l.value AS within"  # noqa: S608  numbers
+            " FROM labels l JOIN traces t ON t.trace_id = l.trace_id WHERE l.project = $1 AND l.kind = 'metadata'"
+            f" AND l.key = $2 AND l.value IN ({numbers(3, len(chunk))}) AND LENGTH(l.value) <= 250",
+            (project, PARENT_LABEL, *chunk),
+        )
+    return found
+
+
+def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Return the values in parts that a statement takes."""
+    return (values[at : at + _MOST_VALUES] for at in range(0, len(values), _MOST_VALUES))
 
 
 def _is_persons_alone(project: str, session_id: str, user_id: str) -> Script[bool]:

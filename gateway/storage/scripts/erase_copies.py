@@ -8,16 +8,15 @@ script is. Called by gateway/erasure.py, which reads first and then writes in ba
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
 from gateway.storage.engine import Row, Script
-from gateway.storage.scripts.erase import drop_labels, names_person, without
+from gateway.storage.scripts.erase import chunks, drop_labels, names_person, without
 from gateway.storage.scripts.kept import Declared, clear_ratings
 from gateway.storage.scripts.traces import numbers, strings, to_json
 
-_MOST_NAMES = 100  # in one statement
 _CONTENT = ("inputs", "outputs", "expectations")
 _AUTHORS = ("created_by", "last_updated_by")
 _OF_PROJECT = "dataset_id IN (SELECT dataset_id FROM datasets WHERE project = COALESCE($1, project))"
@@ -36,7 +35,7 @@ def records_of(
 ) -> Script[list[RecordPlace]]:
     """Return the records that were taken from these traces, or from deleted ones of this person."""
     found: dict[RecordPlace, None] = {}
-    for chunk in _chunks(trace_ids):
+    for chunk in chunks(trace_ids):
         rows = yield (
             f"SELECT dataset_id, record_id FROM dataset_sources WHERE trace_id IN ({numbers(1, len(chunk))})",  # noqa: S608
             chunk,
@@ -54,7 +53,7 @@ def records_of(
 def records_naming(names: Sequence[str], project: str | None) -> Script[list[RecordPlace]]:
     """Return the records in which one of these names is a value. It reads every record."""
     found: dict[tuple[str, str], bool] = {}
-    for chunk in _chunks(names):
+    for chunk in chunks(names):
         within = [_within(name) for name in chunk]
         # `LIKE` finds more than is meant where an engine's knows no case, and nested names: they are looked at below.
         likes = " OR ".join(
@@ -105,7 +104,7 @@ def erase_records(places: Iterable[RecordPlace], names: Collection[str]) -> Scri
 def traces_naming(names: Sequence[str], project: str | None) -> Script[list[str]]:
     """Return the IDs of traces with a tag or metadata whose value is one of these names. It reads every label."""
     found: dict[str, None] = {}
-    for chunk in _chunks(names):
+    for chunk in chunks(names):
         rows = yield (
             "SELECT trace_id, key, value FROM labels WHERE project = COALESCE($1, project)"  # noqa: S608  numbers
             f" AND value IN ({numbers(2, len(chunk))})",
@@ -124,7 +123,7 @@ def erase_labels(trace_ids: Iterable[str], names: Collection[str]) -> Script[Non
 def ratings_naming(names: Sequence[str], project: str | None) -> Script[list[tuple[str, str]]]:
     """Return trace and rater of ratings whose value or metadata is one of these names. It reads every rating."""
     found: dict[tuple[str, str], None] = {}
-    for chunk in _chunks(names):
+    for chunk in chunks(names):
         likes = " OR ".join(f"metadata LIKE ${at} ESCAPE '!'" for at in range(2, 2 + len(chunk)))
         rows = yield (
             "SELECT trace_id, source_id, value, metadata FROM assessments WHERE project = COALESCE($1, project)"  # noqa: S608
@@ -150,7 +149,7 @@ def erase_names(names: Sequence[str], user_id: str, project: str | None) -> Scri
         " (SELECT 1 FROM traces t WHERE t.project = sessions.project AND t.session_id = sessions.session_id)",
         (user_id, project),
     )
-    for chunk in _chunks(names):
+    for chunk in chunks(names):
         given = numbers(2, len(chunk))
         yield (
             f"UPDATE runs SET user_id = '' WHERE project = COALESCE($1, project) AND user_id IN ({given})",  # noqa: S608
@@ -181,10 +180,6 @@ def _erase_tags(table: str, key: Sequence[str], names: Collection[str], project:
         tags = strings(row["tags"])
         if (left := without(tags, names)) != tags:
             yield f"UPDATE {table} SET tags = $1 WHERE {where}", (to_json(left), *[row[name] for name in key])  # noqa: S608
-
-
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (values[at : at + _MOST_NAMES] for at in range(0, len(values), _MOST_NAMES))
 
 
 def _json(name: str) -> str:
