@@ -1,8 +1,7 @@
 """Parse the filter and the ordering of a search, in MLflow's grammar, from text to clauses.
 
 Clauses are joined by AND alone; trace_filter.py has OR, NOT and parentheses on top. What a clause means in SQL is in
-storage/scripts/clauses.py. Where MLflow's own parser takes a clause for another, or accepts it and finds nothing, this
-one does what was meant. Called by the codecs of searches.
+storage/scripts/clauses.py. Where MLflow's parser mistakes a clause, this one does what was meant. Called by codecs.
 """
 
 from __future__ import annotations
