@@ -197,7 +197,7 @@ async def test_a_record_is_changed(engine: Engine) -> None:
         (NewRecord(inputs={"a": 1}, outputs=2, expectations={"y": 2}), 7),
     ):
         await engine.write(datasets.upsert_records, PROJECT, "d-1", [("dr-1", record)], now)
-    (stored,) = await engine.read(datasets.get_records, PROJECT, "d-1", 10, None)
+    (stored,), _ = await engine.read(datasets.get_records, PROJECT, "d-1", 10, None)
     assert (stored.outputs, stored.expectations, stored.last_updated_by) == (2, {"x": 1, "y": 2}, "ann")
     assert (stored.created_time, stored.last_update_time) == (6, 7)
 
