@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from gateway.domain.search import Order
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import AUTHOR
+from gateway.mlflow.scripts.dataset_schema import learn
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
 from gateway.storage.engine import Row, Script, Statement
@@ -26,7 +27,6 @@ MOST_CHARS = 4_000_000  # of a page of records, which take several times as much
 MAX_TAGS, MAX_TAG_CHARS = 1_000, 500_000  # of a dataset, together
 _LOOK = 100  # datasets at a time
 _CHUNK = 500  # hashes a query
-_MAX_FIELDS, _MAX_NAME = 1_000, 250  # that are learned for the schema of a dataset
 
 _FIELDS = Dataset.__struct_fields__
 _INSERT = insert_into("datasets", _FIELDS)
@@ -35,7 +35,6 @@ _RECORD_FIELDS = ("dataset_id", "record_id", "created_time", "last_update_time",
 _INSERT_RECORD = insert_into("dataset_records", (*_RECORD_FIELDS, "input_hash", *_JSON, "source_id"))
 # Of all upserts of a record, not of the first alone: an erased person's words may have come with any of them.
 _INSERT_SOURCE = insert_into("dataset_sources", ("dataset_id", "record_id", "trace_id")) + " ON CONFLICT DO NOTHING"
-_TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", list: "array", dict: "object"}
 
 
 def digest(name: str, time: int) -> str:
@@ -200,7 +199,7 @@ def upsert_records(
             yield _INSERT_RECORD, (dataset_id, record_id, now, now, by, by, key, *texts, source_id)
         if source_id is not None:
             yield _INSERT_SOURCE, (dataset_id, rows[0]["record_id"] if rows else record_id, source_id)
-        _learn(schema, new)
+        learn(schema, new)
     # only now is it known how many were new; where they are too many, the engine undoes all of it
     counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
     if counted[0]["n"] > MAX_RECORDS:
@@ -233,18 +232,6 @@ def _update_record(old: Record, new: NewRecord, by: str | None, now: int) -> Sta
         f"UPDATE dataset_records SET {assignments(columns, 3)} WHERE dataset_id = $1 AND record_id = $2",  # noqa: S608
         (old.dataset_id, old.record_id, *columns.values()),
     )
-
-
-def _learn(schema: dict[str, Any], record: NewRecord) -> None:
-    """Add the type of each new field to the schema; the first type seen stays."""
-    for part in ("inputs", "outputs", "expectations"):
-        values = getattr(record, part)
-        if isinstance(values, dict) and isinstance(schema[part], dict):
-            for name, value in islice(values.items(), _MAX_FIELDS):
-                if len(schema[part]) < _MAX_FIELDS and len(name) <= _MAX_NAME:
-                    schema[part].setdefault(name, _TYPES.get(type(value), "null"))
-        elif values is not None and not schema[part]:
-            schema[part] = _TYPES.get(type(values), "null")
 
 
 _SIZE = " + ".join(f"COALESCE(LENGTH({name}), 0)" for name in _JSON)
