@@ -1,7 +1,8 @@
-"""The schema of a dataset: the type of each field that its records have had. A plain function, called by datasets.py."""
+"""The schema of a dataset: the type of each field that its records have had. Called by datasets.py; no I/O."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from gateway.mlflow.values import NewRecord
