@@ -245,19 +245,19 @@ class Request(starlette.requests.Request):
         if self.scope["method"] == "HEAD":
             body = b""
         if len(body) > PIECE_BYTES:
-            await self._in_pieces(body, send)
+            await self.write(body, send, more=False)
             return
         await send({"type": "http.response.body", "body": body, "more_body": self._unread})
         if self._unread:
             await self._linger(send)
 
-    async def _in_pieces(self, body: bytes, send: Send) -> None:
-        """Send a large body. A server waits for the client before a write, so the last one is empty; a client that
-        takes nothing is cut off."""
+    async def write(self, data: bytes, send: Send, *, more: bool = True) -> None:
+        """Send a large body, or a part of it. A server waits for the client before a write, so the last one is empty;
+        a client that takes nothing is cut off."""
         seconds = self.services.config.streaming.send_timeout_s
         try:
-            for at in range(0, len(body) + PIECE_BYTES, PIECE_BYTES):
-                piece = body[at : at + PIECE_BYTES]
+            for at in range(0, len(data) + (0 if more else PIECE_BYTES), PIECE_BYTES):
+                piece = data[at : at + PIECE_BYTES]
                 async with asyncio.timeout(seconds):
                     await send({"type": "http.response.body", "body": piece, "more_body": bool(piece)})
         except TimeoutError:

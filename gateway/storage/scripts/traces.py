@@ -10,7 +10,7 @@ Called by the chat spine, the runs and the services, which hand a script and its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.attachments import LEAST, OF_TRACE, detach, save_attachments, whole_request
 
 T = TypeVar("T")
+Count = Callable[[int], None]  # hears of memory that is taken, and raises Unavailable where there is none
 # Two values are MLflow's words, as they are in every store. They are here since chats are written and read by them.
 CLIENT_ROUTE = "mlflow"  # of a trace that a client made itself, where a chat has the path it came by
 EXPERIMENT_TAG = "mlflow.experimentId"  # of a chat: the experiment that it belongs to
@@ -220,19 +221,23 @@ _NEWEST_FIRST = "ORDER BY request_time DESC, trace_id DESC"
 _SIZES = f"""SELECT trace_id, COALESCE(LENGTH(request), 0) + COALESCE(LENGTH(response), 0) + COALESCE(LENGTH(parts), 0)
 + COALESCE((SELECT SUM(LENGTH(a.data)) FROM {OF_TRACE} = traces.trace_id), 0)
 AS size FROM traces WHERE project = $1 AND session_id = $2 AND route <> '{CLIENT_ROUTE}' {_NEWEST_FIRST} LIMIT $3"""  # noqa: S608  a constant
+_SMALL, _COPIES = 65_536, 3  # what isn't worth counting; texts are there as they were read, decoded, and written
 MOST_CHARS = 32_000_000  # of a conversation; each of its turns may be as long as a request body
 
 
-def session_traces(project: str, session_id: str, limit: int = 200) -> Script[list[Trace]]:
+def session_traces(project: str, session_id: str, limit: int = 200, count: Count | None = None) -> Script[list[Trace]]:
     """Return the newest `limit` traces of a conversation, oldest first.
 
-    They are fewer, but at least one, if they have more than MOST_CHARS characters together.
+    They are fewer, but at least one, if they have more than MOST_CHARS characters together. `count` hears of the bytes
+    of memory that they will take, before they are read.
     """
     found = yield _SIZES, (project, session_id, limit)
-    totals = accumulate(row["size"] for row in found)
+    totals = list(accumulate(row["size"] for row in found))
     ids = [row["trace_id"] for row, total in zip(found, totals, strict=True) if total <= max(MOST_CHARS, row["size"])]
     if not ids:
         return []
+    if count is not None and (size := totals[len(ids) - 1]) > _SMALL:
+        count(_COPIES * size)
     rows = yield f"SELECT * FROM traces WHERE trace_id IN ({numbers(1, len(ids))}) {_NEWEST_FIRST}", ids  # noqa: S608
     traces = []
     for row in reversed(rows):
