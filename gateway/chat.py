@@ -29,9 +29,9 @@ from gateway.domain.trace import Attempt, Outcome, Trace, TraceEnd, TraceStart
 from gateway.errors import ContentTooLarge, GatewayError, NotFound
 from gateway.providers.router import Router
 from gateway.storage.engine import Store
-from gateway.storage.scripts.traces import begin_trace, get_session, get_trace, last_asked, session_traces
+from gateway.storage.scripts.traces import Count, begin_trace, get_session, get_trace, last_asked, session_traces
 from gateway.streaming.again import check_same
-from gateway.streaming.begin import trace_start
+from gateway.streaming.begin import owns, trace_start
 from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
 from gateway.streaming.recorder import Recorder
@@ -205,11 +205,11 @@ class Chat:
         )
         return run
 
-    async def conversation(self, project: str, user_id: str | None, session_id: str) -> list[Trace]:
-        """Return the traces of a session, oldest first. Raises NotFound where it is not this user's."""
+    async def conversation(self, project: str, user_id: str | None, session_id: str, count: Count) -> list[Trace]:
+        """Return the traces of a session, oldest first; see session_traces. Raises NotFound where it is another's."""
         if not await self._has_session(project, user_id, session_id):
             raise NotFound(NO_SUCH_SESSION)
-        return await self._store.read(session_traces, project, session_id)
+        return await self._store.read(session_traces, project, session_id, count=count)
 
     async def _has_session(self, project: str, user_id: str | None, session_id: str) -> bool:
         """Return whether there is such a session. Raises NotFound where it is another user's."""
@@ -222,14 +222,14 @@ class Chat:
         """Return what this process has of the caller's own stream. Raises NotFound for somebody else's."""
         principal.check_trace(trace_id)
         found = self.runs.get(trace_id)
-        if found is not None and not _owns(principal, found.owner):
+        if found is not None and not owns(principal, found.owner):
             raise NotFound(NO_SUCH_STREAM)
         return found
 
     async def _stored(self, principal: Principal, trace_id: str) -> Trace:
         """Return the stored trace of the caller's own stream. Raises NotFound."""
         trace = await self._store.read(get_trace, principal.project, trace_id)
-        if trace is None or not _owns(principal, Owner(trace.project, trace.key_id)):
+        if trace is None or not owns(principal, Owner(trace.project, trace.key_id)):
             raise NotFound(NO_SUCH_STREAM)
         return trace
 
@@ -281,7 +281,10 @@ class Chat:
         session_id = request.session_id or ""
         if not await self._has_session(principal.project, request.user_id, session_id):
             return request
-        turns = turns_of(await self._store.read(session_traces, principal.project, session_id, _TURNS), model)
+        with self.limits.memory.room() as count:
+            traces = await self._store.read(session_traces, principal.project, session_id, _TURNS, count)
+            turns = turns_of(traces, model)
+            del traces
         asked = msgspec.json.decode(request.fields["messages"])
         if asked[0]["role"] == "system":  # the one in force now, which must come first
             turns = [asked.pop(0), *(turn for turn in turns if turn["role"] != "system")]
@@ -293,8 +296,3 @@ class Chat:
         fields = {**request.fields, "messages": msgspec.Raw(messages)}
         size = max(request.size, len(messages))
         return msgspec.structs.replace(request, fields=fields, size=size, thoughts=have_thoughts(turns))
-
-
-def _owns(principal: Principal, owner: Owner) -> bool:
-    """Return whether a stream was asked with the caller's key, which for a feedback token is the key that made it."""
-    return principal.project == owner.project and principal.key_id == owner.key_id

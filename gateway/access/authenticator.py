@@ -142,6 +142,8 @@ class Authenticator:
         """Return why what is still open for this caller must end, or None."""
         if not self.keys.active(principal.key_id):
             return "The API key of this socket has ended."
+        if principal.key_id is None and self._current.value.auth.require_keys == "always":
+            return "API keys are required here by now."
         if 0 < principal.ends <= now_ms():
             return "The time for which the user of this socket was vouched for is over."
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -66,6 +67,21 @@ class Memory:
         size = _COPIES * request.size
         self.take(size)
         return msgspec.structs.replace(request, fields=_Question(request.fields, self, size))
+
+    @contextlib.contextmanager
+    def room(self) -> Iterator[Callable[[int], None]]:
+        """Yield what counts bytes for as long as the block lasts. It raises Unavailable as `take` does."""
+        taken = 0
+
+        def count(size: int) -> None:
+            nonlocal taken
+            self.take(size)
+            taken += size
+
+        try:
+            yield count
+        finally:
+            self.give_back(taken)
 
     def take(self, size: int) -> None:
         """Count so many bytes. Raise Unavailable, and count nothing, where there is no room beside what is there."""

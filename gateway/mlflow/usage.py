@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.domain.messages import Usage
 
+_MAX_JSON = 1_000_000
 COUNTS = ("input_tokens", "output_tokens", "total_tokens")
 
 
@@ -17,12 +18,12 @@ def counts_of(usage: Usage) -> dict[str, int]:
 
 
 def unwrap_json(value: Any) -> Any:
-    """Return the value that a text holds as JSON, or the value itself.
+    """Return the value that a text of up to a million characters holds as JSON, or the value itself.
 
     MLflow's clients wrap an attribute's value in JSON once more where they use OpenTelemetry's exporter, and so do
     other exporters.
     """
-    if isinstance(value, str) and value[:1] in ('"', "{", "["):
+    if isinstance(value, str) and value[:1] in ('"', "{", "[") and len(value) <= _MAX_JSON:
         try:
             return msgspec.json.decode(value)
         except (msgspec.DecodeError, RecursionError):

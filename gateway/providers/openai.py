@@ -23,7 +23,7 @@ from gateway.providers.http.client import Client
 from gateway.wire.provider_error import error_in_stream, error_of_status, says_something
 
 _MAX_ERROR_BYTES = 65_536
-_MAX_EMBEDDING_BYTES = 67_108_864
+MAX_EMBEDDING_BYTES = 67_108_864
 _MAX_EMBEDDING_ERROR_BYTES = 65_536  # a longer reply is none
 _MAX_LIST_BYTES = 16_777_216
 _SHORTEST_SECRET = 8  # characters
@@ -79,7 +79,7 @@ class OpenAIProvider:
 
     async def embed(self, model: str, fields: dict[str, msgspec.Raw], connect_timeout_s: float = 5) -> bytes:
         """See providers.base.Provider."""
-        body = _Text(_MAX_EMBEDDING_BYTES)
+        body = _Text(MAX_EMBEDDING_BYTES)
         sent = {"model": model, **fields}
         await self._post("/embeddings", sent, "application/json", lambda _: body, connect_timeout_s)
         if body.done:

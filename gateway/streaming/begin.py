@@ -1,4 +1,4 @@
-"""A chat's first row, which is committed before the first byte goes out. It makes its IDs; called by chat.py."""
+"""A chat's first row, which is committed before the first byte goes out, and whose a stream is. Called by chat.py."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from gateway.access.principal import Principal
 from gateway.domain import ids
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import TraceStart
+from gateway.streaming.run import Owner
 
 
 def trace_start(principal: Principal, request: ChatRequest, model: str, capture: str, config_hash: str) -> TraceStart:
@@ -27,3 +28,8 @@ def trace_start(principal: Principal, request: ChatRequest, model: str, capture:
         key_id=principal.key_id,
         config_hash=config_hash,
     )
+
+
+def owns(principal: Principal, owner: Owner) -> bool:
+    """Return whether a stream was asked with the caller's key, which for a feedback token is the key that made it."""
+    return principal.project == owner.project and principal.key_id == owner.key_id

@@ -61,7 +61,7 @@ async def events(request: Request) -> EventSourceResponse:
 
     async def feed() -> AsyncIterator[ServerSentEvent]:
         async for record in request.services.feed.subscribe():
-            if not request.services.authenticator.keys.active(request.principal.key_id):
+            if request.services.authenticator.ended(request.principal):
                 return
             if not isinstance(record, Lost) and record.project != request.principal.project:
                 continue

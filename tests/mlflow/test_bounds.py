@@ -39,7 +39,7 @@ async def test_records_of_a_dataset(store: SQLiteStore, monkeypatch: pytest.Monk
     records = [(f"dr-{n}", NewRecord(inputs={"n": n})) for n in range(2)]
     with pytest.raises(InvalidValue, match="at most 1"):
         await store.write(mlflow_datasets.upsert_records, PROJECT, "d-1", records, 5)
-    assert await store.read(mlflow_datasets.get_records, PROJECT, "d-1", 10, None) == []
+    assert await store.read(mlflow_datasets.get_records, PROJECT, "d-1", 10, None) == ([], False)
     with pytest.raises(InvalidValue, match="at most 1"):
         await store.search(PROJECT, mlflow_datasets.check_room, PROJECT, "d-1", records)
     await store.write(mlflow_datasets.upsert_records, PROJECT, "d-1", records[:1], 5)
@@ -152,3 +152,23 @@ async def test_a_root_comes_before_what_it_calls(store: SQLiteStore) -> None:
     stored = (await store.read(get_spans_of, PROJECT, [trace_id]))[trace_id]
     assert isinstance(stored, ClientSpans)
     assert [json.loads(each)["name"] for each in stored.otlp] == ["answer", "look_up"]
+
+
+async def test_a_page_of_records_is_bounded_by_its_bytes(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has fewer then, one at least, and says that more follow; put together, the pages have each record once."""
+    new = Dataset(dataset_id="d-pages", project=PROJECT, name="d", digest="", created_time=1, last_update_time=1)
+    await store.write(mlflow_datasets.create_dataset, new)
+    records = [(f"dr-{number}", NewRecord(inputs={"q": "x" * 100 + str(number)})) for number in range(5)]
+    await store.write(mlflow_datasets.upsert_records, PROJECT, "d-pages", records, 5)
+    monkeypatch.setattr(mlflow_datasets, "MOST_CHARS", 250)
+    seen: list[str] = []
+    after: tuple[int, str] | None = None
+    for wanted in (2, 2, 1):
+        page, more = await store.read(mlflow_datasets.get_records, PROJECT, "d-pages", 10, after)
+        assert (len(page), more) == (wanted, wanted == 2)
+        seen += [record.record_id for record in page]
+        after = page[-1].created_time, page[-1].record_id
+    assert seen == [record_id for record_id, _ in records]
+    monkeypatch.setattr(mlflow_datasets, "MOST_CHARS", 1)
+    page, more = await store.read(mlflow_datasets.get_records, PROJECT, "d-pages", 10, None)
+    assert (len(page), more) == (1, True)

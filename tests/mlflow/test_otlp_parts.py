@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
+from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.errors import BadRequest, ContentTooLarge, GatewayError, InvalidValue
@@ -49,13 +54,96 @@ def test_more_than_a_bound_is_refused(monkeypatch: pytest.MonkeyPatch, bound: st
 
 
 def test_values_are_counted_however_deep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each span of the export has six: two lists or maps, what is in them, and those of an event and a link."""
-    body = _export().SerializeToString()
-    monkeypatch.setattr(otlp_parts, "MAX_VALUES", 12)
-    split_protobuf(body)
-    monkeypatch.setattr(otlp_parts, "MAX_VALUES", 11)
-    with pytest.raises(ContentTooLarge, match="11 values"):
-        split_protobuf(body)
+    """Each span of the export has eight: two lists or maps, what is in them, an event and a link, each with a value."""
+    export = _export()
+    bodies = ((export.SerializeToString(), False), (_json(export), True))
+    for body, is_json in bodies:
+        monkeypatch.setattr(otlp_parts, "MAX_VALUES", 16)
+        otlp.decode(body, is_json=is_json)
+        monkeypatch.setattr(otlp_parts, "MAX_VALUES", 15)
+        with pytest.raises(ContentTooLarge, match="15 values"):
+            otlp.decode(body, is_json=is_json)
+
+
+def _json(export: ExportTraceServiceRequest) -> bytes:
+    """OTLP's JSON, which has IDs in hex."""
+    data = MessageToDict(export)
+    for resource in data["resourceSpans"]:
+        for span in resource["scopeSpans"][0]["spans"]:
+            for each in (span, *span["links"]):
+                for name in ("traceId", "spanId"):
+                    each[name] = base64.b64decode(each[name]).hex()
+    return json.dumps(data).encode()
+
+
+def test_values_are_what_protobuf_says() -> None:
+    """Of every kind, in both encodings; what is kept is protobuf's JSON."""
+    export = _export(1)
+    span = export.resource_spans[0].scope_spans[0].spans[0]
+    for name, value in (
+        ("int_value", -(2**63)),
+        ("double_value", 0.1),
+        ("bytes_value", b"\0\xff"),
+        ("bool_value", False),
+    ):
+        setattr(span.attributes.add(key=name).value, name, value)
+    for number in (math.nan, math.inf, -math.inf):
+        span.attributes.add(key=str(number)).value.double_value = number
+    span.attributes.add(key="none").value.CopyFrom(AnyValue())
+    span.attributes.add(key="empty list").value.array_value.CopyFrom(ArrayValue())
+    span.attributes.add(key="empty map").value.kvlist_value.CopyFrom(KeyValueList())
+    whole = MessageToDict(span, preserving_proto_field_name=True)
+    for body, is_json in ((export.SerializeToString(), False), (_json(export), True)):
+        ((found,),) = otlp.decode(body, is_json=is_json).values()
+        assert json.loads(found.otlp) == whole
+        assert found.values["map"] == {"k": "v"}
+        assert (found.values["int_value"], found.values["bytes_value"]) == (-(2**63), "AP8=")
+        assert math.isnan(found.values["nan"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        5,
+        {"stringValue": 5},
+        {"boolValue": "x"},
+        {"intValue": "x"},
+        {"intValue": 2**63},
+        {"arrayValue": 5},
+        {"arrayValue": {"values": 5}},
+        {"kvlistValue": {"values": [5]}},
+        {"kvlistValue": {"values": [{"key": 5}]}},
+        {"stringValue": "a", "boolValue": True},
+        {"bytesValue": 5},
+    ],
+)
+def test_values_that_are_none(value: Any) -> None:
+    """They are refused as the rest of the export is."""
+    span = {"traceId": "1" * 32, "spanId": "1" * 16, "attributes": [{"key": "a", "value": value}]}
+    with pytest.raises(BadRequest):
+        otlp.decode(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode(), is_json=True)
+
+
+def test_values_that_say_nothing() -> None:
+    """Missing, null, of a later version of OTLP, or with its older names."""
+    given: list[Any] = [
+        {"key": "a"},
+        {"key": "b", "value": None},
+        {"key": "c", "value": {"laterValue": 1, "stringValue": None}},
+        {"value": {"string_value": "no key"}},
+        {"key": "d", "value": {"arrayValue": {"values": None}}},
+    ]
+    span = {"traceId": "1" * 32, "spanId": "1" * 16, "attributes": given, "events": None}
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+    ((found,),) = otlp.decode(body, is_json=True).values()
+    assert found.values == {"a": None, "b": None, "c": None, "": "no key", "d": []}
+
+
+def test_a_span_of_too_many_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In JSON each span has the bound of any other body, too, before it is decoded."""
+    span = b'{"attributes":[' + b"[]," * 600_000 + b"0]}"
+    with pytest.raises(InvalidValue, match="A span has more than"):
+        otlp.decode(b'{"resourceSpans":[{"scopeSpans":[{"spans":[%b]}]}]}' % span, is_json=True)
 
 
 def test_values_in_values_have_a_bound() -> None:
@@ -149,4 +237,4 @@ def test_json_spans_that_are_none(span: str) -> None:
 def test_json_with_too_many_values_is_refused() -> None:
     """Before anything of it is decoded."""
     with pytest.raises(InvalidValue, match="values"):
-        split_json(b"[" + b"[]," * 600_000 + b"0]")
+        split_json(b"[" + b"[]," * 1_600_000 + b"0]")

@@ -63,7 +63,7 @@ def _traces() -> bytes:
 
 @functools.cache
 def _text() -> bytes:
-    value = {"key": "mlflow.spanInputs", "value": {"stringValue": "é" * 4_500_000}}
+    value = {"key": "mlflow.spanInputs", "value": {"stringValue": "x" * 9_000_000}}
     return export([_span(os.urandom(16).hex(), 1, 0, [value])])
 
 

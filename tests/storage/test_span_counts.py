@@ -15,7 +15,8 @@ from gateway.mlflow.scripts.spans import cover, save_spans
 from gateway.mlflow.scripts.traces import get_infos, save_info
 from gateway.mlflow.values import ClientSpan, ClientTrace
 from gateway.storage.engine import Engine
-from tests.support.rows import PROJECT
+from gateway.storage.sqlite.engine import SQLiteStore
+from tests.support.rows import PROJECT, ask
 
 TRACE = "tr-" + "ab" * 16
 Tree = list[tuple[str, str | None, int | None]]  # ID, parent, tokens
@@ -138,3 +139,10 @@ async def test_a_span_does_not_look_at_the_rest_of_its_trace(engine: Engine) -> 
     chain: Tree = [(f"{n}", f"{n - 1}" if n else "root", None) for n in range(300)]
     await _save(engine, chain)
     assert await engine.write(counted, [("y", "299", 1)]) == before
+
+
+async def test_children_are_found_by_their_parent(store: SQLiteStore) -> None:
+    """And not among all spans of the trace, which the primary key would give."""
+    sql, params = scripts.children(TRACE, ["a", "b"])
+    ((*_, plan),) = await store.read(ask, f"EXPLAIN QUERY PLAN {sql}", *params)
+    assert "spans_by_parent" in plan

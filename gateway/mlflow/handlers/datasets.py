@@ -116,8 +116,9 @@ async def get_records(request: Request) -> Any:
     """Read a page of a dataset's records, in the order they came."""
     limit = wire.read_limit(request.query_value("max_results", str(wire.MAX_PAGE)))
     after = wire.read_cursor(request.query_value("page_token", ""))
-    found = await request.search(scripts.get_records, request.project, request.params["dataset_id"], limit, after)
-    return wire.write_records(found, limit)
+    dataset_id = request.params["dataset_id"]
+    found, more = await request.search(scripts.get_records, request.project, dataset_id, limit, after)
+    return wire.write_records(found, more=more)
 
 
 async def delete_records(request: Request) -> Any:

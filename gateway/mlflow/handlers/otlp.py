@@ -15,7 +15,7 @@ from gateway.mlflow.wire import otlp as wire
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _EXPERIMENT, _RUN = "x-mlflow-experiment-id", "x-mlflow-run-id"
-_ROWS, _BYTES, _LINKS = 200, 500_000, 100  # of one write, at most: others' writes wait for it
+_ROWS, _BYTES, _LINKS = 50, 200_000, 100  # of one write, at most: others' writes wait for it
 _TRACE_ROWS = 5  # that a trace takes beside its spans
 Batch = tuple[ClientTrace, list[ClientSpan]]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -53,10 +53,19 @@ async def get(request: Request) -> Any:
     return {"trace": whole}
 
 
-async def batch_get(request: Request) -> Any:
+async def batch_get(request: Request) -> AsyncIterator[bytes]:
     """Read traces with their spans; those that aren't there are left out."""
-    stored = await request.search(scripts.get_infos, request.project, _trace_ids(request))
-    return {"traces": await _with_spans(request, stored)}
+    return _one_by_one(request, await request.search(scripts.get_infos, request.project, _trace_ids(request)))
+
+
+async def _one_by_one(request: Request, stored: list[StoredTrace]) -> AsyncIterator[bytes]:
+    """Yield a reply trace by trace: all of them with their spans might not find room in memory."""
+    before = b'{"traces":['
+    for each in stored:
+        (whole,) = await _with_spans(request, [each])
+        yield before + msgspec.json.encode(whole)
+        before = b","
+    yield b"]}" if stored else before + b"]}"
 
 
 async def batch_get_infos(request: Request) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from gateway.storage.engine import Params, Row, Script
 from gateway.storage.scripts.traces import insert_into, numbers
 
 MAX_RECORDS = 100_000
+MOST_CHARS = 4_000_000  # of a page of records, which take several times as much while they are read and written
 MAX_TAGS, MAX_TAG_CHARS = 1_000, 500_000  # of a dataset, together
 _LOOK = 100  # datasets at a time
 _CHUNK = 500  # hashes a query
@@ -232,16 +233,25 @@ def _learn(schema: dict[str, Any], record: NewRecord) -> None:
             schema[part] = _TYPES.get(type(values), "null")
 
 
-def get_records(project: str, dataset_id: str, limit: int, after: tuple[int, str] | None) -> Script[list[Record]]:
-    """Return records in the order they came, after the time and ID given. Raise NotFound for the dataset."""
+_SIZE = " + ".join(f"COALESCE(LENGTH({name}), 0)" for name in _JSON)
+_AFTER = """FROM dataset_records WHERE dataset_id = $1
+AND (created_time > $2 OR (created_time = $2 AND record_id > $3)) ORDER BY created_time, record_id LIMIT $4"""
+
+
+def get_records(
+    project: str, dataset_id: str, limit: int, after: tuple[int, str] | None
+) -> Script[tuple[list[Record], bool]]:
+    """Return records in the order they came, after the time and ID given, and whether more may follow.
+
+    They are fewer, but at least one, if they have more than MOST_CHARS together. Raise NotFound for the dataset.
+    """
     yield from get_dataset(project, dataset_id)
     time, last = after or (-1, "")
-    rows = yield (
-        "SELECT * FROM dataset_records WHERE dataset_id = $1"
-        " AND (created_time > $2 OR (created_time = $2 AND record_id > $3)) ORDER BY created_time, record_id LIMIT $4",
-        (dataset_id, time, last, limit),
-    )
-    return [_record(row) for row in rows]
+    sizes = yield f"SELECT {_SIZE} AS size {_AFTER}", (dataset_id, time, last, limit)
+    totals = accumulate(row["size"] for row in sizes)
+    count = max(1, sum(total <= MOST_CHARS for total in totals))
+    rows = yield f"SELECT * {_AFTER}", (dataset_id, time, last, min(count, limit))
+    return [_record(row) for row in rows], bool(rows) and (len(rows) < len(sizes) or len(rows) == limit)
 
 
 def delete_records(project: str, dataset_id: str, record_ids: Sequence[str], now: int) -> Script[int]:

@@ -17,7 +17,7 @@ from gateway.mlflow.names import INFO_FINALIZED, TRACE_USAGE
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.scripts.traces import fill_gaps, row_or_new, update, writable_row
 from gateway.mlflow.values import ClientSpan, ClientTrace
-from gateway.storage.engine import Script
+from gateway.storage.engine import Script, Statement
 from gateway.storage.scripts.traces import add_labels, numbers, strings, to_json
 
 FEW = 200  # spans that are covered at once, so that nobody's write waits long
@@ -92,12 +92,7 @@ def cover(project: str, below: Below) -> Script[list[str]]:
     change: Counter[str] = Counter()
     done = 0
     while above and done < FEW:
-        some = above[:FEW]
-        rows = yield (
-            "SELECT span_id, tokens FROM spans WHERE trace_id = $1 AND otlp IS NOT NULL AND covered = 0"  # noqa: S608
-            f" AND span_id <> parent_id AND parent_id IN ({numbers(3, len(some))}) LIMIT $2",
-            (trace_id, FEW, *some),
-        )
+        rows = yield children(trace_id, above[:FEW])
         found = [row["span_id"] for row in rows]
         if found:
             yield (
@@ -113,6 +108,15 @@ def cover(project: str, below: Below) -> Script[list[str]]:
         done += len(found) + 1
     yield from _change_total(project, trace_id, change)
     return above
+
+
+def children(trace_id: str, above: Sequence[str]) -> Statement:
+    """Return the query for FEW uncovered spans whose parents are given."""
+    return (
+        f"SELECT span_id, tokens FROM spans WHERE trace_id || '/' || parent_id IN ({numbers(2, len(above))})"  # noqa: S608
+        " AND otlp IS NOT NULL AND covered = 0 AND span_id <> parent_id LIMIT $1",
+        (FEW, *(f"{trace_id}/{span_id}" for span_id in above)),
+    )
 
 
 def _change_total(project: str, trace_id: str, change: Counter[str]) -> Script[None]:

@@ -33,6 +33,7 @@ from gateway.storage.scripts.traces import (
     strings,
     to_json,
     to_trace,
+    whole_trace,
 )
 
 MAX_TAGS, MAX_CHARS = 1_000, 1_000_000  # tags, and likewise metadata, of a trace; characters of all of them
@@ -175,7 +176,8 @@ def get_spans_of(project: str, trace_ids: Iterable[str]) -> Script[dict[str, Sto
             spans = yield _SPANS_OF, (trace_id,)
             found[trace_id] = ClientSpans(tuple(row["otlp"] for row in spans))
         elif rows:
-            found[trace_id] = ChatSpans(to_trace(rows[0]), tuple((yield from get_spans(trace_id))))
+            trace = yield from whole_trace(rows[0])
+            found[trace_id] = ChatSpans(trace, tuple((yield from get_spans(trace_id))))
     return found
 
 

@@ -119,10 +119,10 @@ def read_cursor(token: str) -> tuple[int, str] | None:
         invalid("Invalid page token.")
 
 
-def write_records(records: list[Record], limit: int) -> dict[str, Any]:
-    """Return the JSON of a page of records, which are JSON in a string; a full page has a token of the next."""
+def write_records(records: list[Record], *, more: bool) -> dict[str, Any]:
+    """Return the JSON of a page of records, which are JSON in a string; where `more` follow it has a token for them."""
     token = None
-    if records and len(records) == limit:
+    if more:
         token = base64.b64encode(f"{records[-1].created_time}:{records[-1].record_id}".encode()).decode()
     return without_none([("records", dumps([_write_record(each) for each in records])), ("next_page_token", token)])
 

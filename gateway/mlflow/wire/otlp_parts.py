@@ -17,9 +17,10 @@ from gateway.mlflow.wire.checks import invalid
 from gateway.wire.json_safety import body_problem
 
 MAX_SPANS = 10_000
-MAX_VALUES = 200_000  # of attributes, those within lists and maps too
+MAX_VALUES = 200_000  # of attributes, those within lists and maps too, with events and links
 MAX_SPAN_BYTES = 10_000_000
-_MAX_FIELDS = 1_000_000  # that are looked at
+_MAX_FIELDS = 1_000_000  # of protobuf that are looked at
+_MAX_JSON_VALUES = 1_500_000  # an attribute has four to five of JSON's values
 _MAX_LEVEL = 100  # protobuf's own bound
 _TWO_KINDS = {1: 8, 5: 4}  # bytes of fields with a fixed size, by their wire type
 
@@ -28,7 +29,9 @@ _Shape: TypeAlias = dict[int, "_Shape"]
 _VALUE: _Shape = {}
 _PAIR: _Shape = {2: _VALUE}
 _VALUE |= {5: {1: _VALUE}, 6: {1: _PAIR}}
-_SPAN: _Shape = {9: _PAIR, 11: {3: _PAIR}, 13: {4: _PAIR}}
+_EVENT: _Shape = {3: _PAIR}
+_LINK: _Shape = {4: _PAIR}
+_SPAN: _Shape = {9: _PAIR, 11: _EVENT, 13: _LINK}
 _EXPORT_PATH = (1, 2, 2)  # resource spans, scope spans, spans
 
 
@@ -46,7 +49,7 @@ class _Export(msgspec.Struct, rename="camel"):
 
 def split_json(body: bytes) -> list[bytes]:
     """Return the JSON of each span. Raise BadRequest, InvalidValue and ContentTooLarge."""
-    if problem := body_problem(body):
+    if problem := body_problem(body, _MAX_JSON_VALUES):
         invalid(f"The body {problem}.")
     try:
         export = msgspec.json.decode(body, type=_Export)
@@ -105,7 +108,7 @@ class _Counts:
         """Count what is in a message. Raise ContentTooLarge, BadRequest for what is nested too deep, or IndexError."""
         if level > _MAX_LEVEL:
             raise no_export()
-        if shape is _VALUE:
+        if shape is _VALUE or shape is _EVENT or shape is _LINK:
             self.values -= 1
             if self.values < 0:
                 raise ContentTooLarge(f"A request has at most {MAX_VALUES:,} values of attributes.")

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from typing import TypeAlias
 
 from gateway.storage.engine import Row, Script
+from gateway.storage.scripts.attachments import drop_attachments
 from gateway.storage.scripts.feedback import anonymous, read_value
 from gateway.storage.scripts.traces import assignments, strings, to_json
 
@@ -105,6 +106,7 @@ def delete_trace(trace: Row) -> Script[None]:
     """Delete a trace with all that belongs to it but its ratings. Its row has the columns of DELETED."""
     yield from _remember_sources(trace)
     yield from _drop_receipts(trace)
+    yield from drop_attachments(trace["trace_id"])
     for table in _TABLES:
         yield f"DELETE FROM {table} WHERE trace_id = $1", (trace["trace_id"],)  # noqa: S608  our own names
     yield from drop_empty_session(trace["project"], trace["session_id"])

@@ -15,6 +15,7 @@ from gateway.domain.search import FoundTrace, TraceQuery
 from gateway.domain.trace import Assessment, Trace
 from gateway.errors import NotFound
 from gateway.storage.engine import Row, Script
+from gateway.storage.scripts.attachments import whole_request
 from gateway.storage.scripts.feedback import to_assessment
 from gateway.storage.scripts.search import find_page
 from gateway.storage.scripts.traces import CLIENT_ROUTE, numbers, to_trace
@@ -132,8 +133,8 @@ def get_span(project: str, trace_id: str, span_id: str) -> Script[SpanContent]:
         raise NotFound("This trace has no such span.")
     request = response = None
     if rows[0]["parent_id"] is None and traces[0]["route"] != CLIENT_ROUTE:
-        said = yield "SELECT request, response FROM traces WHERE trace_id = $1", (trace_id,)
-        request, response = said[0]["request"], said[0]["response"]
+        said = yield "SELECT trace_id, request, response FROM traces WHERE trace_id = $1", (trace_id,)
+        request, response = (yield from whole_request(said[0])), said[0]["response"]
     return SpanContent(
         branch=_branch(rows[0]),
         message=rows[0]["message"],

@@ -282,5 +282,5 @@ CREATE INDEX run_traces_of_trace ON run_traces (trace_id);
 CREATE INDEX datasets_newest ON datasets (project, created_time DESC, dataset_id DESC);
 CREATE UNIQUE INDEX dataset_records_inputs ON dataset_records (dataset_id, input_hash);
 CREATE INDEX dataset_sources_of_trace ON dataset_sources (trace_id);
-CREATE INDEX spans_by_parent ON spans (trace_id, parent_id) WHERE otlp IS NOT NULL AND covered = 0;
+CREATE INDEX spans_by_parent ON spans ((trace_id || '/' || parent_id)) WHERE otlp IS NOT NULL AND covered = 0;
 COMMIT;
