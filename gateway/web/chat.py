@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from gateway.domain import ids
 from gateway.domain.answer import answer_text
 from gateway.domain.messages import ChatRequest
-from gateway.errors import InvalidValue
+from gateway.errors import InvalidValue, NotFound
 from gateway.streaming.reader import Reader
 from gateway.web.callers import identified
 from gateway.web.pump import stream, whole
@@ -142,9 +142,23 @@ async def completions(request: Request) -> None:
     body = await request.json_body()
     given = body, request.path, request.raw_headers
     asked = openai.decode_chat(*given) if len(body) < LONG else await aside(openai.decode_chat, *given)
-    del body, given
+    streamed, chat = asked.stream, ask(request, asked)
+    del body, given, asked  # this frame lasts as long as the answer
+    await _complete(request, streamed, chat)
+
+
+async def judgement(request: Request) -> None:
+    """Answer as `completions` does, by a model that judges and by no other: what judges in MLflow's clients call."""
+    asked = openai.decode_chat(await request.json_body(), request.path, request.raw_headers)
+    name, model = request.services.chat.settings.router.model(asked.model)
+    if not model.judge:
+        raise NotFound(f"The model '{name}' is no judge: [models] judge = true makes it one.", code="model_not_found")
     streamed, chat = asked.stream, ask(request, asked)
     del asked  # this frame lasts as long as the answer
+    await _complete(request, streamed, chat)
+
+
+async def _complete(request: Request, streamed: bool, chat: AbstractAsyncContextManager[Reader]) -> None:
     async with chat as reader:
         model, created = reader.log.started.model, ids.now_ms() // 1000
         if streamed:
