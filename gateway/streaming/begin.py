@@ -7,6 +7,8 @@ from gateway.domain import ids
 from gateway.domain.messages import ChatRequest
 from gateway.domain.trace import TraceStart
 
+CALLER, REVIEW = "gateway.caller", "review"  # metadata of a lead's own chats, which are in no figure of production
+
 
 def trace_start(principal: Principal, request: ChatRequest, model: str, capture: str, config_hash: str) -> TraceStart:
     """Return the trace's first row, without the messages. `capture` is `[capture] content`."""
@@ -22,8 +24,15 @@ def trace_start(principal: Principal, request: ChatRequest, model: str, capture:
         client_request_id=request.client_request_id,
         request_preview=request.preview if capture != "none" else None,
         tags=request.tags,
-        metadata=request.metadata,
+        metadata=_marked(principal, request.metadata),
         traceparent=request.traceparent,
         key_id=principal.key_id,
         config_hash=config_hash,
     )
+
+
+def _marked(principal: Principal, metadata: dict[str, str]) -> dict[str, str]:
+    """Return the metadata with a mark where the chat is a lead's own. Nobody sets it by asking."""
+    if principal.role == "lead":
+        return metadata | {CALLER: REVIEW}
+    return {key: value for key, value in metadata.items() if key != CALLER} if CALLER in metadata else metadata

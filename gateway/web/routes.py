@@ -7,13 +7,13 @@ gives is described in operations.py, for /openapi.json. Tables of other packages
 from __future__ import annotations
 
 from gateway.access.principal import Role
-from gateway.web import ai_sdk, chat, completions, feedback, models, ops, pages, sessions, tickets
+from gateway.web import ai_sdk, chat, completions, feedback, models, ops, pages, sessions, sign_in, tickets
 from gateway.web.route import Route
 from gateway.wire.errors import AI_SDK, OPENAI
 
-ASK: tuple[Role, ...] = ("chat", "publishable")
-OWN: tuple[Role, ...] = ("chat", "token")
-OWN_CHAT: tuple[Role, ...] = ("chat", "token", "publishable")
+ASK: tuple[Role, ...] = ("chat", "publishable", "lead")
+OWN: tuple[Role, ...] = ("chat", "token", "lead")
+OWN_CHAT: tuple[Role, ...] = ("chat", "token", "publishable", "lead")
 RATE: tuple[Role, ...] = ("chat", "review", "token")
 CHAT: tuple[Role, ...] = ("chat",)
 VOUCH: tuple[Role, ...] = ("chat", "review")
@@ -50,4 +50,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs/{name}", pages.docs_asset, ()),
     Route("GET", "/", pages.app, ()),
     Route("GET", "/assets/{name}", pages.asset, ()),
+    Route("GET", "/me", sign_in.me, ()),
+    Route("POST", "/auth/key", sign_in.by_key, ()),
+    Route("POST", "/auth/logout", sign_in.sign_out_here, ()),
 )
