@@ -23,6 +23,7 @@ from gateway.access.authenticator import Authenticator
 from gateway.access.keys import KeyRing
 from gateway.access.limits import Limits
 from gateway.access.local import keys_required
+from gateway.access.memory import give_back_large_blocks
 from gateway.access.people import People
 from gateway.access.sign_ins import SignIns
 from gateway.access.stored_keys import StoredKeys
@@ -38,6 +39,7 @@ from gateway.erasure import Erasure
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.feedback.service import Feedback
 from gateway.mlflow import request as mlflow
+from gateway.mlflow.imports import Imports
 from gateway.mlflow.routes import ENDPOINTS
 from gateway.mlflow.wire.errors import MLFLOW
 from gateway.observability.feed import Feed
@@ -112,7 +114,7 @@ class Gateway:
             pages=Pages(STATIC),
             docs=Pages(DOCS),
         )
-        routes = (*ROUTES, *bind(ENDPOINTS, ("review",), _mlflow_request))
+        routes = (*ROUTES, *bind(ENDPOINTS, ("review",), _mlflow_request(Imports())))
         self.app = Application(services, routes, (MLFLOW, OPENAI, AI_SDK))
         self._watch_values()
 
@@ -180,18 +182,23 @@ def _log_warnings(config: Config) -> None:
         _log.warning("%s", warning)
 
 
-def _mlflow_request(request: Request, body: bytes) -> mlflow.Request:
-    """Return a request as the handlers of MLflow's endpoints take it."""
-    return mlflow.Request(
-        store=request.services.store,
-        project=request.principal.project,
-        now=ids.now_ms(),
-        params=request.path_params,
-        query=request.query(),
-        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.raw_headers},
-        body=body,
-        announce=request.services.feedback.announce,
-    )
+def _mlflow_request(imports: Imports) -> Callable[[Request, bytes], mlflow.Request]:
+    """Return a function that makes requests as the handlers of MLflow's endpoints take them."""
+
+    def make(request: Request, body: bytes) -> mlflow.Request:
+        return mlflow.Request(
+            store=request.services.store,
+            project=request.principal.project,
+            now=ids.now_ms(),
+            params=request.path_params,
+            query=request.query(),
+            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.raw_headers},
+            body=body,
+            imports=imports,
+            announce=request.services.feedback.announce,
+        )
+
+    return make
 
 
 @contextlib.asynccontextmanager
@@ -254,6 +261,7 @@ async def run(path: Path | None, load: Callable[[], Config], config: Config, log
                 logs.plain(line)
             gc.collect()
             gc.freeze()  # what is here now stays; the collector need not look at it again
+            give_back_large_blocks()
             gc.set_threshold(20_000, 20, 20)  # a chat leaves hardly a cycle behind: looking less often costs no memory
             try:
                 await http.serve(sockets=[listener])

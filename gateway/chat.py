@@ -29,9 +29,9 @@ from gateway.domain.trace import Attempt, Outcome, Trace, TraceEnd, TraceStart
 from gateway.errors import ContentTooLarge, GatewayError, NotFound
 from gateway.providers.router import Router
 from gateway.storage.engine import Store
-from gateway.storage.scripts.traces import begin_trace, get_session, get_trace, last_asked, session_traces
+from gateway.storage.scripts.traces import Count, begin_trace, get_session, get_trace, last_asked, session_traces
 from gateway.streaming.again import check_same
-from gateway.streaming.begin import trace_start
+from gateway.streaming.begin import owns, trace_start
 from gateway.streaming.log import EventLog
 from gateway.streaming.reader import Reader
 from gateway.streaming.recorder import Recorder
@@ -100,8 +100,7 @@ class Chat:
         """
         found = self._in_memory(principal, trace_id)
         log = found.log if found is not None else self._replay(principal, await self._stored(principal, trace_id))
-        if end_again and log is not None:
-            after = min(after, log.end - 1)
+        after = min(after, log.end - 1) if end_again and log is not None else after
         if log is None or (log.closed is not None and after >= log.end):
             yield None
             return
@@ -183,19 +182,22 @@ class Chat:
         run = self._new_run(settings, principal, request, start, attempts, resumable=resumable)
         release = self.limits.stream(principal.key_id, address)
         try:
+            request = self.limits.memory.keep(request)
             self.runs.add(run)
         except GatewayError:
+            request.fields.clear()
             release()
             raise
 
         def on_finished(run: Run) -> None:
             release()
+            request.fields.clear()
             self.runs.finished(run)
             if run.end is not None:
                 self._finished(run.recorder.activity(run.end), run.end)
 
         if settings.config.capture.content == "full":  # only the row keeps the messages
-            start = msgspec.structs.replace(start, request=bytes(request.fields["messages"]).decode())
+            start = msgspec.structs.replace(start, request=str(memoryview(request.fields["messages"]), "utf-8"))
         run.start(
             self._store.write(begin_trace, start),
             lambda: settings.router.answer(model, request, run, attempts),
@@ -203,11 +205,11 @@ class Chat:
         )
         return run
 
-    async def conversation(self, project: str, user_id: str | None, session_id: str) -> list[Trace]:
-        """Return the traces of a session, oldest first. Raises NotFound where it is not this user's."""
+    async def conversation(self, project: str, user_id: str | None, session_id: str, count: Count) -> list[Trace]:
+        """Return the traces of a session, oldest first; see session_traces. Raises NotFound where it is another's."""
         if not await self._has_session(project, user_id, session_id):
             raise NotFound(NO_SUCH_SESSION)
-        return await self._store.read(session_traces, project, session_id)
+        return await self._store.read(session_traces, project, session_id, count=count)
 
     async def _has_session(self, project: str, user_id: str | None, session_id: str) -> bool:
         """Return whether there is such a session. Raises NotFound where it is another user's."""
@@ -220,14 +222,14 @@ class Chat:
         """Return what this process has of the caller's own stream. Raises NotFound for somebody else's."""
         principal.check_trace(trace_id)
         found = self.runs.get(trace_id)
-        if found is not None and not _owns(principal, found.owner):
+        if found is not None and not owns(principal, found.owner):
             raise NotFound(NO_SUCH_STREAM)
         return found
 
     async def _stored(self, principal: Principal, trace_id: str) -> Trace:
         """Return the stored trace of the caller's own stream. Raises NotFound."""
         trace = await self._store.read(get_trace, principal.project, trace_id)
-        if trace is None or not _owns(principal, Owner(trace.project, trace.key_id, trace.user_id)):
+        if trace is None or not owns(principal, Owner(trace.project, trace.key_id, trace.user_id)):
             raise NotFound(NO_SUCH_STREAM)
         return trace
 
@@ -242,7 +244,7 @@ class Chat:
         """Return the newest running answer of the caller's session. Raises NotFound where that is another user's."""
         await self._has_session(principal.project, principal.user_id or user_id, session_id)
         for run in reversed(self.runs.running.values()):
-            if run.log.started.session_id == session_id and _owns(principal, run.owner):
+            if run.log.started.session_id == session_id and owns(principal, run.owner):
                 principal.check_trace(run.trace_id)
                 return run
         return None
@@ -257,8 +259,8 @@ class Chat:
         *,
         resumable: bool,
     ) -> Run:
-        def token() -> str:  # OpenAI's wire has no place for one
-            return "" if request.raw else self._tokens.issue(principal, start.trace_id, start.user_id).text
+        def token(raw: bool = request.raw) -> str:  # OpenAI's wire has no place for one; the run keeps no request
+            return "" if raw else self._tokens.issue(principal, start.trace_id, start.user_id).text
 
         streaming = settings.config.streaming
         return Run(
@@ -278,7 +280,10 @@ class Chat:
         session_id = request.session_id or ""
         if not await self._has_session(principal.project, request.user_id, session_id):
             return request
-        turns = turns_of(await self._store.read(session_traces, principal.project, session_id, _TURNS), model)
+        with self.limits.memory.room() as count:
+            traces = await self._store.read(session_traces, principal.project, session_id, _TURNS, count)
+            turns = turns_of(traces, model)
+            del traces
         asked = msgspec.json.decode(request.fields["messages"])
         if asked[0]["role"] == "system":  # the one in force now, which must come first
             turns = [asked.pop(0), *(turn for turn in turns if turn["role"] != "system")]
@@ -288,13 +293,5 @@ class Chat:
             # Each turn is stored with all before it, so a conversation may not grow past what one may send at once.
             raise ContentTooLarge(f"With its earlier turns this is larger than {most} bytes. Begin another session.")
         fields = {**request.fields, "messages": msgspec.Raw(messages)}
-        return msgspec.structs.replace(request, fields=fields, thoughts=have_thoughts(turns))
-
-
-def _owns(principal: Principal, owner: Owner) -> bool:
-    """Return whether a stream was asked with the caller's key, which for a feedback token is the key that made it.
-
-    A signed-in person owns what was asked in that name.
-    """
-    theirs = principal.way is None or principal.user_id == owner.person
-    return theirs and principal.project == owner.project and principal.key_id == owner.key_id
+        size = max(request.size, len(messages))
+        return msgspec.structs.replace(request, fields=fields, size=size, thoughts=have_thoughts(turns))

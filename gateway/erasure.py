@@ -36,9 +36,13 @@ from gateway.storage.scripts.erase_copies import (
     erase_names,
     erase_naming_ratings,
     erase_records,
+    erase_runs,
+    erase_sessions,
     ratings_naming,
     records_naming,
     records_of,
+    runs_naming,
+    sessions_of,
     traces_naming,
 )
 from gateway.storage.scripts.kept import Declared
@@ -196,17 +200,30 @@ class Erasure:
 
     async def _erase_copies(self, request: EraseRequest, found: Sequence[ErasureTarget], declared: Declared) -> None:
         """Remove what others keep of the person: records of datasets, and IDs."""
-        store, user_id, project = self._store, request.user_id, request.project
-        names = list(dict.fromkeys([user_id, *(each.session_id for each in found if each.leaves and each.session_id)]))
-        records = await store.read(records_of, [each.trace_id for each in found], user_id, project)
-        records += await store.read(records_naming, names, project)
-        for some_records in _batches(records):
+        store, user_id = self._store, request.user_id
+        names = {request.project: {user_id: None}}  # by project, as the IDs of conversations are
+        for each in found:
+            if each.leaves and each.session_id:
+                names.setdefault(each.project, {user_id: None})[each.session_id] = None
+        taken = await store.read(records_of, [each.trace_id for each in found], user_id, request.project)
+        for some_records in _batches(taken):
+            await store.write(erase_records, some_records, ())
+        for project, of_project in names.items():
+            await self._erase_names(list(of_project), project, declared)
+        for sessions in _batches(await store.read(sessions_of, user_id, request.project)):
+            await store.write(erase_sessions, sessions)
+
+    async def _erase_names(self, names: Sequence[str], project: str | None, declared: Declared) -> None:
+        store = self._store
+        for some_records in _batches(await store.read(records_naming, names, project)):
             await store.write(erase_records, some_records, names)
         for trace_ids in _batches(await store.read(traces_naming, names, project)):
             await store.write(erase_labels, trace_ids, names)
         for places in _batches(await store.read(ratings_naming, names, project)):
             await store.write(erase_naming_ratings, places, declared)
-        await store.write(erase_names, names, user_id, project)
+        for runs in _batches(await store.read(runs_naming, names, project)):
+            await store.write(erase_runs, runs)
+        await store.write(erase_names, names, project)
 
     async def _stop(self, trace_ids: Iterable[str]) -> None:
         if self._runs is not None and await self._runs.forget(trace_ids):

@@ -62,6 +62,8 @@ class Known:
         for name, form in (("tr-…", r"tr-[0-9a-f]{32}"), ("gw-ft-…", r"gw-ft-[\w.-]+"), ("gw-wt-…", r"gw-wt-[\w-]+")):
             for found in re.findall(form, text):
                 self.newest[name] = found
+        for found in reversed(re.findall(r'"span_id":"([0-9a-f]{16})"', text)):
+            self.newest["/spans/…"] = f"/spans/{found}"
 
     def fill(self, text: str) -> str:
         for name, value in self.newest.items():

@@ -19,7 +19,7 @@ from gateway.domain import ids
 from gateway.domain.activity import ChatActivity
 from gateway.domain.answer import Part
 from gateway.domain.events import Done, Failed, Started
-from gateway.domain.messages import Usage
+from gateway.domain.messages import ChatRequest, Usage
 from gateway.domain.trace import Outcome, State, Trace, TraceEnd
 from gateway.errors import (
     AnswerTooLong,
@@ -151,6 +151,42 @@ async def test_a_row_that_fails_tells_nobody_of_a_chat() -> None:
     run = await spine.whole()
     assert isinstance(run.begin_committed.exception(), StoreUnavailable)
     assert spine.finished == []
+
+
+@pytest.mark.parametrize("model", ["demo/lorem-3-0ms", "demo/none"])
+async def test_a_large_question_is_let_go(model: str) -> None:
+    """When its answer begins, or at the end of one that never does; the row has it."""
+    spine = Spine()
+    questions: list[dict[str, Any]] = []
+    keep_it = spine.chat.limits.memory.keep
+
+    def keep(request: ChatRequest) -> ChatRequest:
+        kept = keep_it(request)
+        questions.append(kept.fields)
+        return kept
+
+    spine.chat.limits.memory.keep = keep  # type: ignore[method-assign]
+    run = await spine.start(model=model, message="x" * 100_000)
+    assert questions[0]
+    await run.wait()
+    assert questions == [{}]
+    assert asked(spine)[0]["content"] == "x" * 100_000
+
+
+async def test_no_room_for_a_large_question() -> None:
+    """Nothing is begun, and nothing counted: neither the question nor the stream."""
+    spine = Spine()
+    memory = spine.chat.limits.memory
+    memory.take(512 * 2**20)
+    with pytest.raises(Unavailable):
+        await spine.start(message="x" * 100_000)
+    memory.give_back(512 * 2**20)
+    spine.harness.runs.draining = True
+    with pytest.raises(Unavailable):
+        await spine.start(message="x" * 100_000)
+    assert (spine.chat.limits.open, spine.harness.runs.running) == (0, {})
+    memory.take(512 * 2**20)
+    memory.give_back(512 * 2**20)
 
 
 async def test_a_stream_is_resumed_by_its_owner_only() -> None:

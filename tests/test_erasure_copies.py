@@ -135,6 +135,20 @@ async def test_what_others_say_of_a_person_by_an_id_goes(store: SQLiteStore) -> 
     assert found == [("ben", "true", "{}", None), ("ben", '"erased"', "{}", None)]
 
 
+async def test_a_conversation_of_another_project_has_the_same_id(store: SQLiteStore) -> None:
+    """It is somebody else's, also where a person is erased in all projects."""
+    await chat(store, session_id="1")
+    info = ClientTrace(
+        trace_id="tr-" + "b" * 32, experiment_id="0", request_time=1, duration_ms=2, state="OK", user_id="ben",
+        session_id="1", metadata={"mlflow.trace.session": "1"},
+    )  # fmt: skip
+    await store.write(save_info, "other", info, [], 5)
+    await Erasure(store, None, Current(Config())).erase(ANN)
+    rows = await store.write(ask, "SELECT session_id, metadata FROM traces WHERE project = 'other'")
+    assert rows == [("1", '{"mlflow.trace.session":"1"}')]
+    assert await store.write(ask, "SELECT value FROM labels") == [("1",)]
+
+
 async def test_other_projects_keep_theirs(store: SQLiteStore) -> None:
     """Of the same ID: records, tags and authors as well."""
     mail = "ann@example.com"
@@ -170,7 +184,7 @@ async def test_records_of_deleted_traces_are_still_hers(store: SQLiteStore) -> N
     records = [(f"dr-{at}", NewRecord(inputs={"n": at}, source=source)) for at, source in enumerate(sources)]
     await store.write(upsert_records, PROJECT, "d-1", records, 5)
     await store.write(record_feedback, a_write(hers, a_rating(rationale="why"), idempotency_key="k"))
-    assert await store.write(delete_traces, PROJECT, "0", traces, None, 10) == 3
+    assert await store.write(delete_traces, PROJECT, "0", traces, None, 10) == (3, False)
     for table in ("traces", "sessions", "idempotency", "assessments"):
         assert await store.write(ask, f"SELECT COUNT(*) FROM {table}") == [(0,)]  # noqa: S608  our own names
     await Erasure(store, None, Current(Config())).erase(ANN)

@@ -138,11 +138,15 @@ def test_mlflows_wire_knows_no_store(file: Path) -> None:
 # Which modules beside gateway/mlflow name MLflow, and for what.
 NAME_MLFLOW = {
     "gateway.app": "puts the parts together",
+    "gateway.domain.names": "keys of stored rows",
     "gateway.storage.scripts.traces": "keys of stored rows",
+    "gateway.wire.filter": "the grammar of filters",
+    "gateway.wire.trace_filter": "the grammar of filters",
     "gateway.web.chat": "a request header",
     "gateway.web.completions": "a request header",
     "gateway.web.cors": "a request header",
     "gateway.web.operations": "a request header",
+    "gateway.web.trace_operations": "the grammar of filters",
 }
 
 

@@ -163,8 +163,11 @@ class Authenticator:
         """Return why what is still open for this caller must end, or None."""
         if not self.keys.active(principal.key_id):
             return "The API key of this socket has ended."
-        if principal.way is not None and self.people.ended(principal):
-            return "You are signed out."
+        if principal.way is not None:
+            if self.people.ended(principal):
+                return "You are signed out."
+        elif principal.key_id is None and self._current.value.auth.require_keys == "always":
+            return "API keys are required here by now."
         if 0 < principal.ends <= now_ms():
             return "The time for which the user of this socket was vouched for is over."
         return None

@@ -170,7 +170,7 @@ class Limits(_Section, frozen=True):
     socket_messages_per_s: Count = 1_000
     socket_frame_bytes: Count = 0
     max_bodies_bytes: Count = 536_870_912
-    max_memory_mb: Count = 0
+    max_memory_mb: Count | Literal["auto"] = "auto"
 
 
 class Config(_Section, frozen=True):

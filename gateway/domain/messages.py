@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+LARGE = 16_384  # bytes of a request beyond which its memory is counted, and given back as early as can be
+
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
@@ -35,6 +37,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     user_id: str | None = None
     client_request_id: str | None = None
+    size: int = 0  # bytes of the body that it came in
     body_digest: bytes = b""  # of a native body with a client_request_id: it is known again by it
     tags: dict[str, str] = {}
     metadata: dict[str, str] = {}

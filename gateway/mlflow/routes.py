@@ -28,7 +28,8 @@ _TEXT, _FILE = "text/plain; charset=utf-8", "application/octet-stream"
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One route. Its handler returns a JSON value, or bytes, which are sent as they are with the type `media`."""
+    """One route. Its handler returns a JSON value, or bytes, which are sent as they are with the type `media`, or an
+    iterator over pieces of a body of that type."""
 
     method: str
     path: str

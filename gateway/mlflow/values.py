@@ -5,7 +5,7 @@ Times are milliseconds UTC. The gateway's own values (Trace, Span, Assessment) a
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -56,6 +56,7 @@ class ClientSpan(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
     attributes: str  # JSON object of texts, for the search
     otlp: str  # the whole span as protobuf's JSON, which clients read back
+    tokens: str | None  # JSON of its token counts, if it has any
     values: dict[str, Any]  # its attributes as plain values, which aren't stored
 
 
@@ -73,40 +74,6 @@ class ChatSpans(msgspec.Struct, frozen=True):
 
 
 StoredSpans = ClientSpans | ChatSpans
-
-# ------------------------------------------------------------------ the search
-
-Kind = Literal["attribute", "tag", "metadata", "span", "feedback", "expectation", "issue"]
-Value = str | int | float | tuple[str, ...] | None
-
-
-class Clause(msgspec.Struct, frozen=True):
-    """One condition of a filter. `value` is None for IS NULL and IS NOT NULL, a tuple for IN and NOT IN."""
-
-    kind: Kind
-    key: str
-    op: str
-    value: Value
-
-
-class Order(msgspec.Struct, frozen=True):
-    """One item of `order_by`."""
-
-    kind: Kind
-    key: str
-    ascending: bool
-
-
-class TraceQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of a search over traces."""
-
-    project: str
-    experiment_ids: tuple[str, ...]
-    clauses: tuple[Clause, ...] = ()
-    orders: tuple[Order, ...] = ()
-    limit: int = 100
-    page_token: str | None = None
-
 
 # ------------------------------------------------------------------ assessments
 

@@ -131,6 +131,7 @@ class DemoProvider:
         said = _said(call.fields.get("messages"))
         tokens, count, delay = _answer(call.model, said[-1] if said else "")
         usage = (sum(len(text.split()) for text in said), count)
+        del said  # it may be long
         reply = Reply(call.model, reply_id=f"chatcmpl-{os.urandom(12).hex()}", created=now_ms() // 1000)
         if call.stream:
             await _stream(reply, tokens, usage, delay, sink)

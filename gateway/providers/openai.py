@@ -23,14 +23,13 @@ from gateway.providers.http.client import Client
 from gateway.wire.provider_error import error_in_stream, error_of_status, says_something
 
 _MAX_ERROR_BYTES = 65_536
-_MAX_EMBEDDING_BYTES = 67_108_864
+MAX_EMBEDDING_BYTES = 67_108_864
 _MAX_EMBEDDING_ERROR_BYTES = 65_536  # a longer reply is none
 _MAX_LIST_BYTES = 16_777_216
 _SHORTEST_SECRET = 8  # characters
 _MOST_MODELS = 1_000  # that are remembered: where models are a family, callers choose their names
 _REQUEST_IDS = (
-    "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "mistral-correlation-id", "nvcf-reqid",
-    "cf-ray",
+    "request-id", "x-amzn-requestid", "apim-request-id", "mistral-correlation-id", "nvcf-reqid", "cf-ray",
 )  # fmt: skip
 _ID = re.compile(r"[!-~]{1,200}")
 _THOUGHTS = re.compile(r"reasoning|thinking|thought|extra_content|provider_specific", re.IGNORECASE)
@@ -51,47 +50,36 @@ class OpenAIProvider:
 
     async def chat(self, call: Call, sink: ReplySink) -> None:
         """See providers.base.Provider."""
-        if not call.thoughts or call.model in self._without_thoughts:
-            return await self._chat(_without_thoughts(call) if call.thoughts else call, sink)
-        try:
-            await self._chat(call, sink)
-        except ProviderRefused as error:
-            if not _THOUGHTS.search(f"{error.message} {error.said}"):
-                raise
-            # Some want an answer's thoughts back, some refuse them: once more without, and so from now on if it helps.
-            await self._chat(_without_thoughts(call), sink)
-            if len(self._without_thoughts) < _MOST_MODELS:
-                self._without_thoughts.add(call.model)
-
-    async def _chat(self, call: Call, sink: ReplySink) -> None:
-        fields: dict[str, Any] = {"model": call.model, **call.fields}
-        if call.stream:
-            fields["stream"] = True
+        usage = call.stream and call.model not in self._without_usage
+        thoughts = call.thoughts and call.model not in self._without_thoughts
+        fields: dict[str, Any] = {}
 
         def on_success(headers: Mapping[str, str]) -> Sink:
+            fields.clear()  # the answer may take long, and its question shouldn't stay in memory for it
             sink.head(sse=_is_event_stream(headers, asked=call.stream), request_id=_request_id(headers))
             return sink
 
-        async def ask(options: Any) -> None:
-            sent = {**fields, "stream_options": options} if options and call.stream else fields
-            accept = "text/event-stream" if call.stream else "application/json"
-            await self._post("/chat/completions", sent, accept, on_success, call.connect_timeout_s)
-
-        if not call.stream or call.model in self._without_usage:
-            return await ask(call.stream_options)
-        try:
-            await ask(_with_usage(call.stream_options))
-        except ProviderRefused as error:
-            if not _OPTIONS.search(f"{error.message} {error.said}"):
-                raise
-            # The caller didn't ask for what was refused here: once more without, and so from now on.
-            if len(self._without_usage) < _MOST_MODELS:
-                self._without_usage.add(call.model)
-            await ask(call.stream_options)
+        accept = "text/event-stream" if call.stream else "application/json"
+        while True:  # once more without what the caller didn't ask for, where the provider refuses that
+            fields = _fields(call, usage=usage, thoughts=thoughts)
+            try:
+                await self._post("/chat/completions", fields, accept, on_success, call.connect_timeout_s)
+                break
+            except ProviderRefused as error:
+                said = f"{error.message} {error.said}"
+                if usage and _OPTIONS.search(said):
+                    usage = False
+                    _remember(self._without_usage, call.model)
+                elif thoughts and _THOUGHTS.search(said):  # some want an answer's thoughts back, some refuse them
+                    thoughts = False
+                else:
+                    raise
+        if call.thoughts and not thoughts:
+            _remember(self._without_thoughts, call.model)  # since it helped
 
     async def embed(self, model: str, fields: dict[str, msgspec.Raw], connect_timeout_s: float = 5) -> bytes:
         """See providers.base.Provider."""
-        body = _Text(_MAX_EMBEDDING_BYTES)
+        body = _Text(MAX_EMBEDDING_BYTES)
         sent = {"model": model, **fields}
         await self._post("/embeddings", sent, "application/json", lambda _: body, connect_timeout_s)
         if body.done:
@@ -137,6 +125,7 @@ class OpenAIProvider:
         def on_head(status: int, headers: Mapping[str, str]) -> Sink:
             nonlocal refused
             if 200 <= status < 300 and status not in (204, 205):  # some frameworks answer each POST with 201
+                fields.clear()  # as above, where these are others
                 return on_success(headers)
             refused = status, headers, _Text(_MAX_ERROR_BYTES)
             return refused[2]
@@ -194,15 +183,24 @@ def _refusal(status: int, headers: Mapping[str, str], body: _Text) -> ProviderEr
     return error
 
 
-def _without_thoughts(call: Call) -> Call:
-    messages = list(map(without_thoughts, msgspec.json.decode(call.fields["messages"])))
-    return msgspec.structs.replace(call, fields={**call.fields, "messages": msgspec.Raw(msgspec.json.encode(messages))})
+def _fields(call: Call, *, usage: bool, thoughts: bool) -> dict[str, Any]:
+    """Return a request's body: with the wish for usage, and with thoughts where the gateway put some into it."""
+    fields: dict[str, Any] = {"model": call.model, **call.fields}
+    if call.thoughts and not thoughts:
+        fields["messages"] = list(map(without_thoughts, msgspec.json.decode(call.fields["messages"])))
+    if call.stream:
+        fields["stream"] = True
+        options = msgspec.json.decode(call.stream_options) if call.stream_options else None
+        if usage:
+            options = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+        if options is not None:
+            fields["stream_options"] = options
+    return fields
 
 
-def _with_usage(asked: msgspec.Raw | None) -> dict[str, Any]:
-    """Return the caller's stream options, and that the usage is wanted."""
-    options = msgspec.json.decode(asked) if asked else None
-    return {**(options if isinstance(options, dict) else {}), "include_usage": True}
+def _remember(models: set[str], model: str) -> None:
+    if len(models) < _MOST_MODELS:
+        models.add(model)
 
 
 def _embedding_failure(reply: bytes) -> ProviderError | None:
@@ -219,7 +217,7 @@ def _embedding_failure(reply: bytes) -> ProviderError | None:
 
 def _request_id(headers: Mapping[str, str]) -> str | None:
     """Return the provider's own ID of the request, which its support asks for."""
-    found = next((headers[name] for name in _REQUEST_IDS if name in headers), "")
+    found = headers.get("x-request-id") or next((headers[name] for name in _REQUEST_IDS if name in headers), "")
     return found if _ID.fullmatch(found) else None
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from gateway.config.schema import Model
 from gateway.domain.events import Delta, UsageReported
 from gateway.domain.ids import monotonic_ms
-from gateway.domain.messages import ChatRequest
+from gateway.domain.messages import LARGE, ChatRequest
 from gateway.domain.trace import Attempt
 from gateway.errors import ProviderError, ProviderTimeout
 from gateway.wire.completion import CompletionDecoder, FoldingDecoder
@@ -65,6 +65,7 @@ class Reply:
         self._beginning = b""  # of a body that doesn't tell yet what it is
         self._lingers = False
         self._held: list[Delta] = []
+        self._several = "n" in request.fields  # answers may be asked for
         self._timer = timer
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()  # when the last event came
@@ -113,7 +114,7 @@ class Reply:
             self._last = self._loop.time()
         if decoder.failure:
             raise decoder.failure
-        if decoder.lingers is not self._lingers and "n" not in self._request.fields:
+        if decoder.lingers is not self._lingers and not self._several:
             self._lingers = decoder.lingers
             self._arm(_LINGER_S if decoder.lingers else self._model.idle_timeout_s)
         return full or decoder.done
@@ -192,6 +193,8 @@ class Reply:
                 return self._hold(decoder)
             self._held = []
             self.started = True
+            if self._request.size > LARGE:
+                self._request.fields.clear()  # there is no way back to another target
             self._attempt.first_ms = monotonic_ms()
             if self._request.stream:
                 self._waiting = "next token"

@@ -1,13 +1,13 @@
-"""A chat's first row, which is committed before the first byte goes out. It makes its IDs; called by chat.py."""
+"""A chat's first row, which is committed before the first byte goes out, and whose a stream is. Called by chat.py."""
 
 from __future__ import annotations
 
 from gateway.access.principal import Principal
 from gateway.domain import ids
 from gateway.domain.messages import ChatRequest
+from gateway.domain.names import CALLER, MARKS, REVIEW
 from gateway.domain.trace import TraceStart
-
-CALLER, REVIEW = "gateway.caller", "review"  # metadata of a lead's own chats, which are in no figure of production
+from gateway.streaming.run import Owner
 
 
 def trace_start(principal: Principal, request: ChatRequest, model: str, capture: str, config_hash: str) -> TraceStart:
@@ -35,4 +35,13 @@ def _marked(principal: Principal, metadata: dict[str, str]) -> dict[str, str]:
     """Return the metadata with a mark where the chat is a lead's own. Nobody sets it by asking."""
     if principal.role == "lead":
         return metadata | {CALLER: REVIEW}
-    return {key: value for key, value in metadata.items() if key != CALLER} if CALLER in metadata else metadata
+    return metadata if MARKS.isdisjoint(metadata) else {k: v for k, v in metadata.items() if k not in MARKS}
+
+
+def owns(principal: Principal, owner: Owner) -> bool:
+    """Return whether a stream was asked with the caller's key, which for a feedback token is the key that made it.
+
+    A signed-in person owns what was asked in that name.
+    """
+    theirs = principal.way is None or principal.user_id == owner.person
+    return theirs and principal.project == owner.project and principal.key_id == owner.key_id

@@ -32,8 +32,10 @@ def stream_route(
     """
 
     async def handler(request: Request) -> None:
-        asked = decode(await request.json_body(), request.path, request.raw_headers)
-        async with ask(request, asked, resumable=resumable) as reader:
+        body = await request.json_body()
+        chat = ask(request, decode(body, request.path, request.raw_headers), resumable=resumable)
+        del body  # this frame lasts as long as the stream
+        async with chat as reader:
             await stream(request, reader, encoder())
 
     return handler
@@ -43,36 +45,41 @@ def ask(request: Request, asked: ChatRequest, *, resumable: bool = False) -> Abs
     """Start the caller's chat; see Chat.ask."""
     if request.services.current.value.server.id_headers:
         asked = identified(request, asked)
+    if request.counted:
+        request.let_go()  # the chat counts its question itself
     return request.services.chat.ask(request.principal, asked, resumable=resumable, address=request.address)
 
 
 async def chat_stream(request: Request) -> None:
     """Answer with events. A reader that retries its own POST after a cut, by `Last-Event-ID`, goes on where it was."""
     asked = native.decode_chat(await request.json_body(), request.path, request.raw_headers)
-    if asked.client_request_id is not None and await _resumed(request, asked):
-        return
+    if asked.client_request_id is not None and (trace_id := await _asked_before(request, asked)) is not None:
+        after = _event_id(request.header(b"last-event-id") or "")
+        async with request.services.chat.resume(request.principal, trace_id, after, end_again=True) as reader:
+            if reader is not None:
+                del asked
+                request.let_go()
+                await send_resumed(request, reader, native.EventStream(), trace_id)
+                return
     chat = ask(request, asked, resumable=True)
     del asked  # this frame lasts as long as the stream
     async with chat as reader:
         await stream(request, reader, native.EventStream())
 
 
-async def _resumed(request: Request, asked: ChatRequest) -> bool:
-    """Send the rest of the stream that this body asked for before; return False where there is none."""
-    chat, given = request.services.chat, request.header(b"last-event-id")
-    asked = identified(request, asked)
-    if given is None or (trace_id := await chat.asked_before(request.principal, asked)) is None:
-        return False
-    async with chat.resume(request.principal, trace_id, _event_id(given), end_again=True) as reader:
-        if reader is not None:
-            await send_resumed(request, reader, native.EventStream(), trace_id)
-    return reader is not None
+async def _asked_before(request: Request, asked: ChatRequest) -> str | None:
+    """Return the stream that this body asked for before, where its reader says that it was there; else None."""
+    if request.header(b"last-event-id") is None:
+        return None
+    return await request.services.chat.asked_before(request.principal, identified(request, asked))
 
 
 async def chat(request: Request) -> None:
     """Answer with the whole text at once."""
-    asked = native.decode_chat(await request.json_body(), request.path, request.raw_headers)
-    async with ask(request, asked) as reader:
+    body = await request.json_body()
+    chat = ask(request, native.decode_chat(body, request.path, request.raw_headers))
+    del body  # this frame lasts as long as the answer
+    async with chat as reader:
         done, _ = await whole(request, reader)
     started = reader.log.started
     await request.reply(
@@ -125,9 +132,11 @@ async def stop(request: Request) -> None:
 async def completions(request: Request) -> None:
     """Answer as OpenAI's API does, streamed or not."""
     asked = openai.decode_chat(await request.json_body(), request.path, request.raw_headers)
-    async with ask(request, asked) as reader:
+    streamed, chat = asked.stream, ask(request, asked)
+    del asked  # this frame lasts as long as the answer
+    async with chat as reader:
         model, created = reader.log.started.model, ids.now_ms() // 1000
-        if asked.stream:
+        if streamed:
             wanted = (request.header(b"x-mlflow-return-trace-id") or "").lower() == "true"
             await stream(request, reader, openai.ChunkStream(model, created, return_trace_id=wanted))
             return

@@ -61,6 +61,8 @@ class RequestMiddleware:
             _log.exception("The request %s failed.", request.request_id)
             await self._fail(request, GatewayError("Something went wrong in the gateway."))
         finally:
+            if request.counted:
+                request.let_go()
             self._services.metrics.closed("http")
 
     async def _fail(self, request: Request, error: GatewayError) -> None:

@@ -16,17 +16,22 @@ from gateway.access.people import COOKIE
 from gateway.access.principal import Role
 from gateway.web.operation import SSE, Operation
 from gateway.web.operations import OPERATIONS, PARAMETERS, UNDESCRIBED
+from gateway.web.people_operations import PEOPLE_OPERATIONS
 from gateway.web.route import Route
 from gateway.web.routes import ROUTES
 from gateway.web.schemas import FIELDS, SCHEMAS, TYPES
+from gateway.web.trace_operations import TRACE_OPERATIONS, TRACE_PARAMETERS
 from gateway.wire.errors import AI_SDK, OPENAI
 
+_OPERATIONS = OPERATIONS | TRACE_OPERATIONS | PEOPLE_OPERATIONS
+_PARAMETERS = PARAMETERS | TRACE_PARAMETERS
 _PARAMETER = re.compile(r"{(\w+)}")
 _PATH = {
     "trace_id": "The trace's ID: `tr-` and 32 hex digits.",
     "session_id": "The session's ID: any string, percent-encoded.",
     "user_id": "The user's ID: any string, percent-encoded.",
     "model_id": "The model's name: slashes may be written as they are.",
+    "span_id": "The span's ID: 16 hex digits.",
     "name": "The file's name.",
 }
 _STATUS = {
@@ -51,7 +56,7 @@ milliseconds UTC. docs/api.md has an example of each route, event, frame and err
 
 def document() -> bytes:
     """Return the description of ROUTES as OpenAPI 3.1, in JSON."""
-    pairs = [(route, OPERATIONS.get((route.method, route.path), UNDESCRIBED)) for route in ROUTES]
+    pairs = [(route, _OPERATIONS.get((route.method, route.path), UNDESCRIBED)) for route in ROUTES]
     types = [kind for _, about in pairs for kind in (*about.body, about.reply) if kind and not isinstance(kind, str)]
     schemas, components = msgspec.json.schema_components([*types, *TYPES], ref_template="#/components/schemas/{name}")
     found = dict(zip(types, schemas, strict=False))
@@ -89,8 +94,8 @@ def document() -> bytes:
 
 def _operation(route: Route, about: Operation, found: dict[Any, Any]) -> dict[str, Any]:
     places = [("path", name, _PATH.get(name, "A part of the path.")) for name in _PARAMETER.findall(route.path)]
-    places += [("query", name, PARAMETERS[name]) for name in about.query]
-    places += [("header", name, PARAMETERS[name]) for name in about.headers]
+    places += [("query", name, _PARAMETERS[name]) for name in about.query]
+    places += [("header", name, _PARAMETERS[name]) for name in about.headers]
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
         "tags": [about.group],

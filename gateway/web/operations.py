@@ -12,7 +12,6 @@ import msgspec
 
 from gateway.erasure import Erased
 from gateway.web.operation import SSE, Operation
-from gateway.web.operations_people import PEOPLE
 from gateway.wire import ai_sdk, feedback, native
 from gateway.wire.native_events import ConfigReply, Model, ModelList, SessionReply, StatusReply, StopReply
 
@@ -274,5 +273,4 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/assets/{name}"): Operation(
         group="Web", summary="Get a file of the web app", media="application/octet-stream"
     ),
-    **PEOPLE,
 }

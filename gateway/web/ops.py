@@ -61,7 +61,7 @@ async def events(request: Request) -> EventSourceResponse:
 
     async def feed() -> AsyncIterator[ServerSentEvent]:
         async for record in request.services.feed.subscribe():
-            if request.services.authenticator.ended(request.principal) is not None:
+            if request.services.authenticator.ended(request.principal):
                 return
             if not isinstance(record, Lost) and record.project != request.principal.project:
                 continue

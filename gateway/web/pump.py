@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Iterable
 from types import TracebackType
 from typing import Any, Protocol
 
+from starlette.types import Receive
+
 from gateway.domain.events import Done, Failed
 from gateway.errors import GatewayError
 from gateway.observability.metrics import Metrics
 from gateway.streaming.reader import Reader, Write
-from gateway.web.request import PIECE_BYTES, ClientGone, Request, until_gone
+from gateway.web.request import PIECE_BYTES, ClientGone, Request
 from gateway.wire.encoder import Encoder
 
 
@@ -97,7 +99,7 @@ class ClientConnected:
             if self._gone.happened:
                 self._end()
         elif self._receive is not None:
-            self._watch = asyncio.ensure_future(until_gone(self._receive))
+            self._watch = asyncio.ensure_future(_until_gone(self._receive))
             self._watch.add_done_callback(self._end)
 
     async def __aexit__(
@@ -206,3 +208,9 @@ def as_error(failed: Failed) -> GatewayError:
 
 def _connected(request: Request, reader: Reader) -> ClientConnected:
     return ClientConnected(reader, request.abort, request.extension("gateway.gone"), request.receive)
+
+
+async def _until_gone(receive: Receive) -> None:
+    """Return when the client has left. Other messages, such as a late body, mean nothing here."""
+    while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
+        pass

@@ -48,6 +48,7 @@ class Request(starlette.requests.Request):
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, services: Services, request_id: str) -> None:
         super().__init__(scope, receive, send)
+        self.raw_headers: RawHeaders = scope["headers"]  # as they came, with names in lower case
         self.services = services
         self.request_id = request_id
         self.wire: Wire | None = None
@@ -56,6 +57,7 @@ class Request(starlette.requests.Request):
         self.trace_id: str | None = None
         self.extra_headers: RawHeaders = []  # what the response carries beside its own
         self.started = False  # the response's head went out
+        self.counted = 0  # bytes of a large body, or of a large reply, until `let_go`
         self._unread = False  # the body was refused before its end
 
     @staticmethod
@@ -85,15 +87,9 @@ class Request(starlette.requests.Request):
         client = self.scope.get("client")
         return client[0] if client else None
 
-    @property
-    def raw_headers(self) -> RawHeaders:
-        """Return the headers as they came, with names in lower case."""
-        return cast(RawHeaders, self.scope["headers"])
-
     def header(self, name: bytes) -> str | None:
         """Return one header's value; None where it isn't there. Ten times as fast as Starlette's `headers`."""
-        headers: RawHeaders = self.scope["headers"]
-        for key, value in headers:
+        for key, value in self.raw_headers:
             if key == name:
                 return value.decode("latin-1")
         return None
@@ -144,25 +140,29 @@ class Request(starlette.requests.Request):
             data: bytes = message.get("body", b"")
             if len(data) <= limit:
                 return data
-        chunks: list[bytes] = []
-        size = 0
-        memory = self.services.limits.memory
-        try:
-            while True:
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                chunk = message.get("body", b"")
-                self._unread = bool(message.get("more_body"))
-                if size + len(chunk) > limit:
-                    raise ContentTooLarge(f"The body is larger than {limit} bytes.")
-                memory.take(len(chunk))
-                size += len(chunk)
-                chunks.append(chunk)
-                if not self._unread:
-                    return b"".join(chunks)
-                message = await self._receive()
-        finally:
-            memory.give_back(size)
+        whole = bytearray()  # one block, which is given back as such: pieces would leave the heap full of holes
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk = message.get("body", b"")
+            self._unread = bool(message.get("more_body"))
+            if len(whole) + len(chunk) > limit:
+                raise ContentTooLarge(f"The body is larger than {limit} bytes.")
+            self.count(len(chunk))
+            whole += chunk
+            if not self._unread:
+                return bytes(whole)
+            message = await self._receive()
+
+    def count(self, size: int) -> None:
+        """Count so many bytes more for this request, until it is over or lets go. Raise Unavailable."""
+        self.services.limits.memory.take(size)
+        self.counted += size
+
+    def let_go(self) -> None:
+        """Give back what was counted."""
+        self.services.limits.memory.give_back(self.counted)
+        self.counted = 0
 
     async def _unpacked(self, packed: PackedBody, encoding: str) -> bytes:
         try:
@@ -233,6 +233,8 @@ class Request(starlette.requests.Request):
         if error.retry_after is not None or (error.status in (429, 503) and error.retryable):
             seconds = max(1, math.ceil(error.retry_after if error.retry_after is not None else 1))
             headers.append((b"retry-after", b"%d" % seconds))
+        elif error.status in (429, 502) and not error.retryable:
+            headers.append((b"x-should-retry", b"false"))  # OpenAI's clients ask again by themselves
         if error.status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
         if self._unread:
@@ -240,23 +242,26 @@ class Request(starlette.requests.Request):
         await self.respond(status, headers, body, self.send)
 
     async def respond(self, status: int, headers: RawHeaders, body: bytes, send: Send) -> None:
-        """Send a whole response; of a HEAD its head only."""
+        """Send a whole response; of a HEAD its head only. Raise Unavailable where a large one finds no room."""
+        if len(body) > PIECE_BYTES:
+            self.count(len(body))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if self.scope["method"] == "HEAD":
             body = b""
         if len(body) > PIECE_BYTES:
-            await self._in_pieces(body, send)
+            await self.write(body, send, more=False)
             return
         await send({"type": "http.response.body", "body": body, "more_body": self._unread})
         if self._unread:
             await self._linger(send)
 
-    async def _in_pieces(self, body: bytes, send: Send) -> None:
-        """Send a large body. A server waits before a write, so the last is empty; who takes nothing is cut off."""
+    async def write(self, data: bytes, send: Send, *, more: bool = True) -> None:
+        """Send a large body, or a part of it. A server waits for the client before a write, so the last one is empty;
+        a client that takes nothing is cut off."""
         seconds = self.services.config.streaming.send_timeout_s
         try:
-            for at in range(0, len(body) + PIECE_BYTES, PIECE_BYTES):
-                piece = body[at : at + PIECE_BYTES]
+            for at in range(0, len(data) + (0 if more else PIECE_BYTES), PIECE_BYTES):
+                piece = data[at : at + PIECE_BYTES]
                 async with asyncio.timeout(seconds):
                     await send({"type": "http.response.body", "body": piece, "more_body": bool(piece)})
         except TimeoutError:
@@ -292,9 +297,3 @@ def request_id_of(headers: RawHeaders) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(given := value.decode("latin-1")):
             return given
     return ids.new_request_id()
-
-
-async def until_gone(receive: Receive) -> None:
-    """Return when the client has left. Other messages, such as a late body, mean nothing here."""
-    while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
-        pass

@@ -1,13 +1,26 @@
 """The table of routes: method, path, handler, who may call it, and the wire of its errors.
 
 A route without roles is open to everybody; every other one wants a key where keys are required. What a route takes and
-gives is described in operations.py, for /openapi.json. Tables of other packages are bound by binding.py.
+gives is described in operations.py, trace_operations.py and people_operations.py, for /openapi.json. Tables of other
+packages are bound by binding.py.
 """
 
 from __future__ import annotations
 
 from gateway.access.principal import Role
-from gateway.web import ai_sdk, chat, completions, feedback, models, ops, pages, sessions, sign_in, tickets
+from gateway.web import (
+    ai_sdk,
+    chat,
+    completions,
+    feedback,
+    models,
+    ops,
+    pages,
+    sessions,
+    sign_in,
+    tickets,
+    traces,
+)
 from gateway.web.route import Route
 from gateway.wire.errors import AI_SDK, OPENAI
 
@@ -17,6 +30,7 @@ OWN_CHAT: tuple[Role, ...] = ("chat", "token", "publishable", "lead")
 RATE: tuple[Role, ...] = ("chat", "review", "token")
 CHAT: tuple[Role, ...] = ("chat",)
 VOUCH: tuple[Role, ...] = ("chat", "review")
+VIEW: tuple[Role, ...] = ("review",)
 ADMIN: tuple[Role, ...] = ("admin",)
 
 ROUTES: tuple[Route, ...] = (
@@ -50,6 +64,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs/{name}", pages.docs_asset, ()),
     Route("GET", "/", pages.app, ()),
     Route("GET", "/assets/{name}", pages.asset, ()),
+    Route("GET", "/traces", traces.traces, VIEW),
+    Route("GET", "/traces/{trace_id}", traces.trace, VIEW),
+    Route("GET", "/traces/{trace_id}/spans/{span_id}", traces.span, VIEW),
     Route("GET", "/me", sign_in.me, ()),
     Route("POST", "/auth/key", sign_in.by_key, ()),
     Route("POST", "/auth/logout", sign_in.sign_out_here, ()),

@@ -27,7 +27,7 @@ async def session(request: Request) -> Response:
             raise NotFound("There is no such session.")
         if user_id == f"anonymous:{trace.trace_id}":
             user_id = None  # of each turn it is the anonymous rater
-    traces = await request.services.chat.conversation(principal.project, user_id, session_id)
+    traces = await request.services.chat.conversation(principal.project, user_id, session_id, request.count)
     ratings = await request.services.store.read(
         feedback_of, request.principal.project, [trace.trace_id for trace in traces], user_id
     )

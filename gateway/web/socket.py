@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from functools import partial
 from typing import Any
@@ -21,6 +20,7 @@ from gateway.access.principal import Principal
 from gateway.errors import BadRequest, Conflict, Forbidden, GatewayError, InvalidValue, NotFound, TooManyRequests
 from gateway.streaming.reader import Reader, Write
 from gateway.web.chat import trace_id_of
+from gateway.web.frame_ids import given_id, required_id
 from gateway.web.pump import ClientConnected, pump
 from gateway.web.request import ClientGone
 from gateway.web.types import Services
@@ -31,7 +31,6 @@ from gateway.wire.encoder import Encoder
 GOING_AWAY, POLICY, BUSY, TOO_FAST = 1001, 1008, 1013, 4429
 MAX_CHATS = 100  # at once on one socket
 _MOST_ASKED = 1_000
-_MAX_REFUSED = 65_536  # characters of a frame that is looked at for its id only
 _CLOSE_S, _CUT_S = 2, 5  # how long a close may take, and the client's answer to it
 _log = logging.getLogger("gateway.socket")
 
@@ -79,6 +78,7 @@ class Socket:
                     await self.close(POLICY, ended)
                     break
                 await self._frame(message)
+                del message  # it may be long, and the next one far away
         finally:
             self._closed = True
             open_sockets.discard(self)
@@ -146,24 +146,24 @@ class Socket:
                 case "ping":
                     await self._say({"type": "pong", **answers})
                 case "chat":
-                    await self._chat(_required_id(answers), fields)
+                    await self._chat(required_id(answers), fields, len(raw))
                 case "resume":
                     await self._resume(answers.get("id"), fields)
                 case "stop":
-                    self._stop(_required_id(answers))
+                    self._stop(required_id(answers))
                 case "feedback":
                     await self._feedback(self._caller(fields), raw, answers)
                 case _:
                     problem = "must be chat, stop, resume, feedback or ping"
                     raise InvalidValue(f"type: {problem}", details=[("type", problem)])
         except GatewayError as error:
-            await self._say_error(error, answers or _given_id(message.get("text") or ""))
+            await self._say_error(error, answers or given_id(message.get("text") or ""))
 
-    async def _chat(self, chat_id: str, fields: dict[str, msgspec.Raw]) -> None:
+    async def _chat(self, chat_id: str, fields: dict[str, msgspec.Raw], size: int) -> None:
         self._check_free(chat_id)
         for name in ("id", "feedback_token"):  # who asks was settled when the socket opened
             fields.pop(name, None)
-        asked = native.chat_request(fields, "/chat/ws")
+        asked = native.chat_request(fields, "/chat/ws", size=size)
         async with contextlib.AsyncExitStack() as stack:
             chat = self._services.chat.ask(self._principal, asked, resumable=True, address=self._address)
             reader = await stack.enter_async_context(chat)
@@ -281,20 +281,3 @@ class _Frames:
 
     async def end(self) -> None:
         """Send nothing: a socket has no mark after the frames."""
-
-
-def _given_id(frame: str) -> dict[str, Any]:
-    """Return the id of a frame that was not understood, so that its sender needn't wait for an answer."""
-    try:
-        found = json.loads(frame[:_MAX_REFUSED])["id"]
-        msgspec.json.encode(found)  # ValueError for half of a surrogate pair
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return {}
-    return {"id": found} if isinstance(found, str | int) else {}
-
-
-def _required_id(answers: dict[str, Any]) -> str:
-    if "id" not in answers:
-        raise InvalidValue("id: is required", details=[("id", "is required")])
-    found: str = answers["id"]
-    return found

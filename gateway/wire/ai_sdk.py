@@ -71,7 +71,7 @@ def decode_chat_and_token(body: bytes, route: str, headers: Headers = ()) -> tup
         model = msgspec.json.decode(fields.get("model", b"null"))
         messages = [each for message in given.messages or () for each in _to_openai(message, model)]
         fields["messages"] = msgspec.Raw(_encode(messages and [*system, *messages]))
-    request = native.chat_request(fields, route, traceparent(headers))
+    request = native.chat_request(fields, route, traceparent(headers), len(body))
     if have_thoughts(messages):
         request = msgspec.structs.replace(request, thoughts=True)
     if system and given.message is not None:

@@ -17,7 +17,7 @@ from gateway.domain.messages import Role
 from gateway.domain.trace import preview
 from gateway.errors import BadRequest, InvalidValue
 from gateway.wire.encoder import Headers
-from gateway.wire.json_safety import json_problem
+from gateway.wire.json_safety import body_problem
 
 Id = Annotated[str, Meta(min_length=1, max_length=250, description="Any string of 1 to 250 characters")]
 Tags = Annotated[
@@ -52,7 +52,7 @@ def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
         _refuse(body, "The body must be a JSON object.")
     except (msgspec.DecodeError, RecursionError):
         _refuse(body)
-    if problem := json_problem(body):
+    if problem := body_problem(body):
         raise InvalidValue(f"The body {problem}.")
     return fields
 

@@ -69,7 +69,7 @@ class CompletionDecoder:
         if self.failure:
             return []
         if self._as_stream:
-            self.raw.append(self._chunks(body))
+            self.raw.append(self._chunks(body.replace(b"\r", b" ").replace(b"\n", b" ")))  # as it was read
         else:
             self.raw.append(body[:-1] + b',"trace_id":"' + self._trace_id.encode() + b'"}')
         return events

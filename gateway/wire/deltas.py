@@ -1,8 +1,8 @@
 """Takes one delta apart: what of it is text, reasoning, tool calls, and anything else, in whatever shape it comes.
 
 Format: OpenAI API reference, "Chat completion chunk object", with the fields of other servers: reasoning has many names
-and shapes, a content may be a list of parts. Any field that isn't empty is output, but for those that label the delta.
-It does no I/O. Called by upstream.py for frames that are more than plain text.
+and shapes, a content may be a list of parts. Any field that isn't empty is output, but for those that label the delta,
+and bare numbers. It does no I/O. Called by upstream.py for frames that are more than plain text.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from gateway.domain.events import ChoiceDelta, Delta, OtherDelta, ReasoningDelta
 from gateway.wire.repair import join_surrogates
 
 _encode = msgspec.json.encode
-_LABELS = frozenset(("role", "name", "id", "index", "type", "object"))  # of a delta
+_LABELS = frozenset(("role", "name", "id", "index", "type", "object", "token_ids", "logprobs"))  # of a delta
 _SHAPES = frozenset(("type", "index", "format"))  # of what is in it
 _REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")  # texts, or what holds some
+_NUMBERS = (int, float, bool)
 _KINDS = {name: reasoning_kind(name) for name in _REASONING}
 _DETAILS = ("reasoning_details", "thinking_blocks")  # lists of blocks, which often come beside the text
 _WORDS = ("text", "thinking", "content", "summary", "reasoning")  # where a block has its text
@@ -44,7 +45,7 @@ def parts_of(delta: dict[str, Any]) -> list[Part]:
                 thoughts.append((_KINDS[name], value))
         elif name == "tool_calls":
             said.append(("tool_call", value))
-        elif says(value):
+        elif type(value) not in _NUMBERS and says(value):  # Together counts tokens in each delta
             shapes = name in _REASONING or name in _DETAILS
             shaped = shaped or shapes
             (thoughts if shapes else said).append(("other", {name: value}))

@@ -83,14 +83,19 @@ _KINDS: dict[str, Any] = {
 
 def decode_chat(body: bytes, route: str, headers: Headers = ()) -> ChatRequest:
     """Return the request that a chat body makes. Raises BadRequest or InvalidValue."""
-    request = chat_request(decode_fields(body), route, traceparent_of(headers))
+    request = chat_request(decode_fields(body), route, traceparent_of(headers), len(body))
     if request.client_request_id is not None:
         return msgspec.structs.replace(request, body_digest=hashlib.sha256(body).digest())
     return request
 
 
-def chat_request(fields: dict[str, msgspec.Raw], route: str, traceparent: str | None = None) -> ChatRequest:
-    """Return the request that a body's values make, such as a WebSocket frame's. Raises InvalidValue."""
+def chat_request(
+    fields: dict[str, msgspec.Raw], route: str, traceparent: str | None = None, size: int = 0
+) -> ChatRequest:
+    """Return the request that the values of a body, or of a WebSocket's frame, make; it had `size` bytes.
+
+    Raises InvalidValue.
+    """
     options = {name: convert(bytes(fields.pop(name)), kind, name) for name, kind in _KINDS.items() if name in fields}
     for name in ("stream", "stream_options"):  # the route says it
         fields.pop(name, None)
@@ -117,6 +122,7 @@ def chat_request(fields: dict[str, msgspec.Raw], route: str, traceparent: str | 
         preview=question,
         continues=one is not None and options.get("session_id") is not None,
         traceparent=traceparent,
+        size=size,
         **{name: value for name, value in options.items() if value is not None},
     )
 

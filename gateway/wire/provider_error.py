@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from gateway.errors import (
     ProviderBusy,
     ProviderError,
@@ -81,6 +83,15 @@ def error_of_frame(frame: bytes, data: bytes | None) -> ProviderError | None:
             return error_in_stream(_decoded(value))
     bare = _decoded(frame) if frame.lstrip().startswith(b"{") else None
     return error_in_stream(bare) if isinstance(bare, dict) and says_something(bare.get("error")) else None
+
+
+def without_errors(payload: bytes) -> bytes:
+    """Return a frame with what a chunk says beside the errors in its choices, whose words may have keys in them."""
+    chunk = decode_repaired(payload)
+    chunk["choices"] = [{**choice, "finish_reason": None} for choice in chunk["choices"]]
+    for choice in chunk["choices"]:
+        choice.pop("error", None)
+    return b"data: " + msgspec.json.encode(chunk)
 
 
 def error_of_status(status: int, body: bytes, retry_after: float | None = None) -> ProviderError:

@@ -17,7 +17,7 @@ from gateway.errors import AnswerTooLong, ProviderError
 from gateway.wire.chunk import SOURCES, Choice, Chunk, decode_chunk, decode_leniently, has_content, said_by, usage_of
 from gateway.wire.deltas import event_of, parts_of
 from gateway.wire.json_safety import json_problem
-from gateway.wire.provider_error import error_in_stream, error_of_chunk, error_of_frame, says_something
+from gateway.wire.provider_error import error_in_stream, error_of_chunk, error_of_frame, says_something, without_errors
 from gateway.wire.repair import finite, is_first_surrogate, join_surrogates, repair
 from gateway.wire.sse import FrameSplitter, FrameTooLong, frame_data
 from gateway.wire.tool_calls import ToolCalls
@@ -183,7 +183,8 @@ class StreamDecoder:
         before = len(events)
         finishes = self._events(chunk, events, repaired=repaired)
         if self.failure:
-            kept += [frame] * (len(events) > before)  # what it said before it failed
+            if len(events) > before:  # what it said before it failed
+                kept.append(without_errors(readable))
             return
         if chunk.usage is not None:
             events.append(UsageReported(usage_of(chunk.usage)))

@@ -182,7 +182,9 @@ def test_what_was_made_without_a_key_ends_when_keys_are_required() -> None:
     authenticator = authenticator_of(KeyRing(), Tokens(("stored",), 60), current)
     token = authenticator.tokens.issue(KEYLESS, TRACE, "ada").text
     ticket = authenticator.issue_ticket(KEYLESS, HERE)
+    assert authenticator.ended(KEYLESS) is None
     current.replace(Config(auth=Auth(require_keys="always")))
+    assert authenticator.ended(KEYLESS) is not None  # a socket or a live feed that was open before
     with pytest.raises(Unauthorized):
         authenticator.authenticate_socket(HERE, "127.0.0.1", ticket)
     with pytest.raises(Unauthorized):

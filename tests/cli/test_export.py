@@ -84,6 +84,21 @@ def test_jsonl(run: Run) -> None:
     assert [row["outcome"] for row in found.values()].count(None) == 1
 
 
+def test_pictures_are_exported_with_the_messages(run: Run) -> None:
+    """Whole, although the store has each of them once."""
+    asked = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "A" * 5000}}]}]
+    with owned() as (runner, store):
+        for _ in range(2):
+            runner.run(_write(store, begin_trace, a_start(request=json.dumps(asked))))
+        code, out, _ = run("export", "traces")
+    assert code == 0
+    assert [row["request"] for row in jsonl(out)] == [asked] * 2
+
+
+async def _write(store: SQLiteStore, *script: Any) -> None:
+    await store.write(*script)
+
+
 def test_csv(run: Run) -> None:
     """A row is a row, whatever is in its cells; values stand as people say them."""
     with owned() as (runner, store):

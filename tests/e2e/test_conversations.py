@@ -75,8 +75,8 @@ async def test_somebody_elses_conversation_is_not_there() -> None:
     await spine.start(session_id="s", user_id="ann")
     for user, session in (("bob", "s"), ("ann", "unknown")):
         with pytest.raises(NotFound):
-            await spine.chat.conversation("default", user, session)
-    assert await spine.chat.conversation("default", "ann", "s") == [trace]
+            await spine.chat.conversation("default", user, session, lambda size: None)
+    assert await spine.chat.conversation("default", "ann", "s", lambda size: None) == [trace]
     for run in list(spine.harness.runs.running.values()):
         await run.wait()
 

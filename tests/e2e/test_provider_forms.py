@@ -216,3 +216,25 @@ async def test_the_usages_details(start_gateway: StartGateway) -> None:
     [row] = gateway.store.traces()
     root = next(span for span in gateway.store.spans(row["trace_id"]) if span["parent_id"] is None)
     assert root["attributes"]["gen_ai.usage.cache_read.input_tokens"] == 5
+
+
+async def test_a_picture_is_stored_once(start_gateway: StartGateway) -> None:
+    """However long the conversation; the provider, and whoever reads a trace, get it whole each time."""
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+    first = {"role": "user", "content": [{"type": "text", "text": "look"}, picture]}
+    async with raw_server() as raw:
+        raw.replies = [stream(delta(content="Nice."))] * 5
+        gateway = await started(start_gateway, raw)
+        await asked(gateway, "/chat", {"messages": [first], "session_id": "s"})
+        for _ in range(4):
+            await asked(gateway, "/chat", {"message": "and?", "session_id": "s"})
+        assert [body["messages"][0] for _, _, body in raw.seen] == [first] * 5
+        turns = await asyncio.to_thread(request, "GET", f"{gateway.url}/sessions/s")
+        assert turns.json["turns"][0]["message"] == first["content"]
+        last = turns.json["turns"][-1]["trace_id"]
+        url = f"{gateway.url}/api/3.0/mlflow/traces/get?trace_id={last}"
+        trace = await asyncio.to_thread(request, "GET", url)
+        assert trace.body.count(b"A" * 100_000) == 1
+    rows = [json.dumps(row) for row in gateway.store.traces()]
+    assert sum(row.count("A" * 100_000) for row in rows) == 0
+    assert len(gateway.store.rows("SELECT digest FROM attachments")) == 1

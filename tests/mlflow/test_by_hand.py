@@ -42,6 +42,19 @@ def test_runs_by_hand(tracking: Tracking) -> None:
     assert tracking.ok("POST", f"{path}/search", {}) == {"runs": []}
 
 
+def test_a_batch_of_traces_is_each_of_them(tracking: Tracking) -> None:
+    """With its spans, in the order asked for, written one after another; to a HEAD its head alone."""
+    ids = [tracking.chat(message=f"question {number} " + "x" * 100_000) for number in range(3)]
+    path = f"{V3}/traces/batchGet?" + "&".join(f"trace_ids={each}" for each in reversed(ids))
+    reply = tracking.reply("GET", path, key="admin")
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
+    each = [tracking.ok("GET", f"{V3}/traces/get?trace_id={trace_id}", key="admin")["trace"] for trace_id in ids]
+    assert reply.json["traces"] == each[::-1]
+    assert len(reply.body) > 300_000
+    head = tracking.reply("HEAD", path, key="admin")
+    assert (head.status, head.body) == (200, b"")
+
+
 def test_experiments_by_hand(tracking: Tracking) -> None:
     """The first one is there from the start, and can be tagged; the others follow it."""
     first = tracking.ok("GET", f"{V2}/experiments/get-by-name?experiment_name=Default", key="other")["experiment"]

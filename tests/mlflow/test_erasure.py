@@ -10,7 +10,8 @@ from gateway.erasure import EraseRequest, Erasure
 from gateway.mlflow.names import INFO_FINALIZED
 from gateway.mlflow.scripts.assessments import create_assessment
 from gateway.mlflow.scripts.datasets import create_dataset, upsert_records
-from gateway.mlflow.scripts.traces import get_infos, get_spans_of, save_artifact, save_info, save_spans
+from gateway.mlflow.scripts.spans import save_spans
+from gateway.mlflow.scripts.traces import get_infos, get_spans_of, save_artifact, save_info
 from gateway.mlflow.values import ClientSpans, ClientTrace, Dataset, NewRecord
 from gateway.mlflow.wire import otlp
 from gateway.storage.sqlite.engine import SQLiteStore

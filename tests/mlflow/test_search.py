@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.search import TraceQuery
 from gateway.errors import InvalidValue, StoreUnavailable
-from gateway.mlflow.scripts import search as mlflow_search
 from gateway.mlflow.scripts.search import search_traces
 from gateway.mlflow.scripts.traces import set_tag
-from gateway.mlflow.values import TraceQuery
-from gateway.mlflow.wire.filter import parse_filter, parse_order
+from gateway.storage.scripts import search as searches
 from gateway.storage.scripts.feedback import record_feedback
 from gateway.storage.scripts.traces import begin_trace, finish_trace
 from gateway.storage.sqlite import engine as sqlite
 from gateway.storage.sqlite.engine import SQLiteStore
+from gateway.wire.filter import parse_filter, parse_order
 from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 
 
@@ -33,8 +33,8 @@ async def test_both_ways_find_the_same(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, few: int, walk: int
 ) -> None:
     """Walking the newest first, or sorting those that can match, at once or after a walk that met too few."""
-    monkeypatch.setattr(mlflow_search, "FEW", few)
-    monkeypatch.setattr(mlflow_search, "WALK", walk)
+    monkeypatch.setattr(searches, "FEW", few)
+    monkeypatch.setattr(searches, "WALK", walk)
     starts = [a_start(request_time=at, tags={"even": str(at % 2)}, metadata={"m": "x"}) for at in range(1_000, 1_010)]
     for at, start in enumerate(starts):
         await store.write(begin_trace, start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 from collections.abc import AsyncIterator
 from typing import Any
@@ -181,6 +182,55 @@ async def test_enough_of_a_body_that_never_ends(raw: Raw, client: Client, rest: 
     raw.replies = [[HEAD + part(b"all") + b"zz\r\n", "gone"]]
     await post(client, BodySink(b"all"))
     await until(lambda: client.pool.open_count == 0)
+
+
+@pytest.mark.parametrize("closes", [True, False])
+async def test_a_reply_before_the_request_is_sent(closes: bool) -> None:
+    """Servers that are full say so to whoever connects, and some close at once."""
+
+    over = asyncio.Event()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(503, b"full"))
+        if not closes:
+            await reader.read()
+        writer.close()
+        over.set()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    full = Client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {})
+    connection = await full._connect(2)
+    await until(lambda: bool(connection._early) and connection._lost is closes)
+    sink = BodySink()
+    await connection.request([b"POST / HTTP/1.1\r\n\r\n"], sink.answered)
+    assert (sink.status, sink.data) == (503, b"full")
+    assert full.pool.idle_count == (0 if closes else 1)
+    await full.close()
+    await over.wait()
+    server.close()
+
+
+async def test_who_sends_much_before_a_request_is_left() -> None:
+    """It speaks no HTTP."""
+
+    over = asyncio.Event()
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"x" * 300_000)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.transport.abort()
+        over.set()
+
+    server = await asyncio.start_server(flood, "127.0.0.1", 0)
+    client = Client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {})
+    connection = await client._connect(2)
+    await until(lambda: connection._lost)
+    with pytest.raises(ProviderError, match="broke"):
+        await connection.request([b"POST / HTTP/1.1\r\n\r\n"], BodySink().answered)
+    await client.close()
+    await over.wait()
+    server.close()
 
 
 async def test_a_reply_before_the_request_is_read(raw: Raw, client: Client) -> None:

@@ -304,7 +304,7 @@ async def test_embeddings(raw: Raw, provider: OpenAIProvider, monkeypatch: pytes
     assert await provider.embed("e", fields) == b'{"data":[]}'
     assert raw.seen[0][1].startswith(b"POST /v1/embeddings ")
     assert raw.seen[0][2] == {"model": "e", "input": "x"}
-    monkeypatch.setattr(openai, "_MAX_EMBEDDING_BYTES", 50)
+    monkeypatch.setattr(openai, "MAX_EMBEDDING_BYTES", 50)
     with pytest.raises(ProviderError, match="too long"):
         await provider.embed("e", fields)
     with pytest.raises(ProviderError, match="500"):

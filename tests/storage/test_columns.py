@@ -20,9 +20,11 @@ from gateway.mlflow.scripts.assessments import create_assessment
 from gateway.mlflow.scripts.datasets import create_dataset, upsert_records
 from gateway.mlflow.scripts.experiments import create_experiment
 from gateway.mlflow.scripts.runs import create_run, link_traces
-from gateway.mlflow.scripts.traces import save_artifact, save_info, save_spans
+from gateway.mlflow.scripts.spans import save_spans
+from gateway.mlflow.scripts.traces import save_artifact, save_info
 from gateway.mlflow.values import ClientTrace, Dataset, NewRecord, Run, RunValue
 from gateway.mlflow.wire import otlp
+from gateway.storage.scripts.attachments import LEAST
 from gateway.storage.scripts.export import COLUMNS as EXPORTED
 from gateway.storage.scripts.feedback import record_feedback
 from gateway.storage.scripts.ops import expire
@@ -70,7 +72,9 @@ def test_every_column_is_declared_to_the_export() -> None:
 
 async def live(store: SQLiteStore) -> str:
     """A row of Jane's in every table. The trace of somebody else that she rated."""
-    start = a_start(user_id=JANE, session_id=SESSION, tags={"t": MARK}, metadata={"m": MARK}, key_id="key-1")
+    picture = f'[{{"role":"user","content":"{"A" * LEAST}"}}]'
+    hers = {"user_id": JANE, "session_id": SESSION, "tags": {"t": MARK}, "metadata": {"m": MARK}, "key_id": "key-1"}
+    start = a_start(request=picture, **hers)
     await store.write(begin_trace, start)
     await store.write(finish_trace, an_end(start))
     bens = a_start(user_id="ben", session_id="bens")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gateway.mlflow.scripts.datasets import create_dataset, upsert_records
-from gateway.mlflow.values import Dataset, NewRecord
+from gateway.mlflow.scripts.runs import create_run
+from gateway.mlflow.values import Dataset, NewRecord, Run, RunValue
 from gateway.storage.engine import Engine
 from gateway.storage.scripts.erase import erase_ratings, erase_receipts, erase_traces, ratings_by, traces_of
 from gateway.storage.scripts.erase_copies import (
@@ -12,9 +13,13 @@ from gateway.storage.scripts.erase_copies import (
     erase_names,
     erase_naming_ratings,
     erase_records,
+    erase_runs,
+    erase_sessions,
     ratings_naming,
     records_naming,
     records_of,
+    runs_naming,
+    sessions_of,
     traces_naming,
 )
 from gateway.storage.scripts.feedback import record_feedback
@@ -83,6 +88,23 @@ async def test_copies(engine: Engine) -> None:
     naming = await engine.read(ratings_naming, names, None)
     assert naming == [(bens, "ben")]
     await engine.write(erase_naming_ratings, naming, set())
-    await engine.write(erase_names, names, ANN, None)
+    await engine.write(erase_names, names, None)
     assert await engine.write(ask, "SELECT value FROM assessments") == [('"erased"',)]
     assert await engine.write(ask, "SELECT tags, created_by FROM datasets") == [("{}", None)]
+
+
+async def test_runs_and_conversations(engine: Engine) -> None:
+    """What is hers in name alone: a run, its tags, and a conversation that no trace is left of."""
+    run = Run(run_id="r-1", project=PROJECT, experiment_id="0", name="n", user_id=ANN, status="RUNNING", start_time=1)
+    values = [("mlflow.user", ANN), ("note", "a word"), ("customer", ANN)]
+    await engine.write(create_run, run, [RunValue(kind="tag", key=key, value=value) for key, value in values])
+    await engine.write(
+        ask, "INSERT INTO sessions VALUES ('default', 'empty', $1, 1), ('default', 'bens', 'ben', 1)", ANN
+    )
+    await chat(engine, ANN, session_id="goes on")
+    await engine.write(erase_runs, await engine.read(runs_naming, [ANN], None))
+    assert await engine.read(sessions_of, ANN, "other") == []
+    await engine.write(erase_sessions, await engine.read(sessions_of, ANN, None))
+    assert await engine.write(ask, "SELECT user_id FROM runs") == [("",)]
+    assert await engine.write(ask, "SELECT value FROM run_values") == [("a word",)]
+    assert await engine.write(ask, "SELECT session_id FROM sessions ORDER BY session_id") == [("bens",), ("goes on",)]

@@ -9,7 +9,7 @@ import pytest
 from gateway.domain.ids import now_ms
 from gateway.domain.messages import Usage
 from gateway.domain.trace import Checkpoint, Outcome, State
-from gateway.errors import Conflict, InvalidValue, NotFound
+from gateway.errors import Conflict, InvalidValue, NotFound, Unavailable
 from gateway.storage.engine import Engine
 from gateway.storage.scripts import traces as sql
 from gateway.storage.scripts.keys import add_key
@@ -226,6 +226,21 @@ async def test_a_pages_trace_answers_to_nobody_else(engine: Engine) -> None:
     for caller in ((None, None), ("key-1", "ada"), ("key-page", None)):
         assert await engine.read(resolve_trace, PROJECT, None, "r", *caller) is None
     assert await engine.read(resolve_trace, PROJECT, None, "r", "key-1", "visitor-1") is not None
+
+
+async def test_a_conversations_memory_is_counted(engine: Engine) -> None:
+    """Before it is read, and only where it is large; who counts may refuse."""
+    counted: list[int] = []
+    for session, size in (("small", 10), ("large", 100_000)):
+        await engine.write(begin_trace, a_start(session_id=session, request="x" * size))
+        assert len(await engine.read(session_traces, PROJECT, session, count=counted.append)) == 1
+    assert counted == [300_000]
+
+    def refuse(size: int) -> None:
+        raise Unavailable("No.")
+
+    with pytest.raises(Unavailable):
+        await engine.read(session_traces, PROJECT, "large", count=refuse)
 
 
 async def test_what_a_key_asked_last_is_found_by_its_own_id(engine: Engine) -> None:

@@ -21,8 +21,13 @@ traces
     session_id user_id client_request_id traceparent: person
     tags metadata name: words
     error_message request_preview response_preview request response parts: content
+attachments
+    project digest: ours
+    data: content
+trace_attachments
+    trace_id digest project: ours
 spans
-    trace_id span_id parent_id kind start_ms end_ms status: ours
+    trace_id span_id parent_id kind start_ms end_ms status tokens covered: ours
     name type otlp: words
     message attributes: content
 checkpoints

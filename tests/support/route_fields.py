@@ -15,7 +15,11 @@ from gateway.mlflow import request as mlflow
 from gateway.mlflow.routes import ENDPOINTS, Endpoint
 from gateway.mlflow.wire.errors import OTLP
 from gateway.web.operations import OPERATIONS
+from gateway.web.people_operations import PEOPLE_OPERATIONS
 from gateway.web.routes import ROUTES
+from gateway.web.trace_operations import TRACE_OPERATIONS
+
+_OPERATIONS = OPERATIONS | TRACE_OPERATIONS | PEOPLE_OPERATIONS
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -34,7 +38,7 @@ def targets() -> list[Target]:
     """Every route of the product."""
     found = []
     for route in ROUTES:
-        about = OPERATIONS[route.method, route.path]
+        about = _OPERATIONS[route.method, route.path]
         found.append(
             Target(
                 route.method, route.path, about.body, about.query, (*about.headers, "X-Tag-Odd"),

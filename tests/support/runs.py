@@ -46,7 +46,7 @@ class FakeStore:
         self._reads: dict[Any, Callable[..., object]] = {
             scripts.get_trace: lambda project, trace_id: self.traces.get(trace_id),
             scripts.get_session: lambda project, session_id: self.sessions.get(session_id),
-            scripts.session_traces: lambda project, session_id, limit=0: [
+            scripts.session_traces: lambda project, session_id, limit=0, count=None: [
                 trace for trace in self.traces.values() if trace.session_id == session_id
             ],
         }

@@ -173,6 +173,22 @@ def test_the_bodies_of_all(start_gateway: StartGateway) -> None:
     eventually(lambda: call(gateway, "POST", "/chat", large).status == 200)
 
 
+def test_large_bodies_and_replies_one_after_another(start_gateway: StartGateway) -> None:
+    """Each is counted while it is there, and no longer: on every route, answered or refused."""
+    gateway = limited(start_gateway, max_bodies_bytes=250_000)
+    large = {"message": "x" * 100_000, "session_id": "one"}
+    for _ in range(3):
+        assert call(gateway, "POST", "/chat", large | {"session_id": "two"}).status in (200, 413)
+        assert (
+            call(gateway, "POST", "/chat/stream", {"messages": [{"role": "user", "content": "x" * 90_000}]}).status
+            == 200
+        )
+        assert call(gateway, "POST", "/chat", large | {"model": "none"}).status == 404
+        assert call(gateway, "POST", "/feedback", large).status == 422
+        reply = call(gateway, "GET", "/sessions/two")
+        assert (reply.status, len(reply.body) > 100_000) == (200, True)
+
+
 def test_messages_of_a_chat(start_gateway: StartGateway) -> None:
     """Too many are refused by name: 422, or 400 on OpenAI's wire."""
     gateway = limited(start_gateway, max_messages=10)

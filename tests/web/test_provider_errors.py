@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from tests.support.http_client import call
@@ -64,6 +65,15 @@ async def test_who_may_come_again_is_told_when(raw: Raw, server: GatewayProcess)
     assert (down.status, down.headers["retry-after"]) == (503, "9")
     assert (spent.status, spent.json["error"]["code"]) == (429, "insufficient_quota")
     assert "retry-after" not in spent.headers
+
+
+async def test_openais_client_does_not_ask_again_where_that_is_no_use(raw: Raw, server: GatewayProcess) -> None:
+    """It does by itself, of a 429, unless it is told."""
+    raw.replies = [[whole(429, b'{"error":{"code":"insufficient_quota"}}')]]
+    async with openai.AsyncOpenAI(base_url=server.url + "/v1", api_key="none", max_retries=2) as client:
+        with pytest.raises(openai.RateLimitError) as caught:
+            await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
+    assert (caught.value.code, len(raw.seen)) == ("insufficient_quota", 1)
 
 
 async def test_an_error_amid_a_stream_has_the_providers_words(raw: Raw, server: GatewayProcess) -> None:

@@ -52,6 +52,8 @@ OWNS = row(404, chat=200, other=404, token=200, person_chat=404, person_lead=404
 STOPS = row(200, chat=200, other=200, token=200, token_elsewhere=200, page=200, person_chat=200, person_lead=200)
 QUIET = {caller: 204 if status == 200 else status for caller, status in STOPS.items()}
 READS = RATES | {"token elsewhere": 404}
+VIEWS = row(review=200, other=200, person_lead=200)
+SHOWS = row(review=200, other=404, person_lead=200)
 VOUCHES = row(chat=200, review=200, other=404, person_chat=200, person_lead=200)
 SIGNS_IN = dict.fromkeys(CALLERS, 403) | dict.fromkeys(PEOPLE, 401)  # the key is nobody's; others have no Origin
 SIGNS_OUT = dict.fromkeys(CALLERS, 403) | dict.fromkeys(PEOPLE, 204)
@@ -70,6 +72,9 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("GET", "/chat/stream/{trace_id}"): ("/chat/stream/{t}", None, OWNS),
     ("POST", "/chat/stream/{trace_id}/stop"): ("/chat/stream/{t}/stop", None, OWNS),
     ("GET", "/sessions/{session_id}"): ("/sessions/{s}", None, READS),
+    ("GET", "/traces"): ("/traces", None, VIEWS),
+    ("GET", "/traces/{trace_id}"): ("/traces/{t}", None, SHOWS),
+    ("GET", "/traces/{trace_id}/spans/{span_id}"): ("/traces/{t}/spans/{p}", None, SHOWS),
     ("DELETE", "/users/{user_id}"): ("/users/nobody/at%2Fall", None, ADMINS),
     ("POST", "/v1/completions"): ("/v1/completions", {"prompt": "hi"}, ASKS),
     ("GET", "/v1/models"): ("/v1/models", None, CHATS),
@@ -115,6 +120,8 @@ class Callers:
         assert call(gateway, "POST", "/auth/logout", headers=out).status == 204
         asked = ask(gateway, key=keys["chat"])
         self.names = {"t": asked["trace_id"], "s": asked["session_id"]}
+        spans = gateway.store.rows("SELECT span_id AS p FROM spans WHERE trace_id = ?", self.names["t"])
+        self.names["p"] = spans[0]["p"]
         keys["token"] = asked["feedback_token"]
         keys["token elsewhere"] = ask(gateway, key=keys["chat"])["feedback_token"]
         keys["token revoked"] = ask(gateway, key=keys["revoked"])["feedback_token"]

@@ -26,6 +26,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}
             "images": [{}],
             "reasoning_details": [{"type": "x", "text": ""}],
         },
+        {"token_id": 128009, "token_ids": [1, 2], "prefix": True, "score": 0.5},
         {"content": []},
         {"content": [{"type": "text", "text": ""}, {}, 5, {"type": "thinking", "thinking": []}]},
     ],
@@ -92,8 +93,8 @@ def test_reasoning(delta: dict[str, Any], parts: list[Any]) -> None:
             [("other", {"images": [IMAGE]}), ("other", {"annotations": [{"x": 1}]})],
         ),
         (
-            {"function_call": {"name": "f"}, "never_heard_of": 7},
-            [("other", {"function_call": {"name": "f"}}), ("other", {"never_heard_of": 7})],
+            {"function_call": {"name": "f"}, "never_heard_of": {"x": 7}},
+            [("other", {"function_call": {"name": "f"}}), ("other", {"never_heard_of": {"x": 7}})],
         ),
         ({"tool_calls": [{"index": 0}]}, [("tool_call", [{"index": 0}])]),
     ],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidValue
 from gateway.wire.chat_body import decode_fields
-from gateway.wire.json_safety import MAX_DEPTH, json_problem
+from gateway.wire.json_safety import MAX_DEPTH, MAX_VALUES, body_problem, json_problem
 
 
 def nested(levels: int, inner: str = "1") -> bytes:
@@ -89,3 +89,10 @@ def test_just_the_numbers_beyond_every_float_are_refused(
 def test_what_is_no_json_is_for_others_to_say() -> None:
     """It is decoded only where a number might be too large."""
     assert json_problem(b"[nothing, 1e999]") is None
+
+
+def test_a_body_has_a_bounded_number_of_values() -> None:
+    """They are counted outside of texts, however many commas and brackets a text has."""
+    assert body_problem(b"[" + b"1," * (MAX_VALUES - 2) + b"1]" + b" " * MAX_VALUES) is None
+    assert body_problem(b"[" + b"[]," * MAX_VALUES + b"1]") == "has more than 500,000 values"
+    assert body_problem(b'["' + b'\\",[{' * MAX_VALUES + b'"]') is None

@@ -91,7 +91,7 @@ def test_null_is_the_same_as_nothing() -> None:
     request = chat(message="Hi", **dict.fromkeys(names))
     bare = chat(message="Hi")
     assert bytes(request.fields.pop("n")) == b"null"
-    assert request == bare
+    assert msgspec.structs.replace(request, size=bare.size) == bare
     assert (request.tags, request.metadata, request.continues) == ({}, {}, False)
     assert native.decode_chat(b'{"message":"a"}', "/chat", [(b"traceparent", b"nonsense")]).traceparent is None
 

@@ -295,7 +295,7 @@ def test_an_empty_error_on_a_healthy_chunk_is_none(empty: Any) -> None:
 @pytest.mark.parametrize(
     ("error", "reason", "message"),
     [
-        ({"code": 502, "message": "Overloaded."}, "error", "Overloaded."),
+        ({"code": 502, "message": "Overloaded: sk-secret-key-1."}, "error", "Overloaded: …"),
         ({"message": "Filtered."}, None, "Filtered."),
         (None, "error", "The provider reported an error."),
     ],
@@ -308,7 +308,9 @@ def test_an_error_within_a_choice_is_an_error(error: Any, reason: str | None, me
     assert text_of(merged(stream.feed(sse(chunk, delta(content="never"))))) == "last words"
     assert stream.failure is not None
     assert (stream.failure.message, stream.finished) == (message, False)
-    assert b"last words" in b"".join(stream.raw)
+    [raw] = stream.raw
+    [choice] = json.loads(raw.removeprefix(b"data: "))["choices"]
+    assert (choice["delta"]["content"], choice["finish_reason"], "error" in choice) == ("last words", None, False)
     silent = decoder(keep_raw=True)
     chunk["choices"][0]["delta"] = {}
     silent.feed(sse(chunk))

@@ -69,7 +69,7 @@ export type ErrorEvent = {
 export type FeedbackItem = {
   /** The rating's ID. */
   assessment_id: string;
-  /** The rating's name. */
+  /** The name of the rating or of the span. */
   name: string;
   /** The rating: up to 10 kB. */
   value: boolean | number | string | string[];

@@ -16,7 +16,7 @@ async def create(request: Request) -> Any:
     new = wire.read_assessment(
         message, request.project, request.params["trace_id"], ids.new_assessment_id(), request.now
     )
-    stored = await request.store.write(scripts.create_assessment, new)
+    stored = await request.write(scripts.create_assessment, new)
     if stored.kind == "feedback" and stored.source_type == "HUMAN":
         request.announce(stored)
     return {"assessment": wire.write_assessment(stored)}
@@ -31,13 +31,13 @@ async def get(request: Request) -> Any:
 async def update(request: Request) -> Any:
     """Change the fields that the mask names; the rest stays."""
     change = wire.read_change(request.decode(wire.UpdateAssessment))
-    changed = await request.store.write(scripts.update_assessment, *_key(request), change, request.now)
+    changed = await request.write(scripts.update_assessment, *_key(request), change, request.now)
     return {"assessment": wire.write_assessment(changed)}
 
 
 async def delete(request: Request) -> Any:
     """Delete an assessment. What it overrode becomes valid again."""
-    await request.store.write(scripts.delete_assessment, *_key(request))
+    await request.write(scripts.delete_assessment, *_key(request))
     return {}
 
 

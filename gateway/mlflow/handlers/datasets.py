@@ -5,13 +5,16 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from gateway.mlflow.imports import portions
 from gateway.mlflow.names import AUTHOR
 from gateway.mlflow.request import Request
 from gateway.mlflow.scripts import datasets as scripts
-from gateway.mlflow.values import Dataset
+from gateway.mlflow.values import Dataset, NewRecord
 from gateway.mlflow.wire import datasets as wire
 from gateway.mlflow.wire.body import read_offset, write_page
 from gateway.mlflow.wire.dataset_filter import matches, parse_dataset_filter, parse_dataset_order
+
+_RECORDS, _DELETED = 100, 500  # of one write: others' writes wait for it
 
 
 async def create(request: Request) -> Any:
@@ -29,10 +32,10 @@ async def create(request: Request) -> Any:
         last_update_time=request.now,
         created_by=author,
         last_updated_by=author,
-        experiment_ids=list(dict.fromkeys(body.experiment_ids)),
+        experiment_ids=wire.read_experiments(body.experiment_ids),
         tags=tags,
     )
-    return {"dataset": wire.write_dataset(await request.store.write(scripts.create_dataset, new))}
+    return {"dataset": wire.write_dataset(await request.write(scripts.create_dataset, new))}
 
 
 async def get(request: Request) -> Any:
@@ -56,20 +59,23 @@ async def search(request: Request) -> Any:
 
 async def delete(request: Request) -> Any:
     """Delete a dataset with its records, if it is there."""
-    await request.store.write(scripts.delete_dataset, request.project, request.params["dataset_id"])
+    dataset_id = request.params["dataset_id"]
+    while await request.write(scripts.empty_dataset, request.project, dataset_id, _DELETED) == _DELETED:
+        pass
+    await request.write(scripts.delete_dataset, request.project, dataset_id)
     return {}
 
 
 async def set_tags(request: Request) -> Any:
     """Set tags, and delete those that are null."""
     tags = wire.read_tags(request.decode(wire.SetDatasetTags).tags)
-    await request.store.write(scripts.set_tags, request.project, request.params["dataset_id"], tags)
+    await request.write(scripts.set_tags, request.project, request.params["dataset_id"], tags)
     return {}
 
 
 async def delete_tag(request: Request) -> Any:
     """Delete a tag, if it is there."""
-    await request.store.write(scripts.delete_tag, request.project, request.params["dataset_id"], request.params["key"])
+    await request.write(scripts.delete_tag, request.project, request.params["dataset_id"], request.params["key"])
     return {}
 
 
@@ -89,29 +95,40 @@ async def get_experiment_ids(request: Request) -> Any:
 
 
 async def upsert_records(request: Request) -> Any:
-    """Add records. One with the same inputs as another changes that one."""
-    records = wire.read_records(request.decode(wire.UpsertRecords).records)
+    """Add records, some at a time. One with the same inputs as another changes that one."""
+    records = await request.read_much(lambda: wire.read_records(request.body or b"{}"))
     given = [(f"dr-{secrets.token_hex(16)}", record) for record in records]
-    inserted, updated = await request.store.write(
-        scripts.upsert_records, request.project, request.params["dataset_id"], given, request.now
-    )
+    dataset_id = request.params["dataset_id"]
+    await request.search(scripts.check_room, request.project, dataset_id, given)
+    inserted = updated = 0
+    for some in portions(given, _weigh, _RECORDS):
+        new, old = await request.write(scripts.upsert_records, request.project, dataset_id, some, request.now)
+        inserted, updated = inserted + new, updated + old
     return {"inserted_count": inserted, "updated_count": updated}
+
+
+def _weigh(given: tuple[str, NewRecord]) -> int:
+    _, record = given
+    return 1 + sum(len(part or ()) for part in (record.inputs, record.expectations, record.tags)) // 10
 
 
 async def get_records(request: Request) -> Any:
     """Read a page of a dataset's records, in the order they came."""
     limit = wire.read_limit(request.query_value("max_results", str(wire.MAX_PAGE)))
     after = wire.read_cursor(request.query_value("page_token", ""))
-    found = await request.search(scripts.get_records, request.project, request.params["dataset_id"], limit, after)
-    return wire.write_records(found, limit)
+    dataset_id = request.params["dataset_id"]
+    found, more = await request.search(scripts.get_records, request.project, dataset_id, limit, after)
+    return wire.write_records(found, more=more)
 
 
 async def delete_records(request: Request) -> Any:
-    """Delete records by ID; those that aren't there don't count."""
+    """Delete records by ID, some at a time; those that aren't there don't count."""
     ids = wire.read_record_ids(request.decode(wire.DeleteRecords))
-    deleted = await request.store.write(
-        scripts.delete_records, request.project, request.params["dataset_id"], ids, request.now
-    )
+    deleted = 0
+    for some in portions(ids, lambda _: 1, _DELETED) if ids else [()]:
+        deleted += await request.write(
+            scripts.delete_records, request.project, request.params["dataset_id"], some, request.now
+        )
     return {"deleted_count": deleted}
 
 
@@ -120,9 +137,9 @@ async def _dataset(request: Request) -> Dataset:
 
 
 async def _change_experiments(request: Request, *, add: bool) -> Any:
-    ids = request.decode(wire.DatasetExperiments).experiment_ids
+    ids = wire.read_experiments(request.decode(wire.DatasetExperiments).experiment_ids)
     added, removed = (ids, []) if add else ([], ids)
-    changed = await request.store.write(
+    changed = await request.write(
         scripts.set_experiments, request.project, request.params["dataset_id"], added, removed
     )
     return {"dataset": wire.write_dataset(changed)}

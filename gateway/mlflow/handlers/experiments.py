@@ -29,7 +29,7 @@ async def create(request: Request) -> Any:
     """Create an experiment under the project's next number."""
     body = request.decode(wire.CreateExperiment)
     name, tags = wire.read_name(body.name), wire.read_tags(body.tags)
-    made = await request.store.write(scripts.create_experiment, request.project, name, tags, request.now)
+    made = await request.write(scripts.create_experiment, request.project, name, tags, request.now)
     return {"experiment_id": made}
 
 
@@ -51,5 +51,5 @@ async def set_tag(request: Request) -> Any:
     """Set a tag of an experiment."""
     body = request.decode(wire.SetExperimentTag)
     ((key, value),) = wire.read_tags([KeyValue(body.key, body.value)]).items()
-    await request.store.write(scripts.set_experiment_tag, request.project, body.experiment_id, key, value, request.now)
+    await request.write(scripts.set_experiment_tag, request.project, body.experiment_id, key, value, request.now)
     return {}

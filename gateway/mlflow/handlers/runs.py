@@ -29,7 +29,7 @@ async def create(request: Request) -> Any:
         user_id=body.user_id[:MAX_KEY],
         start_time=wire.read_ms(body.start_time) or request.now,
     )
-    return {"run": wire.write_run(await request.store.write(scripts.create_run, run, values))}
+    return {"run": wire.write_run(await request.write(scripts.create_run, run, values))}
 
 
 async def get(request: Request) -> Any:
@@ -42,21 +42,19 @@ async def update(request: Request) -> Any:
     """Change a run's name, status or end; what isn't given stays."""
     body = request.decode(wire.UpdateRun)
     run_id, name, status = body.run_id or body.run_uuid, body.run_name or None, wire.read_status(body)
-    whole = await request.store.write(
-        scripts.update_run, request.project, run_id, name, status, wire.read_ms(body.end_time)
-    )
+    whole = await request.write(scripts.update_run, request.project, run_id, name, status, wire.read_ms(body.end_time))
     return {"run_info": wire.write_info(whole.info)}
 
 
 async def delete(request: Request) -> Any:
     """Hide a run from searches."""
-    await request.store.write(scripts.set_stage, request.project, request.decode(wire.UpdateRun).run_id, "deleted")
+    await request.write(scripts.set_stage, request.project, request.decode(wire.UpdateRun).run_id, "deleted")
     return {}
 
 
 async def restore(request: Request) -> Any:
     """Show a hidden run again."""
-    await request.store.write(scripts.set_stage, request.project, request.decode(wire.UpdateRun).run_id, "active")
+    await request.write(scripts.set_stage, request.project, request.decode(wire.UpdateRun).run_id, "active")
     return {}
 
 
@@ -100,7 +98,7 @@ async def set_tag(request: Request) -> Any:
 async def delete_tag(request: Request) -> Any:
     """Delete a tag of a run."""
     body = request.decode(wire.LogPair)
-    await request.store.write(scripts.delete_tag, request.project, body.run_id or body.run_uuid, body.key)
+    await request.write(scripts.delete_tag, request.project, body.run_id or body.run_uuid, body.key)
     return {}
 
 
@@ -113,10 +111,10 @@ async def log_inputs(request: Request) -> Any:
 async def link_traces(request: Request) -> Any:
     """Link the traces that are there to a run."""
     body = request.decode(wire.LinkTraces)
-    await request.store.write(scripts.link_traces, request.project, body.run_id, wire.read_links(body))
+    await request.write(scripts.link_traces, request.project, body.run_id, wire.read_links(body))
     return {}
 
 
 async def _log(request: Request, run_id: str, values: list[RunValue]) -> Any:
-    await request.store.write(scripts.log_values, request.project, run_id, wire.check_values(values))
+    await request.write(scripts.log_values, request.project, run_id, wire.check_values(values))
     return {}

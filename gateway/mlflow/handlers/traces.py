@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
 
+from gateway.mlflow.imports import portions
 from gateway.mlflow.request import Request
 from gateway.mlflow.scripts import search as search_scripts
 from gateway.mlflow.scripts import traces as scripts
@@ -27,7 +29,7 @@ async def start(request: Request) -> Any:
     for at, message in enumerate(info.assessments):
         rating_id = _rating_id(trace.trace_id, at, message)
         ratings.append(assessments.read_assessment(message, request.project, trace.trace_id, rating_id, request.now))
-    stored = await request.store.write(scripts.save_info, request.project, trace, ratings, request.now)
+    stored = await request.write(scripts.save_info, request.project, trace, ratings, request.now)
     return {"trace": {"trace_info": wire.write_info(stored)}}
 
 
@@ -51,10 +53,19 @@ async def get(request: Request) -> Any:
     return {"trace": whole}
 
 
-async def batch_get(request: Request) -> Any:
+async def batch_get(request: Request) -> AsyncIterator[bytes]:
     """Read traces with their spans; those that aren't there are left out."""
-    stored = await request.search(scripts.get_infos, request.project, _trace_ids(request))
-    return {"traces": await _with_spans(request, stored)}
+    return _one_by_one(request, await request.search(scripts.get_infos, request.project, _trace_ids(request)))
+
+
+async def _one_by_one(request: Request, stored: list[StoredTrace]) -> AsyncIterator[bytes]:
+    """Yield a reply trace by trace: all of them with their spans might not find room in memory."""
+    before = b'{"traces":['
+    for each in stored:
+        (whole,) = await _with_spans(request, [each])
+        yield before + msgspec.json.encode(whole)
+        before = b","
+    yield b"]}" if stored else before + b"]}"
 
 
 async def batch_get_infos(request: Request) -> Any:
@@ -74,14 +85,14 @@ async def set_tag(request: Request) -> Any:
     """Set a tag of a trace; `mlflow.traceName` is its name."""
     body = request.decode(wire.TraceTag)
     ((key, value),) = wire.read_tags({body.key: body.value or ""}).items()
-    await request.store.write(scripts.set_tag, request.project, request.params["trace_id"], key, value)
+    await request.write(scripts.set_tag, request.project, request.params["trace_id"], key, value)
     return {}
 
 
 async def delete_tag(request: Request) -> Any:
     """Delete a tag of a trace."""
     key = request.decode(wire.TraceTag).key
-    await request.store.write(scripts.set_tag, request.project, request.params["trace_id"], key, None)
+    await request.write(scripts.set_tag, request.project, request.params["trace_id"], key, None)
     return {}
 
 
@@ -90,15 +101,16 @@ async def delete(request: Request) -> Any:
     body = request.decode(wire.DeleteTraces)
     ids = wire.read_deleted_ids(body, 10 * _MAX_IDS)
     deleted, most = 0, body.max_traces or 2**53
-    while True:  # in batches, so that chats needn't wait long for their own writes
-        limit = min(_MAX_IDS, most - deleted)
-        batch, ids = (ids[:limit], ids[limit:]) if ids is not None else (None, None)
-        count = await request.store.write(
-            scripts.delete_traces, request.project, body.experiment_id, batch, body.max_timestamp_millis, limit
-        )
-        deleted += count
-        if deleted >= most or (not ids if batch is not None else count < limit):
-            return {"traces_deleted": deleted}
+    batches: Sequence[Sequence[str] | None] = [None] if ids is None else list(portions(ids, lambda _: 1, _MAX_IDS))
+    for batch in batches:
+        more = True
+        while more and deleted < most:  # in batches, so that chats needn't wait long for their own writes
+            limit = min(_MAX_IDS, most - deleted)
+            count, more = await request.write(
+                scripts.delete_traces, request.project, body.experiment_id, batch, body.max_timestamp_millis, limit
+            )
+            deleted += count
+    return {"traces_deleted": deleted}
 
 
 async def put_artifact(request: Request) -> Any:
@@ -108,7 +120,7 @@ async def put_artifact(request: Request) -> Any:
     except UnicodeDecodeError:
         invalid("The file is not UTF-8.")
     check_length("The file", data, _MAX_FILE)
-    await request.store.write(scripts.save_artifact, request.project, request.params["trace_id"], data)
+    await request.write(scripts.save_artifact, request.project, request.params["trace_id"], data)
     return {}
 
 

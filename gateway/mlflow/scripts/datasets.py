@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from itertools import accumulate, islice
 from typing import Any
 
 import msgspec
 
+from gateway.domain.search import Order
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import AUTHOR
 from gateway.mlflow.scripts.experiments import require_experiment
-from gateway.mlflow.values import Dataset, NewRecord, Order, Record, source_trace
+from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
 from gateway.storage.engine import Params, Row, Script
 from gateway.storage.scripts.traces import insert_into, numbers
 
 MAX_RECORDS = 100_000
+MOST_CHARS = 4_000_000  # of a page of records, which take several times as much while they are read and written
+MAX_TAGS, MAX_TAG_CHARS = 1_000, 500_000  # of a dataset, together
 _LOOK = 100  # datasets at a time
+_CHUNK = 500  # hashes a query
+_MAX_FIELDS, _MAX_NAME = 1_000, 250  # that are learned for the schema of a dataset
 
 _FIELDS = Dataset.__struct_fields__
 _INSERT = insert_into("datasets", _FIELDS)
@@ -88,6 +94,8 @@ def set_tags(project: str, dataset_id: str, tags: dict[str, str | None]) -> Scri
     """Set tags, and delete those that are None. Raise NotFound for the dataset."""
     found = yield from get_dataset(project, dataset_id)
     merged = {key: value for key, value in (found.tags | tags).items() if value is not None}
+    if len(merged) > MAX_TAGS or sum(map(len, merged.values())) > MAX_TAG_CHARS:
+        raise InvalidValue(f"A dataset has at most {MAX_TAGS:,} tags, with {MAX_TAG_CHARS:,} characters together.")
     yield "UPDATE datasets SET tags = $2 WHERE dataset_id = $1", (dataset_id, _dump(merged))
     return msgspec.structs.replace(found, tags=merged)
 
@@ -109,6 +117,23 @@ def set_experiments(project: str, dataset_id: str, add: Sequence[str], remove: S
     return msgspec.structs.replace(found, experiment_ids=kept)
 
 
+def empty_dataset(project: str, dataset_id: str, limit: int) -> Script[int]:
+    """Delete so many records of a dataset that is about to be deleted; return how many there were."""
+    rows = yield (
+        "SELECT r.record_id FROM dataset_records r JOIN datasets d ON d.dataset_id = r.dataset_id"
+        " WHERE d.dataset_id = $1 AND d.project = $2 LIMIT $3",
+        (dataset_id, project, limit),
+    )
+    if rows:
+        ids = [row["record_id"] for row in rows]
+        for table in ("dataset_sources", "dataset_records"):
+            yield (
+                f"DELETE FROM {table} WHERE dataset_id = $1 AND record_id IN ({numbers(2, len(ids))})",  # noqa: S608
+                (dataset_id, *ids),
+            )
+    return len(rows)
+
+
 def delete_dataset(project: str, dataset_id: str) -> Script[None]:
     """Delete a dataset and its records if it is there."""
     rows = yield (
@@ -118,6 +143,30 @@ def delete_dataset(project: str, dataset_id: str) -> Script[None]:
     if rows:
         yield "DELETE FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
         yield "DELETE FROM dataset_sources WHERE dataset_id = $1", (dataset_id,)
+
+
+def check_room(project: str, dataset_id: str, records: Sequence[tuple[str, NewRecord]]) -> Script[None]:
+    """Raise NotFound for the dataset, and InvalidValue where it would have more than MAX_RECORDS."""
+    yield from get_dataset(project, dataset_id)
+    counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
+    if counted[0]["n"] + len(records) <= MAX_RECORDS:
+        return
+    hashes = list({_input_hash(new) for _, new in records})
+    new = len(hashes)
+    for at in range(0, len(hashes), _CHUNK):
+        some = hashes[at : at + _CHUNK]
+        known = yield (
+            "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1"  # noqa: S608  numbers only
+            f" AND input_hash IN ({numbers(2, len(some))})",
+            (dataset_id, *some),
+        )
+        new -= known[0]["n"]
+    if counted[0]["n"] + new > MAX_RECORDS:
+        raise InvalidValue(f"A dataset has at most {MAX_RECORDS} records.")
+
+
+def _input_hash(record: NewRecord) -> str:
+    return hashlib.sha256(msgspec.json.encode(record.inputs, order="sorted")).hexdigest()
 
 
 def upsert_records(
@@ -133,7 +182,7 @@ def upsert_records(
     for record_id, new in records:
         by = (new.tags or {}).get(AUTHOR)
         user = by or user
-        key = hashlib.sha256(msgspec.json.encode(new.inputs, order="sorted")).hexdigest()
+        key = _input_hash(new)
         rows = yield "SELECT * FROM dataset_records WHERE dataset_id = $1 AND input_hash = $2", (dataset_id, key)
         source_id = source_trace(new.source)
         if rows:
@@ -177,22 +226,32 @@ def _learn(schema: dict[str, Any], record: NewRecord) -> None:
     for part in ("inputs", "outputs", "expectations"):
         values = getattr(record, part)
         if isinstance(values, dict) and isinstance(schema[part], dict):
-            for name, value in values.items():
-                schema[part].setdefault(name, _TYPES.get(type(value), "null"))
+            for name, value in islice(values.items(), _MAX_FIELDS):
+                if len(schema[part]) < _MAX_FIELDS and len(name) <= _MAX_NAME:
+                    schema[part].setdefault(name, _TYPES.get(type(value), "null"))
         elif values is not None and not schema[part]:
             schema[part] = _TYPES.get(type(values), "null")
 
 
-def get_records(project: str, dataset_id: str, limit: int, after: tuple[int, str] | None) -> Script[list[Record]]:
-    """Return records in the order they came, after the time and ID given. Raise NotFound for the dataset."""
+_SIZE = " + ".join(f"COALESCE(LENGTH({name}), 0)" for name in _JSON)
+_AFTER = """FROM dataset_records WHERE dataset_id = $1
+AND (created_time > $2 OR (created_time = $2 AND record_id > $3)) ORDER BY created_time, record_id LIMIT $4"""
+
+
+def get_records(
+    project: str, dataset_id: str, limit: int, after: tuple[int, str] | None
+) -> Script[tuple[list[Record], bool]]:
+    """Return records in the order they came, after the time and ID given, and whether more may follow.
+
+    They are fewer, but at least one, if they have more than MOST_CHARS together. Raise NotFound for the dataset.
+    """
     yield from get_dataset(project, dataset_id)
     time, last = after or (-1, "")
-    rows = yield (
-        "SELECT * FROM dataset_records WHERE dataset_id = $1"
-        " AND (created_time > $2 OR (created_time = $2 AND record_id > $3)) ORDER BY created_time, record_id LIMIT $4",
-        (dataset_id, time, last, limit),
-    )
-    return [_record(row) for row in rows]
+    sizes = yield f"SELECT {_SIZE} AS size {_AFTER}", (dataset_id, time, last, limit)
+    totals = accumulate(row["size"] for row in sizes)
+    count = max(1, sum(total <= MOST_CHARS for total in totals))
+    rows = yield f"SELECT * {_AFTER}", (dataset_id, time, last, min(count, limit))
+    return [_record(row) for row in rows], bool(rows) and (len(rows) < len(sizes) or len(rows) == limit)
 
 
 def delete_records(project: str, dataset_id: str, record_ids: Sequence[str], now: int) -> Script[int]:

@@ -8,21 +8,21 @@ the gateway: nobody else writes into either. See gateway/storage/engine.py for w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from gateway.domain.trace import Assessment, Trace
+from gateway.domain.trace import Assessment
 from gateway.errors import InvalidValue, NotFound
-from gateway.mlflow.names import INFO_FINALIZED, SPAN_USAGE, TRACE_NAME, TRACE_USAGE
+from gateway.mlflow.names import INFO_FINALIZED, TRACE_NAME
 from gateway.mlflow.scripts.assessments import insert_overriding
-from gateway.mlflow.scripts.clauses import INDEXED
 from gateway.mlflow.scripts.experiments import require_experiment
-from gateway.mlflow.usage import total_usage
-from gateway.mlflow.values import ChatSpans, ClientSpan, ClientSpans, ClientTrace, StoredSpans, StoredTrace
+from gateway.mlflow.values import ChatSpans, ClientSpans, ClientTrace, StoredSpans, StoredTrace
 from gateway.storage.engine import Row, Script
+from gateway.storage.scripts.clauses import INDEXED
 from gateway.storage.scripts.feedback import to_assessment
 from gateway.storage.scripts.kept import DELETED, delete_trace
+from gateway.storage.scripts.listing import SELECT_INFO
 from gateway.storage.scripts.traces import (
     CLIENT_ROUTE,
     PARENT_LABEL,
@@ -33,13 +33,12 @@ from gateway.storage.scripts.traces import (
     strings,
     to_json,
     to_trace,
+    whole_trace,
 )
 
-MAX_TAGS = 1_000
+MAX_TAGS, MAX_CHARS = 1_000, 1_000_000  # tags, and likewise metadata, of a trace; characters of all of them
 _CHUNK = 500  # IDs a query
-_SHORT = [name for name in Trace.__struct_fields__ if name not in {"usage", "request", "response", "parts"}]
-_INFO = ", ".join((*_SHORT, "prompt_tokens", "completion_tokens", "total_tokens", "experiment_id", "name"))
-SELECT_INFO = f"SELECT {_INFO}, NULL AS request, NULL AS response, NULL AS parts FROM traces"  # noqa: S608  our own names
+MAX_DELETED, _ROWS_OF_TRACE = 500, 5  # rows that are deleted at once, and those of a trace beside its spans
 
 # The columns follow from the fields, so that a new one is written without a change here.
 _COLUMNS = tuple(name for name in ClientTrace.__struct_fields__ if name not in ("trace_id", "tags", "metadata"))
@@ -48,12 +47,6 @@ _UPDATE = f"UPDATE traces SET {_SET} WHERE trace_id = $1"  # noqa: S608  our own
 _INSERT = (
     "INSERT INTO traces (trace_id, project, root_span_id, route, model, config_hash, experiment_id, request_time,"
     " session_id, state, tags, metadata) VALUES ($1, $2, '', $3, '', '', $4, $5, '', 'IN_PROGRESS', '{}', '{}')"
-)
-_SPAN_FIELDS = tuple(name for name in ClientSpan.__struct_fields__ if name != "values")
-_SPAN = (
-    f"INSERT INTO spans (trace_id, kind, {', '.join(_SPAN_FIELDS)})"  # noqa: S608  our own names
-    f" VALUES ($1, 'INTERNAL', {numbers(2, len(_SPAN_FIELDS))}) ON CONFLICT (trace_id, span_id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _SPAN_FIELDS[1:])
 )
 
 
@@ -66,8 +59,8 @@ def save_info(project: str, trace: ClientTrace, ratings: Sequence[Assessment], n
     Raise NotFound for the experiment, and InvalidValue for a trace that isn't this project's to write.
     """
     yield from require_experiment(project, trace.experiment_id)
-    row = yield from _row_or_new(project, trace)
-    yield from _update(project, trace, row, now)
+    row = yield from row_or_new(project, trace)
+    yield from update(project, trace, row, now)
     for rating in ratings:
         known = yield "SELECT 1 FROM assessments WHERE assessment_id = $1", (rating.assessment_id,)
         if not known:
@@ -76,35 +69,7 @@ def save_info(project: str, trace: ClientTrace, ratings: Sequence[Assessment], n
     return stored
 
 
-def save_spans(project: str, traces: Sequence[tuple[ClientTrace, list[ClientSpan]]], now: int) -> Script[None]:
-    """Store spans, each list with what it tells of its trace: all of them or none. Raise as `save_info` does."""
-    for experiment_id in {trace.experiment_id for trace, _ in traces}:
-        yield from require_experiment(project, experiment_id)
-    rows = []
-    for trace, _ in traces:  # a script raises before its first write
-        rows.append((yield from _writable_row(project, trace.trace_id)))
-    for (trace, spans), known in zip(traces, rows, strict=True):
-        row = known or (yield from _row_or_new(project, trace))
-        yield from _update(project, _fill_gaps(trace, row), row, now)
-        for span in spans:
-            yield _SPAN, (trace.trace_id, *[getattr(span, name) for name in _SPAN_FIELDS])
-        if known is not None and INFO_FINALIZED not in strings(known["metadata"]):
-            yield from _count_tokens(project, trace.trace_id)
-
-
-def _count_tokens(project: str, trace_id: str) -> Script[None]:
-    """Count the tokens of all spans that have come so far."""
-    spans = yield "SELECT span_id, parent_id, attributes FROM spans WHERE trace_id = $1", (trace_id,)
-    usage = total_usage((row["span_id"], row["parent_id"], strings(row["attributes"]).get(SPAN_USAGE)) for row in spans)
-    if usage is not None:
-        pair = {TRACE_USAGE: to_json(usage)}
-        rows = yield "SELECT metadata FROM traces WHERE trace_id = $1", (trace_id,)
-        metadata = to_json(strings(rows[0]["metadata"]) | pair)
-        yield "UPDATE traces SET metadata = $2 WHERE trace_id = $1", (trace_id, metadata)
-        yield from add_labels(project, trace_id, "metadata", pair)
-
-
-def _writable_row(project: str, trace_id: str) -> Script[Row | None]:
+def writable_row(project: str, trace_id: str) -> Script[Row | None]:
     """Return the row of a trace, if any. Raise InvalidValue unless it is a client's of this project."""
     rows = yield "SELECT * FROM traces WHERE trace_id = $1", (trace_id,)
     if rows and (rows[0]["project"] != project or rows[0]["route"] != CLIENT_ROUTE):
@@ -112,17 +77,17 @@ def _writable_row(project: str, trace_id: str) -> Script[Row | None]:
     return rows[0] if rows else None
 
 
-def _row_or_new(project: str, trace: ClientTrace) -> Script[Row]:
+def row_or_new(project: str, trace: ClientTrace) -> Script[Row]:
     """Return the row of a client's trace, inserted if need be."""
-    row = yield from _writable_row(project, trace.trace_id)
+    row = yield from writable_row(project, trace.trace_id)
     if row is None:
         yield _INSERT, (trace.trace_id, project, CLIENT_ROUTE, trace.experiment_id, trace.request_time)
-        row = yield from _writable_row(project, trace.trace_id)
+        row = yield from writable_row(project, trace.trace_id)
     assert row is not None  # noqa: S101  it was just inserted
     return row
 
 
-def _fill_gaps(trace: ClientTrace, row: Row) -> ClientTrace:
+def fill_gaps(trace: ClientTrace, row: Row) -> ClientTrace:
     """Return what spans tell of a trace, merged with its row. Once the client's info is there, they only fill gaps."""
     if INFO_FINALIZED in strings(row["metadata"]):
         there = {name: row[name] for name in _COLUMNS if row[name] not in (None, "")}
@@ -135,8 +100,10 @@ def _fill_gaps(trace: ClientTrace, row: Row) -> ClientTrace:
     return msgspec.structs.replace(trace, **there | {"request_time": start, "duration_ms": max(ends) - start})
 
 
-def _update(project: str, trace: ClientTrace, row: Row, now: int) -> Script[None]:
+def update(project: str, trace: ClientTrace, row: Row, now: int) -> Script[None]:
     tags, metadata = strings(row["tags"]) | trace.tags, strings(row["metadata"]) | trace.metadata
+    _check_pairs("tags", tags)
+    _check_pairs("metadata", metadata)
     given = {name: getattr(trace, name) for name in _COLUMNS}
     for name in ("name", "request_preview", "response_preview"):
         given[name] = given[name] if given[name] is not None else row[name]
@@ -209,7 +176,8 @@ def get_spans_of(project: str, trace_ids: Iterable[str]) -> Script[dict[str, Sto
             spans = yield _SPANS_OF, (trace_id,)
             found[trace_id] = ClientSpans(tuple(row["otlp"] for row in spans))
         elif rows:
-            found[trace_id] = ChatSpans(to_trace(rows[0]), tuple((yield from get_spans(trace_id))))
+            trace = yield from whole_trace(rows[0])
+            found[trace_id] = ChatSpans(trace, tuple((yield from get_spans(trace_id))))
     return found
 
 
@@ -234,10 +202,15 @@ def set_tag(project: str, trace_id: str, key: str, value: str | None) -> Script[
         yield "DELETE FROM labels WHERE trace_id = $1 AND kind = 'tag' AND key = $2", (trace_id, key)
     else:
         tags[key] = value
-        if len(tags) > MAX_TAGS:
-            raise InvalidValue(f"A trace has at most {MAX_TAGS} tags.")
+        _check_pairs("tags", tags)
         yield from add_labels(project, trace_id, "tag", {key: value})
     yield "UPDATE traces SET tags = $2 WHERE trace_id = $1", (trace_id, to_json(tags))
+
+
+def _check_pairs(what: str, pairs: Mapping[str, str]) -> None:
+    """Raise InvalidValue for too many or too long ones: each change writes all of them."""
+    if len(pairs) > MAX_TAGS or sum(map(len, pairs.values())) > MAX_CHARS:
+        raise InvalidValue(f"A trace has at most {MAX_TAGS} {what}, with {MAX_CHARS:,} characters together.")
 
 
 def _no_tag(trace_id: str, key: str) -> NotFound:
@@ -246,10 +219,10 @@ def _no_tag(trace_id: str, key: str) -> NotFound:
 
 def delete_traces(
     project: str, experiment_id: str, trace_ids: Sequence[str] | None, before: int | None, limit: int
-) -> Script[int]:
-    """Delete traces with all that belongs to them, ratings too, and return how many; a running chat stays.
+) -> Script[tuple[int, bool]]:
+    """Delete traces with all that belongs to them, ratings too; a running chat stays. Return how many, and if more are.
 
-    Either those of `trace_ids`, or the oldest `limit` up to the time `before`.
+    Either those of `trace_ids`, or the oldest `limit` up to the time `before`. A trace with many spans goes in parts.
     """
     if trace_ids is not None:
         rows = yield (
@@ -263,10 +236,19 @@ def delete_traces(
             " AND end_time IS NOT NULL ORDER BY request_time, trace_id LIMIT $4",
             (project, experiment_id, before, limit),
         )
-    for row in rows:
+    room = MAX_DELETED
+    for done, row in enumerate(rows):
+        spans = yield (
+            "DELETE FROM spans WHERE trace_id = $1 AND span_id IN"
+            " (SELECT span_id FROM spans WHERE trace_id = $1 LIMIT $2) RETURNING span_id",
+            (row["trace_id"], room),
+        )
+        room -= len(spans) + _ROWS_OF_TRACE
+        if room <= 0:
+            return done, True
         yield from delete_trace(row)
         yield "DELETE FROM assessments WHERE trace_id = $1", (row["trace_id"],)
-    return len(rows)
+    return len(rows), trace_ids is None and len(rows) == limit
 
 
 # ------------------------------------------------------------------ files of older clients
@@ -274,7 +256,7 @@ def delete_traces(
 
 def save_artifact(project: str, trace_id: str, data: str) -> Script[None]:
     """Store the spans of a client's trace as one file. Raise NotFound for the trace."""
-    row = yield from _writable_row(project, trace_id)
+    row = yield from writable_row(project, trace_id)
     if row is None:
         raise NotFound(f"Trace with ID '{trace_id}' not found.")
     yield (

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.errors import BadRequest
 from gateway.mlflow.wire.checks import invalid
-from gateway.wire.json_safety import json_problem
+from gateway.wire.json_safety import body_problem
 
 T = TypeVar("T")
 MAX_TIME = 253_402_300_799_999  # the end of the year 9999
@@ -31,7 +31,7 @@ class KeyValue(msgspec.Struct, frozen=True):
 
 def decode(body: bytes, kind: type[T]) -> T:
     """Return the body as `kind`. Raise BadRequest for what isn't JSON, InvalidValue for a missing or wrong field."""
-    if problem := json_problem(body):
+    if problem := body_problem(body):
         invalid(f"The body {problem}.")
     try:
         return msgspec.json.decode(body or b"{}", type=kind, strict=False)
@@ -45,7 +45,7 @@ def decode_text(text: str, kind: type[T], what: str) -> T:
     """Return the JSON within a string as `kind`. Raise InvalidValue, which calls the field `what`."""
     try:
         data = text.encode()
-        if problem := json_problem(data):
+        if problem := body_problem(data):
             invalid(f"{what} {problem}.")
         return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

@@ -20,7 +20,7 @@ def missing(message: str) -> NoReturn:
     raise NotFound(message)
 
 
-def check_length(what: str, text: str, most: int, least: int = 0) -> None:
+def check_length(what: str, text: Sized, most: int, least: int = 0) -> None:
     """Raise InvalidValue for a text that is too long or too short."""
     if not least <= len(text) <= most:
         invalid(f"{what} must have {least} to {most} characters; it has {len(text)}.")

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.domain.patterns import like
-from gateway.mlflow.values import Clause, Dataset, Order
+from gateway.domain.search import Clause, Order
+from gateway.mlflow.values import Dataset
 from gateway.mlflow.wire.checks import invalid
-from gateway.mlflow.wire.filter import parse_clauses
+from gateway.wire.filter import parse_clauses
 
 _NUMBERS = {"created_time", "last_update_time"}
 _TEXTS = {"name", "created_by", "last_updated_by"}

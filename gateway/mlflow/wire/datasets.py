@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 
 from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
-from gateway.mlflow.wire.body import decode_text, dumps, without_none
+from gateway.mlflow.wire.body import decode, decode_text, dumps, without_none
 from gateway.mlflow.wire.checks import MAX_KEY, check_count, check_length, check_tag, invalid
 
 MAX_PAGE = 1_000
-_MAX_BATCH, _MAX_TAGS = 10_000, 100
+_MAX_BATCH, _MAX_TAGS, _MAX_EXPERIMENTS = 10_000, 100, 1_000
+_MAX_RECORD = 1_000_000  # characters of JSON
 _SOURCES = ("TRACE", "HUMAN", "DOCUMENT", "CODE", "UNSPECIFIED")
 
 
@@ -74,13 +75,23 @@ def read_tags(text: str) -> dict[str, str | None]:
     return tags
 
 
-def read_records(text: str) -> list[NewRecord]:
-    """Return records from JSON. Raise InvalidValue for too many, or for an unknown type of source."""
-    records = decode_text(text, list[NewRecord], "records")
-    check_count("records at once", records, _MAX_BATCH)
-    for record in records:
+def read_experiments(ids: list[str]) -> list[str]:
+    """Return the experiments that are named, each once. Raise InvalidValue for too many."""
+    check_count("experiments at once", ids, _MAX_EXPERIMENTS)
+    return list(dict.fromkeys(ids))
+
+
+def read_records(body: bytes) -> list[NewRecord]:
+    """Return the records of a body. Raise BadRequest, and InvalidValue for too many or long ones, or a bad source."""
+    given = decode_text(decode(body, UpsertRecords).records, list[msgspec.Raw], "records")
+    check_count("records at once", given, _MAX_BATCH)
+    records = []
+    for raw in given:
+        check_length("A record", raw, _MAX_RECORD)
+        record = decode_text(bytes(raw).decode(), NewRecord, "records")
         if record.source and record.source.get("source_type") not in _SOURCES:
             invalid(f"Invalid source type. Valid source types: {', '.join(_SOURCES)}")
+        records.append(record)
     return records
 
 
@@ -108,10 +119,10 @@ def read_cursor(token: str) -> tuple[int, str] | None:
         invalid("Invalid page token.")
 
 
-def write_records(records: list[Record], limit: int) -> dict[str, Any]:
-    """Return the JSON of a page of records, which are JSON in a string; a full page has a token of the next."""
+def write_records(records: list[Record], *, more: bool) -> dict[str, Any]:
+    """Return the JSON of a page of records, which are JSON in a string; where `more` follow it has a token for them."""
     token = None
-    if records and len(records) == limit:
+    if more:
         token = base64.b64encode(f"{records[-1].created_time}:{records[-1].record_id}".encode()).decode()
     return without_none([("records", dumps([_write_record(each) for each in records])), ("next_page_token", token)])
 

@@ -8,16 +8,15 @@ https://opentelemetry.io/docs/specs/otlp/.
 from __future__ import annotations
 
 import base64
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
-from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
-from gateway.errors import BadRequest, ContentTooLarge, InvalidValue
+from gateway.errors import InvalidValue
 from gateway.mlflow.names import (
     SCHEMA_VERSION,
     SPAN_INPUTS,
@@ -28,64 +27,108 @@ from gateway.mlflow.names import (
     TRACE_NAME,
     TRACE_SESSION,
     TRACE_TAG,
-    TRACE_USAGE,
     TRACE_USER,
 )
-from gateway.mlflow.usage import total_usage, unwrap_json
+from gateway.mlflow.usage import read_counts, unwrap_json
 from gateway.mlflow.values import ClientSpan, ClientTrace
 from gateway.mlflow.wire.body import dumps
+from gateway.mlflow.wire.checks import invalid
 from gateway.mlflow.wire.conventions import translate
+from gateway.mlflow.wire.otlp_parts import no_export, split_json, split_protobuf
+from gateway.mlflow.wire.otlp_values import Values, listed
+from gateway.wire.json_safety import body_problem
 
-MAX_SPANS = 10_000
 _MAX_LEVEL = 25  # of nesting that clients can read
 _MAX_FLAT = 1_000  # characters of an attribute that the search sees
 _PREVIEW, _SHORT = 1_000, 250  # characters of previews, and of names, sessions and users
 _STATUS = {0: "UNSET", 1: "OK", 2: "ERROR"}
 _SESSIONS, _USERS = ("session.id", "gen_ai.conversation.id"), ("user.id",)
+M = TypeVar("M", bound=Message)
 Batches = dict[str, list[ClientSpan]]  # by trace ID
 
 
-def decode(body: bytes, *, is_json: bool) -> Batches:
-    """Return spans by trace ID.
+def decode(body: bytes, *, is_json: bool, pace: Callable[[], None] = lambda: None) -> Batches:
+    """Return spans by trace ID. `pace` is called again and again, so that who decodes in a thread lets others go first.
 
-    Raise BadRequest for what is no such request or has no span, ContentTooLarge beyond MAX_SPANS, InvalidValue for a
-    bad ID.
+    Raise BadRequest for what is no such request or has no span, ContentTooLarge for too many spans or values,
+    InvalidValue for a bad ID.
     """
-    request = ExportTraceServiceRequest()
-    try:
-        if is_json:  # by a decoder that takes no halves of surrogate pairs: protobuf's fails at them in ways of its own
-            ParseDict(_with_base64_ids(msgspec.json.decode(body)), request, ignore_unknown_fields=True)
-        else:
-            request.ParseFromString(body)
-    except (DecodeError, ParseError, msgspec.MsgspecError, ValueError, RecursionError, AttributeError, TypeError):
-        raise BadRequest("Invalid OpenTelemetry format") from None
-    spans = [span for r in request.resource_spans for scope in r.scope_spans for span in scope.spans]
-    if not spans:
-        raise BadRequest("Invalid OpenTelemetry format - no spans found")
-    if len(spans) > MAX_SPANS:
-        raise ContentTooLarge(f"A request has at most {MAX_SPANS} spans.")
     batches: Batches = {}
-    for span in spans:
+    values = Values(pace)
+    read = _read_json if is_json else _read_protobuf
+    for each in split_json(body) if is_json else split_protobuf(body):
+        pace()
+        try:
+            span, attributes, whole = read(each, values)
+        except (DecodeError, ParseError, msgspec.MsgspecError, ValueError, RecursionError, AttributeError, TypeError):
+            raise no_export() from None
         if len(span.trace_id) != 16 or len(span.span_id) != 8 or not any(span.trace_id):
             raise InvalidValue("A span's trace ID has 16 bytes, not all of them 0, and its span ID 8.")
-        batches.setdefault(f"tr-{span.trace_id.hex()}", []).append(_span(span))
+        batches.setdefault(f"tr-{span.trace_id.hex()}", []).append(_span(span, attributes, whole))
     return batches
+
+
+_Read = tuple[
+    OtlpSpan, dict[str, Any], dict[str, Any]
+]  # without its values; its attributes; the whole in protobuf's JSON
+
+
+def _read_protobuf(data: bytes, values: Values) -> _Read:
+    span = OtlpSpan.FromString(data)
+    attributes, shown = values.pairs_of_messages(span.attributes)
+    inner: dict[str, list[Any]] = {"attributes": shown, "events": [], "links": []}
+    for name in ("events", "links"):
+        for each in getattr(span, name):
+            values.count()
+            _, pairs = values.pairs_of_messages(each.attributes)
+            each.ClearField("attributes")
+            inner[name].append(_shown(each) | ({"attributes": pairs} if pairs else {}))
+    for name in inner:
+        span.ClearField(name)  # type: ignore[arg-type]
+    return span, attributes, _shown(span) | {name: parts for name, parts in inner.items() if parts}
+
+
+def _read_json(data: bytes, values: Values) -> _Read:
+    """Read one span. Its IDs are hex in OTLP's JSON, and base64 in protobuf's."""
+    if problem := body_problem(data):
+        invalid(f"A span {problem}.")
+    # By a decoder that takes no halves of surrogate pairs: protobuf's fails at them in ways of its own.
+    fields = msgspec.json.decode(data, type=dict[str, Any])
+    attributes, shown = values.pairs_of_json(listed(fields.pop("attributes", None)))
+    inner: dict[str, list[Any]] = {"attributes": shown, "events": [], "links": []}
+    for name, kind in (("events", OtlpSpan.Event), ("links", OtlpSpan.Link)):
+        for each in listed(fields.pop(name, None)):
+            values.count()
+            _, pairs = values.pairs_of_json(listed(each.pop("attributes", None)))
+            inner[name].append(_shown(_parsed(each, kind())) | ({"attributes": pairs} if pairs else {}))
+    span = _parsed(fields, OtlpSpan())
+    return span, attributes, _shown(span) | {name: parts for name, parts in inner.items() if parts}
+
+
+def _parsed(fields: dict[str, Any], message: M) -> M:
+    for field in ("traceId", "spanId", "parentSpanId"):
+        if fields.get(field):
+            fields[field] = base64.b64encode(bytes.fromhex(fields[field])).decode()
+    return ParseDict(fields, message, ignore_unknown_fields=True)
+
+
+def _shown(message: Message) -> dict[str, Any]:
+    return MessageToDict(message, preserving_proto_field_name=True)
 
 
 def trace_of(trace_id: str, experiment_id: str, spans: list[ClientSpan]) -> ClientTrace:
     """Return what spans tell of their trace.
 
-    The root gives name, state, previews and tags. The spans together give times and tokens, and the first that names
-    them, session and user.
+    The root gives name, state, previews and tags. The spans together give times, and the first that names them, session
+    and user. Tokens are counted where all spans are known, which is the store.
     """
     root = next((span for span in spans if span.parent_id is None), None)
     begin, end = min(span.start_ms for span in spans), max(span.end_ms for span in spans)
     values = root.values if root else {}
     inputs, outputs = values.get(SPAN_INPUTS), values.get(SPAN_OUTPUTS)
     session, user = (_first(spans, names) for names in (_SESSIONS, _USERS))
-    usage = total_usage((span.span_id, span.parent_id, span.values.get(SPAN_USAGE)) for span in spans)
     metadata = {SCHEMA_VERSION: "3"}
-    for key, value in ((TRACE_SESSION, session), (TRACE_USER, user), (TRACE_USAGE, usage and dumps(usage))):
+    for key, value in ((TRACE_SESSION, session), (TRACE_USER, user)):
         if value:
             metadata[key] = value
     tags = {SPANS_LOCATION: "TRACKING_STORE"}
@@ -116,20 +159,7 @@ def _first(spans: list[ClientSpan], names: tuple[str, ...]) -> str | None:
     return None
 
 
-def _with_base64_ids(data: Any) -> Any:
-    """Return the request with IDs in base64, as protobuf's JSON has them; OTLP's JSON has hex."""
-    for resource in data.get("resourceSpans", []):
-        for scope in resource.get("scopeSpans", []):
-            for span in scope.get("spans", []):
-                for field in ("traceId", "spanId", "parentSpanId"):
-                    if span.get(field):
-                        span[field] = base64.b64encode(bytes.fromhex(span[field])).decode()
-    return data
-
-
-def _span(span: OtlpSpan) -> ClientSpan:
-    values = {pair.key: read_any_value(pair.value) for pair in span.attributes}
-    whole = MessageToDict(span, preserving_proto_field_name=True)
+def _span(span: OtlpSpan, values: dict[str, Any], whole: dict[str, Any]) -> ClientSpan:
     if more := translate(values):
         values |= more
         own = [pair for pair in whole.get("attributes", []) if pair["key"] not in more]
@@ -146,22 +176,9 @@ def _span(span: OtlpSpan) -> ClientSpan:
         message=span.status.message or None,
         attributes=msgspec.json.encode({key: as_text(value)[:_MAX_FLAT] for key, value in values.items()}).decode(),
         otlp=msgspec.json.encode(whole).decode(),
+        tokens=None if (counts := read_counts(values.get(SPAN_USAGE))) is None else dumps(counts),
         values=values,
     )
-
-
-def read_any_value(value: AnyValue) -> Any:
-    """Return an attribute's value as a plain one; bytes become base64."""
-    which = value.WhichOneof("value")
-    if which is None:
-        return None
-    if which == "array_value":
-        return [read_any_value(each) for each in value.array_value.values]
-    if which == "kvlist_value":
-        return {pair.key: read_any_value(pair.value) for pair in value.kvlist_value.values}
-    if which == "bytes_value":
-        return base64.b64encode(value.bytes_value).decode()
-    return getattr(value, which)
 
 
 def write_any_value(value: Any, level: int = 0) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 
 from gateway.domain.ids import TRACE_ID, parent_trace_id
+from gateway.domain.search import LeftOut, TraceQuery
 from gateway.domain.trace import State, Trace
 from gateway.mlflow.names import (
     ARTIFACT_LOCATION,
     INFO_FINALIZED,
     SCHEMA_VERSION,
+    SOURCE_RUN,
     SPANS_LOCATION,
     TRACE_INPUTS,
     TRACE_NAME,
@@ -25,7 +27,7 @@ from gateway.mlflow.names import (
     TRACE_USER,
 )
 from gateway.mlflow.usage import counts_of
-from gateway.mlflow.values import ClientTrace, StoredTrace, TraceQuery
+from gateway.mlflow.values import ClientTrace, StoredTrace
 from gateway.mlflow.wire import assessments
 from gateway.mlflow.wire.body import (
     MAX_TIME,
@@ -37,9 +39,10 @@ from gateway.mlflow.wire.body import (
     write_time,
 )
 from gateway.mlflow.wire.checks import MAX_KEY, MAX_VALUE, check_count, check_length, invalid
-from gateway.mlflow.wire.filter import parse_filter, parse_order
+from gateway.wire.filter import parse_filter, parse_order
 
 _MAX_RESULTS = 500
+_LEFT_OUT: frozenset[LeftOut] = frozenset({"judges", "copies"})  # by a search that names no run
 _MAX_PAIRS, _MAX_PREVIEW, _MAX_METADATA, _MAX_ASSESSMENTS = 200, 1_000, 100_000, 100
 
 
@@ -159,10 +162,13 @@ def read_query(body: SearchTraces, project: str) -> TraceQuery:
     experiments = [place.mlflow_experiment.experiment_id for place in body.locations if place.mlflow_experiment]
     if len(experiments) > _MAX_RESULTS:
         invalid(f"At most {_MAX_RESULTS} locations can be searched at once.")
+    clauses = parse_filter(body.filter or "")
+    of_run = any((clause.kind, clause.key, clause.op) == ("metadata", SOURCE_RUN, "=") for clause in clauses)
     return TraceQuery(
         project=project,
         experiment_ids=tuple(experiments),
-        clauses=parse_filter(body.filter or ""),
+        clauses=clauses,
+        left_out=frozenset() if of_run else _LEFT_OUT,
         orders=parse_order(body.order_by),
         limit=body.max_results,
         page_token=body.page_token,

@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
 
     transport: asyncio.Transport
     tunnel: asyncio.StreamWriter | None = None  # the connection to the proxy that TLS runs over
+    _early: bytes | None = b""  # what came before the first request, such as that the server is full
 
     def __init__(self, owner: Owner) -> None:
         self.response_began = False  # at least one byte of the response arrived
@@ -71,13 +72,19 @@ class Connection(asyncio.Protocol):
         self._complete = self._reusable = self._paused = self.response_began = False
         self._body: Sink | None = None
         self._feed: Any = None
-        if self._lost:
+        early, self._early = self._early, None
+        if self._lost and not early:
             raise _broken("connection closed")
         # When this request ends, another one may use the connection before this task runs again. The outcome is
         # therefore kept in `waiter` and not on the connection.
         waiter = self._waiter = _Waiter()
         self._message = message
-        self.transport.write(message[0])
+        if not self._lost:
+            self.transport.write(message[0])
+        if early:
+            self.data_received(early)
+            if self._lost:
+                self.connection_lost(None)
         try:
             while not await waiter.ended_or_paused():
                 await self._body.drain()  # type: ignore[attr-defined]  # only `feed` asks for a pause
@@ -99,7 +106,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         waiter = self._waiter
         if waiter is None:  # the server sends although nothing was requested
-            self.transport.abort()
+            if self._early is None or len(self._early) > _MAX_HEAD:
+                self.transport.abort()
+            else:
+                self._early += data
             return
         self.response_began, broken = True, False
         try:
@@ -202,7 +212,13 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._waiter = self._parser = self._feed = self._on_head = self._body = self._timer = None
-        if keep and self._reusable and not self._paused and not self.transport.get_write_buffer_size():
+        if (
+            keep
+            and not self._lost
+            and self._reusable
+            and not self._paused
+            and not self.transport.get_write_buffer_size()
+        ):
             self._owner.became_idle(self)
         else:
             self.transport.abort()

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 import msgspec
 
 from gateway.storage.engine import Row, Script
+from gateway.storage.scripts.attachments import drop_attachments
 from gateway.storage.scripts.kept import ERASED, Declared, clear_ratings, drop_empty_session
 from gateway.storage.scripts.traces import CLIENT_ROUTE, PARENT_LABEL, numbers, strings, to_json
 
@@ -168,6 +169,7 @@ def erase_traces(targets: Sequence[ErasureTarget], declared: Declared) -> Script
         yield "DELETE FROM spans WHERE trace_id = $1 AND otlp IS NOT NULL", (target.trace_id,)
         yield "DELETE FROM trace_artifacts WHERE trace_id = $1", (target.trace_id,)
         yield "DELETE FROM checkpoints WHERE trace_id = $1", (target.trace_id,)
+        yield from drop_attachments(target.trace_id)
         if target.shared:
             if target.leaves:
                 yield "UPDATE traces SET session_id = '' WHERE trace_id = $1", (target.trace_id,)

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.erase import chunks, drop_labels, names_person, without
-from gateway.storage.scripts.kept import Declared, clear_ratings
+from gateway.storage.scripts.kept import Declared, clear_ratings, drop_empty_session
 from gateway.storage.scripts.traces import numbers, strings, to_json
 
 _CONTENT = ("inputs", "outputs", "expectations")
@@ -142,31 +142,69 @@ def erase_naming_ratings(places: Iterable[tuple[str, str]], declared: Declared) 
         yield from clear_ratings(trace_id, declared, source_id)
 
 
-def erase_names(names: Sequence[str], user_id: str, project: str | None) -> Script[None]:
-    """Take the names out of what is little: runs, experiments, datasets, and conversations that no trace is left of."""
-    yield (
-        "DELETE FROM sessions WHERE user_id = $1 AND project = COALESCE($2, project) AND NOT EXISTS"
+def sessions_of(user_id: str, project: str | None) -> Script[list[tuple[str, str]]]:
+    """Return project and ID of the person's conversations that no trace is left of. It reads every conversation."""
+    rows = yield (
+        "SELECT project, session_id FROM sessions WHERE user_id = $1 AND project = COALESCE($2, project) AND NOT EXISTS"
         " (SELECT 1 FROM traces t WHERE t.project = sessions.project AND t.session_id = sessions.session_id)",
         (user_id, project),
     )
+    return [(row["project"], row["session_id"]) for row in rows]
+
+
+def erase_sessions(places: Iterable[tuple[str, str]]) -> Script[None]:
+    """Delete these conversations, if they are still empty."""
+    for place in places:
+        yield from drop_empty_session(*place)
+
+
+class RunPlace(msgspec.Struct, frozen=True):
+    """A run whose user is the person; with a kind and a key, one of its values that names the person."""
+
+    run_id: str
+    kind: str | None = None
+    key: str | None = None
+
+
+def runs_naming(names: Sequence[str], project: str | None) -> Script[list[RunPlace]]:
+    """Return where runs name the person. It reads every run and its values."""
+    found: list[RunPlace] = []
     for chunk in chunks(names):
         given = numbers(2, len(chunk))
-        yield (
-            f"UPDATE runs SET user_id = '' WHERE project = COALESCE($1, project) AND user_id IN ({given})",  # noqa: S608
+        runs = yield (
+            f"SELECT run_id FROM runs WHERE project = COALESCE($1, project) AND user_id IN ({given})",  # noqa: S608
             (project, *chunk),
         )
+        found += [RunPlace(row["run_id"]) for row in runs]
         values = yield (
             "SELECT run_id, kind, key, value FROM run_values WHERE run_id IN"  # noqa: S608  numbers
             f" (SELECT run_id FROM runs WHERE project = COALESCE($1, project)) AND value IN ({given})",
             (project, *chunk),
         )
-        for row in values:
-            if names_person(row["key"], row["value"], chunk):
-                at = (row["run_id"], row["kind"], row["key"])
-                yield "DELETE FROM run_values WHERE run_id = $1 AND kind = $2 AND key = $3", at
+        named = [row for row in values if names_person(row["key"], row["value"], chunk)]
+        found += [RunPlace(row["run_id"], row["kind"], row["key"]) for row in named]
+    return found
+
+
+def erase_runs(places: Iterable[RunPlace]) -> Script[None]:
+    """Take the person out of these places."""
+    for place in places:
+        if place.key is None:
+            yield "UPDATE runs SET user_id = '' WHERE run_id = $1", (place.run_id,)
+        else:
+            yield (
+                "DELETE FROM run_values WHERE run_id = $1 AND kind = $2 AND key = $3",
+                (place.run_id, place.kind, place.key),
+            )
+
+
+def erase_names(names: Sequence[str], project: str | None) -> Script[None]:
+    """Take the names out of experiments and datasets, of which there are few."""
+    for chunk in chunks(names):
         for column in _AUTHORS:
             yield (
-                f"UPDATE datasets SET {column} = NULL WHERE project = COALESCE($1, project) AND {column} IN ({given})",  # noqa: S608
+                f"UPDATE datasets SET {column} = NULL WHERE project = COALESCE($1, project)"  # noqa: S608  our own names
+                f" AND {column} IN ({numbers(2, len(chunk))})",
                 (project, *chunk),
             )
         yield from _erase_tags("experiments", ("project", "experiment_id"), chunk, project)

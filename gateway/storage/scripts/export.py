@@ -7,11 +7,12 @@ no hash of one, is among the columns. Called by the commands of these names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from gateway.storage.engine import Row, RowReader, Statement
+from gateway.storage.engine import Row, RowReader, Statement, drive
+from gateway.storage.scripts.attachments import whole_request
 from gateway.storage.scripts.traces import numbers
 
 What = Literal["traces", "assessments"]
@@ -76,10 +77,24 @@ def rows(reader: RowReader, query: Query) -> Iterator[Row]:
     while True:
         found = 0
         for row in reader.rows(page(query, last, _PAGE)):
-            yield row
+            yield row if query.what == "assessments" else WholeRow(row, _whole(reader, row))
             last, found = row, found + 1
         if found < _PAGE:
             return
+
+
+class WholeRow:
+    """A row of `traces` with its request whole."""
+
+    def __init__(self, row: Row, request: str | None) -> None:
+        self._row, self._request = row, request
+
+    def __getitem__(self, key: str) -> Any:
+        return self._request if key == "request" else self._row[key]
+
+
+def _whole(reader: RowReader, row: Row) -> str | None:
+    return drive(whole_request(row), lambda sql, params: list(reader.rows((sql, params))))
 
 
 def count(reader: RowReader, query: Query) -> int:

@@ -13,8 +13,9 @@ from collections.abc import Collection
 from typing import TypeAlias
 
 from gateway.storage.engine import Row, Script
+from gateway.storage.scripts.attachments import drop_attachments
 from gateway.storage.scripts.feedback import anonymous, read_value
-from gateway.storage.scripts.traces import strings, to_json
+from gateway.storage.scripts.traces import assignments, strings, to_json
 
 Declared: TypeAlias = Collection[tuple[str, str | None]]
 ERASED = "erased"  # stands for a name, a text and a rater
@@ -45,17 +46,20 @@ def clear_ratings(
         if row["name"] not in renamed:
             stays = _ERASED_NAME.fullmatch(row["name"]) or (yield from _says_nothing(row, declared))
             renamed[row["name"]] = row["name"] if stays else _next(renamed.values())
-        yield (
-            "UPDATE assessments SET source_id = $2, name = $3, value = $4, metadata = $5, rationale = NULL,"
-            " span_id = NULL, error = NULL WHERE assessment_id = $1",
-            (
-                row["assessment_id"],
-                alias or row["source_id"],
-                renamed[row["name"]],
-                _value(row, declared),
-                to_json(kept_numbers(row["metadata"])),
-            ),
-        )
+        kept = {
+            "source_id": alias or row["source_id"],
+            "name": renamed[row["name"]],
+            "value": _value(row, declared),
+            "metadata": to_json(kept_numbers(row["metadata"])),
+            "rationale": None,
+            "span_id": None,
+            "error": None,
+        }
+        if any(row[column] != value for column, value in kept.items()):
+            yield (
+                f"UPDATE assessments SET {assignments(kept, 2)} WHERE assessment_id = $1",  # noqa: S608  our own names
+                (row["assessment_id"], *kept.values()),
+            )
 
 
 def _says_nothing(row: Row, declared: Declared) -> Script[bool]:
@@ -102,6 +106,7 @@ def delete_trace(trace: Row) -> Script[None]:
     """Delete a trace with all that belongs to it but its ratings. Its row has the columns of DELETED."""
     yield from _remember_sources(trace)
     yield from _drop_receipts(trace)
+    yield from drop_attachments(trace["trace_id"])
     for table in _TABLES:
         yield f"DELETE FROM {table} WHERE trace_id = $1", (trace["trace_id"],)  # noqa: S608  our own names
     yield from drop_empty_session(trace["project"], trace["session_id"])
@@ -127,7 +132,9 @@ def _drop_receipts(trace: Row) -> Script[None]:
     """Delete the receipts kept for retries of ratings of this trace: they hold comments."""
     trace_id, project = trace["trace_id"], trace["project"]
     rows = yield "SELECT DISTINCT source_id FROM assessments WHERE trace_id = $1", (trace_id,)
-    raters = {row["source_id"] for row in rows} | {anonymous(trace_id), anonymous(trace["client_request_id"] or "")}
+    raters = {row["source_id"] for row in rows}
+    if anonymous(trace_id) in raters:  # whom a receipt may name by what the trace was asked with
+        raters.add(anonymous(trace["client_request_id"] or ""))
     for rater in raters:
         yield (
             # A receipt begins with {"trace_id":"tr-…", as record_feedback writes it.

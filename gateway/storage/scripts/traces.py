@@ -10,7 +10,7 @@ Called by the chat spine, the runs and the services, which hand a script and its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -21,8 +21,10 @@ from gateway.domain.messages import Usage
 from gateway.domain.trace import Checkpoint, Outcome, Span, State, Trace, TraceEnd, TraceStart
 from gateway.errors import NotFound
 from gateway.storage.engine import Row, Script
+from gateway.storage.scripts.attachments import LEAST, OF_TRACE, detach, save_attachments, whole_request
 
 T = TypeVar("T")
+Count = Callable[[int], None]  # hears of memory that is taken, and raises Unavailable where there is none
 # Two values are MLflow's words, as they are in every store. They are here since chats are written and read by them.
 CLIENT_ROUTE = "mlflow"  # of a trace that a client made itself, where a chat has the path it came by
 EXPERIMENT_TAG = "mlflow.experimentId"  # of a chat: the experiment that it belongs to
@@ -96,6 +98,11 @@ def begin_trace(start: TraceStart) -> Script[None]:
         )
     elif owners[0]["user_id"] not in (None, start.user_id):
         raise NotFound("No such session.")
+    if start.request is not None and len(start.request) >= LEAST:
+        request, data = detach(start.request)
+        if data:
+            yield from save_attachments(start.trace_id, start.project, data)
+            start = msgspec.structs.replace(start, request=request)
     plain = [getattr(start, name) for name in _START_COLUMNS]
     yield _BEGIN, (*plain, to_json(start.tags), to_json(start.metadata), State.IN_PROGRESS.value)
     if start.tags or start.metadata or start.traceparent:
@@ -156,8 +163,14 @@ def finish_trace(end: TraceEnd) -> Script[None]:
 _TRACE_COLUMNS = (*_START_COLUMNS, *_END_COLUMNS)
 
 
+def whole_trace(row: Row) -> Script[Trace]:
+    """Return the trace that a row of `traces` holds, its request whole."""
+    trace, request = to_trace(row), (yield from whole_request(row))
+    return trace if request is trace.request else msgspec.structs.replace(trace, request=request)
+
+
 def to_trace(row: Row) -> Trace:
-    """Return the trace that a row of `traces` holds."""
+    """Return the trace that a row of `traces` holds. Its request may have marks in it, see attachments.py."""
     usage = None
     if row["total_tokens"] is not None:
         usage = Usage(row["prompt_tokens"], row["completion_tokens"], row["total_tokens"])
@@ -175,7 +188,7 @@ def to_trace(row: Row) -> Trace:
 def get_trace(project: str, trace_id: str) -> Script[Trace | None]:
     """Return the trace, or None if this project has none with that ID."""
     rows = yield "SELECT * FROM traces WHERE trace_id = $1 AND project = $2", (trace_id, project)
-    return to_trace(rows[0]) if rows else None
+    return (yield from whole_trace(rows[0])) if rows else None
 
 
 def last_asked(project: str, key_id: str | None, route: str, client_request_id: str) -> Script[Trace | None]:
@@ -185,7 +198,7 @@ def last_asked(project: str, key_id: str | None, route: str, client_request_id: 
         f" AND route = $4 {_NEWEST_FIRST} LIMIT 1",
         (project, client_request_id, key_id or "", route),
     )
-    return to_trace(rows[0]) if rows else None
+    return (yield from whole_trace(rows[0])) if rows else None
 
 
 def get_spans(trace_id: str) -> Script[list[Span]]:
@@ -206,22 +219,30 @@ def get_session(project: str, session_id: str) -> Script[Session | None]:
 
 _NEWEST_FIRST = "ORDER BY request_time DESC, trace_id DESC"
 _SIZES = f"""SELECT trace_id, COALESCE(LENGTH(request), 0) + COALESCE(LENGTH(response), 0) + COALESCE(LENGTH(parts), 0)
++ COALESCE((SELECT SUM(LENGTH(a.data)) FROM {OF_TRACE} = traces.trace_id), 0)
 AS size FROM traces WHERE project = $1 AND session_id = $2 AND route <> '{CLIENT_ROUTE}' {_NEWEST_FIRST} LIMIT $3"""  # noqa: S608  a constant
+_SMALL, _COPIES = 65_536, 3  # what isn't worth counting; texts are there as they were read, decoded, and written
 MOST_CHARS = 32_000_000  # of a conversation; each of its turns may be as long as a request body
 
 
-def session_traces(project: str, session_id: str, limit: int = 200) -> Script[list[Trace]]:
+def session_traces(project: str, session_id: str, limit: int = 200, count: Count | None = None) -> Script[list[Trace]]:
     """Return the newest `limit` traces of a conversation, oldest first.
 
-    They are fewer, but at least one, if they have more than MOST_CHARS characters together.
+    They are fewer, but at least one, if they have more than MOST_CHARS characters together. `count` hears of the bytes
+    of memory that they will take, before they are read.
     """
     found = yield _SIZES, (project, session_id, limit)
-    totals = accumulate(row["size"] for row in found)
+    totals = list(accumulate(row["size"] for row in found))
     ids = [row["trace_id"] for row, total in zip(found, totals, strict=True) if total <= max(MOST_CHARS, row["size"])]
     if not ids:
         return []
+    if count is not None and (size := totals[len(ids) - 1]) > _SMALL:
+        count(_COPIES * size)
     rows = yield f"SELECT * FROM traces WHERE trace_id IN ({numbers(1, len(ids))}) {_NEWEST_FIRST}", ids  # noqa: S608
-    return [to_trace(row) for row in reversed(rows)]
+    traces = []
+    for row in reversed(rows):
+        traces.append((yield from whole_trace(row)))
+    return traces
 
 
 # An ID that clients give may come more than once. The caller's own trace is that of the caller's key, and of the rater

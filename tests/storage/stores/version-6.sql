@@ -98,22 +98,6 @@ CREATE TABLE idempotency (
     PRIMARY KEY (project, source_id, key)
 ) WITHOUT ROWID;
 INSERT INTO "idempotency" VALUES('default','ann','k-1','f1f9b149c21620218c6d44da02233208edb9bdf5123145dbe9ee5bb343700db4','{"trace_id":"tr-01a21ddfd80463c4460bfa59d65b4c04","assessments":[{"assessment_id":"a-66144b2de1874fd3230d7d0df579bd04","trace_id":"tr-01a21ddfd80463c4460bfa59d65b4c04","project":"default","name":"user_feedback","value":false,"source_id":"ann","source_type":"HUMAN","kind":"feedback","rationale":"Not quite.","metadata":{"reasons":"[\"wrong\"]"},"span_id":null,"create_time":1795797546834,"last_update_time":1795797546834,"overrides":null,"valid":true,"error":null}],"replayed":false}',1795797546834);
-CREATE TABLE invites (
-    invite_id TEXT PRIMARY KEY NOT NULL,
-    project TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    role TEXT NOT NULL,
-    labeling_sessions TEXT NOT NULL,
-    invite_hash TEXT NOT NULL,
-    created BIGINT NOT NULL,
-    created_by TEXT NOT NULL,
-    expires BIGINT NOT NULL,
-    revoked BIGINT,
-    first_used BIGINT,
-    last_used BIGINT,
-    last_address TEXT
-);
-INSERT INTO "invites" VALUES('in-1','default','ben@x.com','reviewer','[]','0000',1795816320000,'ann',1797025920000,NULL,NULL,NULL,NULL);
 CREATE TABLE keys (
     key_id TEXT PRIMARY KEY NOT NULL,
     name TEXT NOT NULL,
@@ -139,6 +123,9 @@ INSERT INTO "labels" VALUES('tr-01a21ddfd80463c4460bfa59d65b4c04','metadata','pa
 INSERT INTO "labels" VALUES('tr-01a21ddfd80463c4460bfa59d65b4c04','tag','team','blue','default');
 INSERT INTO "labels" VALUES('tr-abababababababababababababababab','metadata','mlflow.trace.infoFinalized','true','default');
 INSERT INTO "labels" VALUES('tr-abababababababababababababababab','metadata','mlflow.user','ann','default');
+INSERT INTO "labels" VALUES('tr-cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd','metadata','mlflow.trace.tokenUsage','{"input_tokens":3,"output_tokens":4,"total_tokens":7}','default');
+INSERT INTO "labels" VALUES('tr-cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd','metadata','mlflow.trace_schema.version','3','default');
+INSERT INTO "labels" VALUES('tr-cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd','tag','mlflow.trace.spansLocation','TRACKING_STORE','default');
 CREATE TABLE meta (
     name TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL
@@ -154,17 +141,6 @@ CREATE TABLE metric_values (
     PRIMARY KEY (run_id, key, time, step, value)
 ) WITHOUT ROWID;
 INSERT INTO "metric_values" VALUES('984e5b6e8028e7cd768d8ef28bb8c530','score',1,0,'0.5');
-CREATE TABLE people (
-    project TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    role TEXT NOT NULL,
-    way TEXT NOT NULL,
-    first_seen BIGINT NOT NULL,
-    last_seen BIGINT NOT NULL,
-    last_address TEXT NOT NULL,
-    PRIMARY KEY (project, user_id)
-) WITHOUT ROWID;
-INSERT INTO "people" VALUES('default','ann','lead','key',1795816320000,1795816320000,'127.0.0.1');
 CREATE TABLE run_traces (
     run_id TEXT NOT NULL,
     trace_id TEXT NOT NULL,
@@ -203,18 +179,6 @@ CREATE TABLE sessions (
 ) WITHOUT ROWID;
 INSERT INTO "sessions" VALUES('default','s-01a21ddffb31d5c83169b7e31b7959b7','ann',1795797547825);
 INSERT INTO "sessions" VALUES('default','s-1','ann',1795797538820);
-CREATE TABLE sign_ins (
-    sign_in_hash TEXT PRIMARY KEY NOT NULL,
-    project TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    role TEXT NOT NULL,
-    way TEXT NOT NULL,
-    behind TEXT,
-    created BIGINT NOT NULL,
-    expires BIGINT NOT NULL,
-    ends BIGINT
-) WITHOUT ROWID;
-INSERT INTO "sign_ins" VALUES('8d0f49bc7e7408f404e7c84ddf11e93d69618f042d0139294875a2599b538578','default','ann','lead','key','key-c082a4071db4c9db',1795816320000,1796421120000,NULL);
 CREATE TABLE spans (
     trace_id TEXT NOT NULL,
     span_id TEXT NOT NULL,
@@ -225,13 +189,15 @@ CREATE TABLE spans (
     end_ms BIGINT NOT NULL,
     status TEXT NOT NULL,
     message TEXT,
-    attributes TEXT NOT NULL, type TEXT, otlp TEXT,
+    attributes TEXT NOT NULL, type TEXT, otlp TEXT, tokens TEXT, covered BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (trace_id, span_id)
 ) WITHOUT ROWID;
-INSERT INTO "spans" VALUES('tr-01a21ddfd80463c4460bfa59d65b4c04','16561770b21cbaa0',NULL,'chat default','SERVER',1795797538820,1795797542864,'OK',NULL,'{"gen_ai.operation.name":"chat","gen_ai.request.model":"default","gen_ai.conversation.id":"s-1","gateway.route":"/chat","gateway.outcome":"complete","gateway.config_hash":"0057f14fb0f8","gen_ai.response.model":"echo","gen_ai.response.finish_reasons":["stop"],"gen_ai.usage.input_tokens":4,"gen_ai.usage.output_tokens":100,"gen_ai.server.time_to_first_token":0.042}',NULL,NULL);
-INSERT INTO "spans" VALUES('tr-01a21ddfd80463c4460bfa59d65b4c04','b6dc83e0430c95eb','16561770b21cbaa0','chat demo/echo','CLIENT',1795797538821,1795797542864,'OK',NULL,'{"gen_ai.operation.name":"chat","gen_ai.provider.name":"demo","gen_ai.request.model":"echo","http.response.status_code":200,"gen_ai.server.time_to_first_token":0.041}',NULL,NULL);
-INSERT INTO "spans" VALUES('tr-01a21ddfe7d30a59b6522c149e3ad1a0','8b1d227442520d3d',NULL,'chat default','SERVER',1795797542867,1795797546828,'OK',NULL,'{"gen_ai.operation.name":"chat","gen_ai.request.model":"default","gen_ai.conversation.id":"s-1","gateway.route":"/chat","gateway.outcome":"complete","gateway.config_hash":"0057f14fb0f8","gen_ai.response.model":"echo","gen_ai.response.finish_reasons":["stop"],"gen_ai.usage.input_tokens":6,"gen_ai.usage.output_tokens":98,"gen_ai.server.time_to_first_token":0.042}',NULL,NULL);
-INSERT INTO "spans" VALUES('tr-01a21ddfe7d30a59b6522c149e3ad1a0','cf6c14cfc4c2a53c','8b1d227442520d3d','chat demo/echo','CLIENT',1795797542867,1795797546827,'OK',NULL,'{"gen_ai.operation.name":"chat","gen_ai.provider.name":"demo","gen_ai.request.model":"echo","http.response.status_code":200,"gen_ai.server.time_to_first_token":0.041}',NULL,NULL);
+INSERT INTO "spans" VALUES('tr-01a21ddfd80463c4460bfa59d65b4c04','16561770b21cbaa0',NULL,'chat default','SERVER',1795797538820,1795797542864,'OK',NULL,'{"gen_ai.operation.name":"chat","gen_ai.request.model":"default","gen_ai.conversation.id":"s-1","gateway.route":"/chat","gateway.outcome":"complete","gateway.config_hash":"0057f14fb0f8","gen_ai.response.model":"echo","gen_ai.response.finish_reasons":["stop"],"gen_ai.usage.input_tokens":4,"gen_ai.usage.output_tokens":100,"gen_ai.server.time_to_first_token":0.042}',NULL,NULL,NULL,0);
+INSERT INTO "spans" VALUES('tr-01a21ddfd80463c4460bfa59d65b4c04','b6dc83e0430c95eb','16561770b21cbaa0','chat demo/echo','CLIENT',1795797538821,1795797542864,'OK',NULL,'{"gen_ai.operation.name":"chat","gen_ai.provider.name":"demo","gen_ai.request.model":"echo","http.response.status_code":200,"gen_ai.server.time_to_first_token":0.041}',NULL,NULL,NULL,0);
+INSERT INTO "spans" VALUES('tr-01a21ddfe7d30a59b6522c149e3ad1a0','8b1d227442520d3d',NULL,'chat default','SERVER',1795797542867,1795797546828,'OK',NULL,'{"gen_ai.operation.name":"chat","gen_ai.request.model":"default","gen_ai.conversation.id":"s-1","gateway.route":"/chat","gateway.outcome":"complete","gateway.config_hash":"0057f14fb0f8","gen_ai.response.model":"echo","gen_ai.response.finish_reasons":["stop"],"gen_ai.usage.input_tokens":6,"gen_ai.usage.output_tokens":98,"gen_ai.server.time_to_first_token":0.042}',NULL,NULL,NULL,0);
+INSERT INTO "spans" VALUES('tr-01a21ddfe7d30a59b6522c149e3ad1a0','cf6c14cfc4c2a53c','8b1d227442520d3d','chat demo/echo','CLIENT',1795797542867,1795797546827,'OK',NULL,'{"gen_ai.operation.name":"chat","gen_ai.provider.name":"demo","gen_ai.request.model":"echo","http.response.status_code":200,"gen_ai.server.time_to_first_token":0.041}',NULL,NULL,NULL,0);
+INSERT INTO "spans" VALUES('tr-cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd','0000000000000001',NULL,'step','INTERNAL',1760000000000,1760000001000,'UNSET',NULL,'{"mlflow.chat.tokenUsage":"{\"input_tokens\":3,\"output_tokens\":4,\"total_tokens\":7}"}','UNKNOWN','{"trace_id":"zc3Nzc3Nzc3Nzc3Nzc3NzQ==","span_id":"AAAAAAAAAAE=","name":"step","start_time_unix_nano":"1760000000000000000","end_time_unix_nano":"1760000001000000000","attributes":[{"key":"mlflow.chat.tokenUsage","value":{"string_value":"{\"input_tokens\":3,\"output_tokens\":4,\"total_tokens\":7}"}}]}','{"input_tokens":3,"output_tokens":4,"total_tokens":7}',0);
+INSERT INTO "spans" VALUES('tr-cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd','0000000000000002','0000000000000001','step','INTERNAL',1760000000000,1760000001000,'UNSET',NULL,'{"mlflow.chat.tokenUsage":"{\"input_tokens\":3,\"output_tokens\":4,\"total_tokens\":7}"}','UNKNOWN','{"trace_id":"zc3Nzc3Nzc3Nzc3Nzc3NzQ==","span_id":"AAAAAAAAAAI=","parent_span_id":"AAAAAAAAAAE=","name":"step","start_time_unix_nano":"1760000000000000000","end_time_unix_nano":"1760000001000000000","attributes":[{"key":"mlflow.chat.tokenUsage","value":{"string_value":"{\"input_tokens\":3,\"output_tokens\":4,\"total_tokens\":7}"}}]}','{"input_tokens":3,"output_tokens":4,"total_tokens":7}',1);
 CREATE TABLE trace_artifacts (
     trace_id TEXT PRIMARY KEY NOT NULL,
     project TEXT NOT NULL,
@@ -296,6 +262,7 @@ curl ''http://127.0.0.1:8000/feedback?trace_id=TRACE_ID'' \
 To watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`.','[{"role":"user","content":"Hello! What is this?"},{"role":"assistant","content":"You said: “Hello! What is this?”\n\nThis is the gateway''s built-in demo model: there is no AI behind it, but everything around it is real. The answer streams word by word, and it has a **trace**, whose ID is in the `X-Trace-Id` header and in the `start` and `done` events. With that ID anybody who read the answer can rate it:\n\n```sh\ncurl ''http://127.0.0.1:8000/feedback?trace_id=TRACE_ID'' \\\n  -H ''Content-Type: application/json'' \\\n  -d ''{\"is_correct\": true, \"comment\": \"just right\"}''\n```\n\nTo watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`."},{"role":"user","content":"And again?"}]','[{"role":"assistant","content":"You said: “And again?”\n\nThis is the gateway''s built-in demo model: there is no AI behind it, but everything around it is real. The answer streams word by word, and it has a **trace**, whose ID is in the `X-Trace-Id` header and in the `start` and `done` events. With that ID anybody who read the answer can rate it:\n\n```sh\ncurl ''http://127.0.0.1:8000/feedback?trace_id=TRACE_ID'' \\\n  -H ''Content-Type: application/json'' \\\n  -d ''{\"is_correct\": true, \"comment\": \"just right\"}''\n```\n\nTo watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`."}]',NULL,'0',NULL);
 INSERT INTO "traces" VALUES('tr-abababababababababababababababab','','default','mlflow','OK',NULL,1767225600000,1795797547811,1500,NULL,'',NULL,NULL,'',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,'','{}','{"mlflow.user":"ann","mlflow.trace.infoFinalized":"true"}',NULL,NULL,NULL,NULL,NULL,'0','own');
 INSERT INTO "traces" VALUES('tr-01a21ddffb30a2cbe58e33ba57b4acb3','22836f237c0357c9','default','/chat/stream','IN_PROGRESS',NULL,1795797547825,NULL,NULL,NULL,'demo/lorem-400-50ms',NULL,NULL,'s-01a21ddffb31d5c83169b7e31b7959b7','ann',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,'0057f14fb0f8','{}','{}','long',NULL,'[{"role":"user","content":"long"}]',NULL,NULL,'0',NULL);
+INSERT INTO "traces" VALUES('tr-cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd','','default','mlflow','OK',NULL,1760000000000,1760000002000,1000,NULL,'',NULL,NULL,'',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,'','{"mlflow.trace.spansLocation":"TRACKING_STORE"}','{"mlflow.trace_schema.version":"3","mlflow.trace.tokenUsage":"{\"input_tokens\":3,\"output_tokens\":4,\"total_tokens\":7}"}',NULL,NULL,NULL,NULL,NULL,'0','step');
 CREATE INDEX traces_of_session ON traces (project, session_id, request_time);
 CREATE INDEX traces_of_client_request ON traces (project, client_request_id, request_time)
     WHERE client_request_id IS NOT NULL;
@@ -315,7 +282,5 @@ CREATE INDEX run_traces_of_trace ON run_traces (trace_id);
 CREATE INDEX datasets_newest ON datasets (project, created_time DESC, dataset_id DESC);
 CREATE UNIQUE INDEX dataset_records_inputs ON dataset_records (dataset_id, input_hash);
 CREATE INDEX dataset_sources_of_trace ON dataset_sources (trace_id);
-CREATE INDEX sign_ins_expire ON sign_ins (expires);
-CREATE UNIQUE INDEX invites_hash ON invites (invite_hash);
-CREATE INDEX invites_of_person ON invites (project, user_id);
+CREATE INDEX spans_by_parent ON spans ((trace_id || '/' || parent_id)) WHERE otlp IS NOT NULL AND covered = 0;
 COMMIT;

@@ -1,7 +1,8 @@
 """Parse the filter and the ordering of a search, in MLflow's grammar, from text to clauses.
 
-Clauses are joined by AND alone. What a clause means in SQL is in scripts/clauses.py. Where MLflow's own parser takes a
-clause for another, or accepts it and finds nothing, this one does what was meant. Called by handlers/.
+Clauses are joined by AND alone; trace_filter.py has OR, NOT and parentheses on top. What a clause means in SQL is in
+storage/scripts/clauses.py. Where MLflow's own parser takes a clause for another, or accepts it and finds nothing, this
+one does what was meant. Called by the codecs of searches.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import NoReturn
 
 import msgspec
 
+from gateway.domain.names import LINKED_PROMPTS, SOURCE_RUN, TRACE_NAME
 from gateway.domain.patterns import compile_regex
-from gateway.mlflow.names import LINKED_PROMPTS, SOURCE_RUN, TRACE_NAME
-from gateway.mlflow.values import Clause, Kind, Order, Value
-from gateway.mlflow.wire.checks import check_length, invalid
+from gateway.domain.search import Clause, Kind, Order, Value
+from gateway.errors import InvalidValue
 
 _KINDS: dict[str, Kind] = {
     "attribute": "attribute",
@@ -40,8 +41,8 @@ _ELSEWHERE: dict[str, tuple[Kind, str]] = {
     "run_id": ("metadata", SOURCE_RUN),
     "text": ("span", "content"),
 }
-_KEYS = NUMERIC | frozenset(_ALIASES) | _STRINGS | frozenset(_ELSEWHERE)
-_ORDER_KEYS = NUMERIC | frozenset(_ALIASES) | {"status", "request_id", "name", "run_id", "experiment_id"}
+KEYS = NUMERIC | frozenset(_ALIASES) | _STRINGS | frozenset(_ELSEWHERE)
+ORDER_KEYS = NUMERIC | frozenset(_ALIASES) | {"status", "request_id", "name", "run_id", "experiment_id"}
 
 _NULLS = {"IS NULL", "IS NOT NULL"}
 _LIKES = {"=", "!=", "LIKE", "ILIKE", "RLIKE"}
@@ -57,7 +58,8 @@ _OPS: dict[str, set[str]] = {
     "expectation": {*_LIKES, *_ORDERED, *_NULLS},
     "issue": {"="},
 }
-_MAX_CLAUSES, _MAX_CHARS, _MAX_LISTED = 50, 10_000, 1_000
+MAX_CLAUSES = 50
+_MAX_CHARS, _MAX_LISTED = 10_000, 1_000
 
 _PART = r"(?:`[^`]*`|\"[^\"]*\"|[A-Za-z0-9_@/:-]+)"
 _TOKEN = re.compile(
@@ -85,7 +87,7 @@ Check = Callable[[Kind, str, str], bool]  # (kind, key, operator)
 
 def parse_filter(text: str) -> tuple[Clause, ...]:
     """Return the clauses, which must all hold. Raise InvalidValue."""
-    return parse_clauses(text, lambda name: _identifier(name, _KEYS), _check)
+    return parse_clauses(text, lambda name: identify(name, KEYS), check_clause)
 
 
 def parse_clauses(text: str, identify: Identify, check: Check) -> tuple[Clause, ...]:
@@ -93,24 +95,26 @@ def parse_clauses(text: str, identify: Identify, check: Check) -> tuple[Clause, 
 
     `identify` returns kind and key of a name; `check` tells whether kind, key and operator take a number.
     """
-    check_length("The filter", text, _MAX_CHARS)
-    if "\0" in text:
-        invalid("The filter has a NUL character.")
-    tokens = _Tokens(text)
+    tokens = Tokens(text)
     clauses: list[Clause] = []
     while tokens.more():
         if clauses:
             tokens.expect("AND")
             if not tokens.more():  # a trailing AND passes in MLflow
                 break
-        clauses.append(_clause(tokens, identify, check))
-        if len(clauses) > _MAX_CLAUSES:
-            invalid(f"A filter has at most {_MAX_CLAUSES} clauses.")
+        clauses.append(read_clause(tokens, identify, check))
+        if len(clauses) > MAX_CLAUSES:
+            invalid(f"A filter has at most {MAX_CLAUSES} clauses.")
     return tuple(clauses)
 
 
 def parse_order(items: list[str]) -> tuple[Order, ...]:
     """Return the orders, the most significant first. Raise InvalidValue."""
+    return parse_orders(items, lambda name: identify(name, ORDER_KEYS), ("attribute", "tag", "metadata"))
+
+
+def parse_orders(items: list[str], identify: Identify, kinds: tuple[Kind, ...]) -> tuple[Order, ...]:
+    """Return the orders over any names of these kinds. Raise InvalidValue."""
     if len(items) > 10:
         invalid("order_by has at most 10 fields.")
     found: list[Order] = []
@@ -122,8 +126,8 @@ def parse_order(items: list[str]) -> tuple[Order, ...]:
         match = _TOKEN.fullmatch(item.strip())
         if match is None or match["name"] is None:
             invalid(f"Invalid order_by clause '{item}'.")
-        kind, key = _identifier(match["name"], _ORDER_KEYS)
-        if kind not in ("attribute", "tag", "metadata"):
+        kind, key = identify(match["name"])
+        if kind not in kinds:
             invalid(f"Invalid identifier type '{kind}'")
         if any((kind, key) == (order.kind, order.key) for order in found):
             invalid(f"`order_by` contains duplicate fields: {items}")
@@ -131,10 +135,19 @@ def parse_order(items: list[str]) -> tuple[Order, ...]:
     return tuple(found)
 
 
-class _Tokens:
-    """Gives the tokens of one filter, one after another."""
+def invalid(message: str) -> NoReturn:
+    """Raise InvalidValue."""
+    raise InvalidValue(message)
+
+
+class Tokens:
+    """Gives the tokens of one filter, one after another. Raise InvalidValue for what is too long or none."""
 
     def __init__(self, text: str) -> None:
+        if len(text) > _MAX_CHARS:
+            invalid(f"The filter must have 0 to {_MAX_CHARS} characters; it has {len(text)}.")
+        if "\0" in text:
+            invalid("The filter has a NUL character.")
         self.text = text
         self._tokens = list(_split(text))
         self._at = 0
@@ -171,7 +184,8 @@ def _split(text: str) -> Iterator[_Token]:
         at = match.end()
 
 
-def _clause(tokens: _Tokens, identify: Identify, check: Check) -> Clause:
+def read_clause(tokens: Tokens, identify: Identify, check: Check) -> Clause:
+    """Return the clause that begins here. Raise InvalidValue."""
     name = tokens.next()
     if name.kind != "name":
         invalid(f"Invalid comparison clause. Expected 'Identifier' found '{name.text or tokens.text}'")
@@ -181,7 +195,8 @@ def _clause(tokens: _Tokens, identify: Identify, check: Check) -> Clause:
     return Clause(kind, key, op, None if op in _NULLS else _value(tokens, f"{kind}.{key}", op, number))
 
 
-def _check(kind: Kind, key: str, op: str) -> bool:
+def check_clause(kind: Kind, key: str, op: str) -> bool:
+    """Tell whether kind, key and operator take a number. Raise InvalidValue where they don't go together."""
     family: str = kind if kind != "attribute" else "number" if key in NUMERIC else "string"
     if kind == "span":
         family = _span_family(key)
@@ -202,7 +217,7 @@ def _span_family(key: str) -> str:
     return "span"
 
 
-def _operator(tokens: _Tokens) -> str:
+def _operator(tokens: Tokens) -> str:
     token = tokens.next()
     word = token.text.upper()
     if token.kind == "op":
@@ -221,7 +236,7 @@ def _operator(tokens: _Tokens) -> str:
     return tokens.refuse(token)
 
 
-def _value(tokens: _Tokens, name: str, op: str, number: bool) -> Value:
+def _value(tokens: Tokens, name: str, op: str, number: bool) -> Value:
     if op in ("IN", "NOT IN"):
         return _listed(tokens)
     token = tokens.next()
@@ -241,7 +256,7 @@ def _value(tokens: _Tokens, name: str, op: str, number: bool) -> Value:
     return value
 
 
-def _listed(tokens: _Tokens) -> tuple[str, ...]:
+def _listed(tokens: Tokens) -> tuple[str, ...]:
     tokens.expect("(")
     found: list[str] = []
     while True:
@@ -262,7 +277,8 @@ def _unquoted(token: _Token) -> str:
     return token.text[1:-1].replace("''", "'") if token.kind == "string" else token.text[1:-1]
 
 
-def _identifier(text: str, known: frozenset[str]) -> tuple[Kind, str]:
+def identify(text: str, known: frozenset[str]) -> tuple[Kind, str]:
+    """Return kind and key of a name. Raise InvalidValue for an attribute that isn't among the known ones."""
     first, dot, key = text.partition(".")
     if not dot:
         first, key = "attribute", _bare(text)

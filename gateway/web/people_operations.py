@@ -1,11 +1,11 @@
-"""What the routes of people take and give, in words and types: a part of operations.py."""
+"""What the routes of people take and give, in words and types: their part of operations.py, for /openapi.json."""
 
 from __future__ import annotations
 
 from gateway.web.operation import Operation
 from gateway.wire import people
 
-PEOPLE: dict[tuple[str, str], Operation] = {
+PEOPLE_OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/me"): Operation(
         group="People",
         summary="Ask who is signed in",

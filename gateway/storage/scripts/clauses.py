@@ -1,23 +1,28 @@
-"""The clauses and orders of a search over traces, as SQL. Plain functions without I/O; called by search.py."""
+"""The conditions and orders of a search over traces, as SQL. Plain functions without I/O; called by search.py.
+
+`add` takes a parameter of the statement and returns its placeholder. Every condition is one on `traces t`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
-from gateway.domain.patterns import LIKE_CHARS, RLIKE_CHARS
-from gateway.mlflow.names import (
+from gateway.domain import names
+from gateway.domain.names import (
     ATTEMPT_TYPE,
     LINKED_PROMPTS,
+    OUTCOME,
     ROOT_TYPE,
     SOURCE_RUN,
     TRACE_NAME,
     TRACE_SESSION,
     TRACE_USER,
 )
-from gateway.mlflow.values import Clause, Order
+from gateway.domain.patterns import LIKE_CHARS, RLIKE_CHARS
+from gateway.domain.search import Clause, Expression, Group, LeftOut, Negation, Order
 from gateway.storage.scripts.traces import CLIENT_ROUTE
 
 _INDEXED_CHARS = 250  # of a value, at most, that the indexes of labels and assessments hold
@@ -34,10 +39,12 @@ _COLUMNS = {
     ("attribute", "request_id"): "t.trace_id",
     ("attribute", "client_request_id"): "t.client_request_id",
     ("attribute", "experiment_id"): "t.experiment_id",
+    ("attribute", "first_token_ms"): "t.first_token_ms",
+    ("attribute", "tokens"): "t.total_tokens",
     ("tag", TRACE_NAME): _NAME,
     ("metadata", TRACE_SESSION): "NULLIF(t.session_id, '')",
     ("metadata", TRACE_USER): "t.user_id",
-    ("metadata", "gateway.outcome"): "t.outcome",
+    ("metadata", OUTCOME): "t.outcome",
     ("metadata", "gateway.route"): f"NULLIF(t.route, '{CLIENT_ROUTE}')",
     ("metadata", "gateway.model"): "NULLIF(t.model, '')",
     ("metadata", "gateway.answered_model"): "t.answered_model",
@@ -66,8 +73,22 @@ def adder(params: list[object]) -> Add:
     return add
 
 
-def indexed_sql(project: str, clause: Clause, add: Add) -> str | None:
-    """Return the table and conditions by which an index answers the clause; None where no index does."""
+def indexed_sql(project: str, condition: Expression, add: Add) -> str | None:
+    """Return a table and conditions, by an index, in which are all traces that meet the condition; None without one."""
+    if isinstance(condition, Group):
+        tables = [indexed_sql(project, part, add) for part in condition.parts]
+        if condition.op == "AND":
+            return next(filter(None, tables), None)
+        if None in tables:
+            return None
+        every = " UNION ALL ".join(f"SELECT trace_id FROM {table}" for table in tables)  # noqa: S608  our own words
+        return f"({every}) AS every"
+    if isinstance(condition, Negation):
+        return None
+    return _indexed_clause(project, condition, add)
+
+
+def _indexed_clause(project: str, clause: Clause, add: Add) -> str | None:
     name = (clause.kind, clause.key)
     if clause.op != "=" or len(str(clause.value)) > _INDEXED_CHARS or name in _COLUMNS or name == RUN:
         return None
@@ -83,6 +104,59 @@ def indexed_sql(project: str, clause: Clause, add: Add) -> str | None:
             f" AND kind = '{clause.kind}' AND valid = 1"
         )
     return None
+
+
+def all_sql(project: str, conditions: Iterable[Expression], add: Add) -> list[str]:
+    """Return conditions that must all hold. Those on spans are met by one span."""
+    conditions = list(conditions)
+    found = [_condition(project, each, add) for each in conditions if not _on_span(each)]
+    on_spans = [each for each in conditions if isinstance(each, Clause) and each.kind == "span"]
+    return [*found, spans_sql(on_spans, add)] if on_spans else found
+
+
+def _on_span(condition: Expression) -> bool:
+    return isinstance(condition, Clause) and condition.kind == "span"
+
+
+def _condition(project: str, condition: Expression, add: Add) -> str:
+    if isinstance(condition, Clause):
+        return clause_sql(project, condition, add)
+    if isinstance(condition, Negation):  # also of what is unknown, such as the outcome of a running chat
+        return f"(({' AND '.join(all_sql(project, [condition.part], add))}) IS NOT TRUE)"
+    if condition.op == "AND":
+        return f"({' AND '.join(all_sql(project, condition.parts, add))})"
+    return f"({' OR '.join(part for each in condition.parts for part in all_sql(project, [each], add))})"
+
+
+def left_out_sql(what: Iterable[LeftOut]) -> list[str]:
+    """Return the conditions under which a trace is none of these."""
+    what = set(what)
+    marks = [
+        f"(l.key = '{names.CALLER}' AND l.value = '{value}')"
+        for kind, value in (("judges", names.JUDGE), ("review", names.REVIEW))
+        if kind in what
+    ]
+    marks += [f"l.key = '{names.COPY_OF}'"] if "copies" in what else []
+    found = []
+    if marks:
+        found.append(
+            "(t.metadata = '{}' OR NOT EXISTS (SELECT 1 FROM labels l WHERE l.trace_id = t.trace_id"  # noqa: S608
+            f" AND l.kind = 'metadata' AND ({' OR '.join(marks)})))"
+        )
+    if "judges" in what:
+        scored = _label("tag", f"'{names.SOURCE_SCORER}'")
+        found.append(f"(t.route <> '{CLIENT_ROUTE}' OR NOT EXISTS ({scored}))")
+    if "evaluations" in what:
+        found.append(
+            "NOT EXISTS (SELECT 1 FROM run_traces r JOIN run_values v ON v.run_id = r.run_id AND v.kind = 'tag'"  # noqa: S608
+            f" AND v.key = '{names.RUN_TYPE}' AND v.value = '{names.EVALUATION}' WHERE r.trace_id = t.trace_id)"
+        )
+    return found
+
+
+def text_sql(pattern: str, add: Add) -> str:
+    """Return the condition that a preview has a part which the regular expression describes."""
+    return f"(matches(t.request_preview, {add(pattern)}) OR matches(t.response_preview, {add(pattern)}))"
 
 
 def clause_sql(project: str, clause: Clause, add: Add) -> str:
@@ -175,11 +249,19 @@ def compare_sql(column: str, op: str, value: Any, add: Add) -> str:
     return f"{column} {op} {add(value)}"
 
 
-def order_sql(order: Order, add: Add) -> str:
-    """Return the expression to order `traces t` by."""
+def order_sql(order: Order, add: Add) -> list[str]:
+    """Return the expressions to order `traces t` by. Of a rating it is the best first as a number, then as text."""
+    direction = f"{'ASC' if order.ascending else 'DESC'} NULLS LAST"
     if column := _COLUMNS.get((order.kind, order.key)):
-        return column
-    return f"({_label(order.kind, add(order.key), 'l.value')})"
+        return [f"{column} {direction}"]
+    if order.kind in ("feedback", "expectation"):
+        best = "MIN" if order.ascending else "MAX"
+        return [
+            f"(SELECT {best}({value}) FROM assessments a WHERE a.trace_id = t.trace_id AND a.kind = '{order.kind}'"  # noqa: S608
+            f" AND a.name = {add(order.key)} AND a.valid = 1) {direction}"
+            for value in (_NUMBER, "a.value")
+        ]
+    return [f"({_label(order.kind, add(order.key), 'l.value')}) {direction}"]
 
 
 def _json(value: Any) -> str:

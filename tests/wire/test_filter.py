@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.domain.search import Clause, Order
 from gateway.errors import InvalidValue
-from gateway.mlflow.values import Clause, Dataset, Order
+from gateway.mlflow.values import Dataset
 from gateway.mlflow.wire.dataset_filter import matches, parse_dataset_filter, parse_dataset_order
-from gateway.mlflow.wire.filter import parse_filter, parse_order
+from gateway.wire.filter import parse_filter, parse_order
 
 
 @pytest.mark.parametrize(
