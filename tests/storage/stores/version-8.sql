@@ -105,22 +105,6 @@ CREATE TABLE idempotency (
     PRIMARY KEY (project, source_id, key)
 ) WITHOUT ROWID;
 INSERT INTO "idempotency" VALUES('default','ann','k-1','f1f9b149c21620218c6d44da02233208edb9bdf5123145dbe9ee5bb343700db4','{"trace_id":"tr-01a21ddfd80463c4460bfa59d65b4c04","assessments":[{"assessment_id":"a-66144b2de1874fd3230d7d0df579bd04","trace_id":"tr-01a21ddfd80463c4460bfa59d65b4c04","project":"default","name":"user_feedback","value":false,"source_id":"ann","source_type":"HUMAN","kind":"feedback","rationale":"Not quite.","metadata":{"reasons":"[\"wrong\"]"},"span_id":null,"create_time":1795797546834,"last_update_time":1795797546834,"overrides":null,"valid":true,"error":null}],"replayed":false}',1795797546834);
-CREATE TABLE invites (
-    invite_id TEXT PRIMARY KEY NOT NULL,
-    project TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    role TEXT NOT NULL,
-    labeling_sessions TEXT NOT NULL,
-    invite_hash TEXT NOT NULL,
-    created BIGINT NOT NULL,
-    created_by TEXT NOT NULL,
-    expires BIGINT NOT NULL,
-    revoked BIGINT,
-    first_used BIGINT,
-    last_used BIGINT,
-    last_address TEXT
-);
-INSERT INTO "invites" VALUES('in-1','default','ben@x.com','reviewer','[]','0000',1795816320000,'ann',1797025920000,NULL,NULL,NULL,NULL);
 CREATE TABLE keys (
     key_id TEXT PRIMARY KEY NOT NULL,
     name TEXT NOT NULL,
@@ -164,17 +148,6 @@ CREATE TABLE metric_values (
     PRIMARY KEY (run_id, key, time, step, value)
 ) WITHOUT ROWID;
 INSERT INTO "metric_values" VALUES('984e5b6e8028e7cd768d8ef28bb8c530','score',1,0,'0.5');
-CREATE TABLE people (
-    project TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    role TEXT NOT NULL,
-    way TEXT NOT NULL,
-    first_seen BIGINT NOT NULL,
-    last_seen BIGINT NOT NULL,
-    last_address TEXT NOT NULL,
-    PRIMARY KEY (project, user_id)
-) WITHOUT ROWID;
-INSERT INTO "people" VALUES('default','ann','lead','key',1795816320000,1795816320000,'127.0.0.1');
 CREATE TABLE run_traces (
     run_id TEXT NOT NULL,
     trace_id TEXT NOT NULL,
@@ -214,18 +187,6 @@ CREATE TABLE sessions (
 INSERT INTO "sessions" VALUES('default','s-01a21ddffb31d5c83169b7e31b7959b7','ann',1795797547825);
 INSERT INTO "sessions" VALUES('default','s-1','ann',1795797538820);
 INSERT INTO "sessions" VALUES('default','s-picture','ann',1000);
-CREATE TABLE sign_ins (
-    sign_in_hash TEXT PRIMARY KEY NOT NULL,
-    project TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    role TEXT NOT NULL,
-    way TEXT NOT NULL,
-    behind TEXT,
-    created BIGINT NOT NULL,
-    expires BIGINT NOT NULL,
-    ends BIGINT
-) WITHOUT ROWID;
-INSERT INTO "sign_ins" VALUES('b795f1c8c47b34930e5bf75c7ce14636d16c95a87e983c18dd4c6dd612a497ce','default','ann','lead','key','key-c082a4071db4c9db',1795816320000,1796421120000,NULL);
 CREATE TABLE spans (
     trace_id TEXT NOT NULL,
     span_id TEXT NOT NULL,
@@ -293,7 +254,7 @@ CREATE TABLE traces (
     request TEXT,
     response TEXT,
     parts TEXT
-, experiment_id TEXT NOT NULL DEFAULT '0', name TEXT);
+, experiment_id TEXT NOT NULL DEFAULT '0', name TEXT, cost DOUBLE PRECISION);
 INSERT INTO "traces" VALUES('tr-01a21ddfd80463c4460bfa59d65b4c04','16561770b21cbaa0','default','/chat','OK','complete',1795797538820,1795797542864,4044,42,'default','echo','demo','s-1','ann','c-1','stop',NULL,NULL,4,100,104,0,NULL,NULL,'0057f14fb0f8','{"team":"blue"}','{"page":"home"}','Hello! What is this?','You said: “Hello! What is this?”
 
 This is the gateway''s built-in demo model: there is no AI behind it, but everything around it is real. The answer streams word by word, and it has a **trace**, whose ID is in the `X-Trace-Id` header and in the `start` and `done` events. With that ID anybody who read the answer can rate it:
@@ -304,7 +265,7 @@ curl ''http://127.0.0.1:8000/feedback?trace_id=TRACE_ID'' \
   -d ''{"is_correct": true, "comment": "just right"}''
 ```
 
-To watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`.','[{"role":"user","content":"Hello! What is this?"}]','[{"role":"assistant","content":"You said: “Hello! What is this?”\n\nThis is the gateway''s built-in demo model: there is no AI behind it, but everything around it is real. The answer streams word by word, and it has a **trace**, whose ID is in the `X-Trace-Id` header and in the `start` and `done` events. With that ID anybody who read the answer can rate it:\n\n```sh\ncurl ''http://127.0.0.1:8000/feedback?trace_id=TRACE_ID'' \\\n  -H ''Content-Type: application/json'' \\\n  -d ''{\"is_correct\": true, \"comment\": \"just right\"}''\n```\n\nTo watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`."}]',NULL,'0',NULL);
+To watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`.','[{"role":"user","content":"Hello! What is this?"}]','[{"role":"assistant","content":"You said: “Hello! What is this?”\n\nThis is the gateway''s built-in demo model: there is no AI behind it, but everything around it is real. The answer streams word by word, and it has a **trace**, whose ID is in the `X-Trace-Id` header and in the `start` and `done` events. With that ID anybody who read the answer can rate it:\n\n```sh\ncurl ''http://127.0.0.1:8000/feedback?trace_id=TRACE_ID'' \\\n  -H ''Content-Type: application/json'' \\\n  -d ''{\"is_correct\": true, \"comment\": \"just right\"}''\n```\n\nTo watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`."}]',NULL,'0',NULL,0.25);
 INSERT INTO "traces" VALUES('tr-01a21ddfe7d30a59b6522c149e3ad1a0','8b1d227442520d3d','default','/chat','OK','complete',1795797542867,1795797546828,3961,42,'default','echo','demo','s-1','ann',NULL,'stop',NULL,NULL,6,98,104,0,NULL,NULL,'0057f14fb0f8','{}','{}','And again?','You said: “And again?”
 
 This is the gateway''s built-in demo model: there is no AI behind it, but everything around it is real. The answer streams word by word, and it has a **trace**, whose ID is in the `X-Trace-Id` header and in the `start` and `done` events. With that ID anybody who read the answer can rate it:
@@ -315,11 +276,11 @@ curl ''http://127.0.0.1:8000/feedback?trace_id=TRACE_ID'' \
   -d ''{"is_correct": true, "comment": "just right"}''
 ```
 
-To watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`.','[{"role":"user","content":"Hello! What is this?"},{"role":"assistant","content":"You said: “Hello! What is this?”\n\nThis is the gateway''s built-in demo model: there is no AI behind it, but everything around it is real. The answer streams word by word, and it has a **trace**, whose ID is in the `X-Trace-Id` header and in the `start` and `done` events. With that ID anybody who read the answer can rate it:\n\n```sh\ncurl ''http://127.0.0.1:8000/feedback?trace_id=TRACE_ID'' \\\n  -H ''Content-Type: application/json'' \\\n  -d ''{\"is_correct\": true, \"comment\": \"just right\"}''\n```\n\nTo watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`."},{"role":"user","content":"And again?"}]','[{"role":"assistant","content":"You said: “And again?”\n\nThis is the gateway''s built-in demo model: there is no AI behind it, but everything around it is real. The answer streams word by word, and it has a **trace**, whose ID is in the `X-Trace-Id` header and in the `start` and `done` events. With that ID anybody who read the answer can rate it:\n\n```sh\ncurl ''http://127.0.0.1:8000/feedback?trace_id=TRACE_ID'' \\\n  -H ''Content-Type: application/json'' \\\n  -d ''{\"is_correct\": true, \"comment\": \"just right\"}''\n```\n\nTo watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`."}]',NULL,'0',NULL);
-INSERT INTO "traces" VALUES('tr-abababababababababababababababab','','default','mlflow','OK',NULL,1767225600000,1795797547811,1500,NULL,'',NULL,NULL,'',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,'','{}','{"mlflow.user":"ann","mlflow.trace.infoFinalized":"true"}',NULL,NULL,NULL,NULL,NULL,'0','own');
-INSERT INTO "traces" VALUES('tr-01a21ddffb30a2cbe58e33ba57b4acb3','22836f237c0357c9','default','/chat/stream','IN_PROGRESS',NULL,1795797547825,NULL,NULL,NULL,'demo/lorem-400-50ms',NULL,NULL,'s-01a21ddffb31d5c83169b7e31b7959b7','ann',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,'0057f14fb0f8','{}','{}','long',NULL,'[{"role":"user","content":"long"}]',NULL,NULL,'0',NULL);
-INSERT INTO "traces" VALUES('tr-cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd','','default','mlflow','OK',NULL,1760000000000,1760000002000,1000,NULL,'',NULL,NULL,'',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,'','{"mlflow.trace.spansLocation":"TRACKING_STORE"}','{"mlflow.trace_schema.version":"3","mlflow.trace.tokenUsage":"{\"input_tokens\":3,\"output_tokens\":4,\"total_tokens\":7}"}',NULL,NULL,NULL,NULL,NULL,'0','step');
-INSERT INTO "traces" VALUES('tr-01a21ef4e0645c734d0b5f9539497ec1','1a21ef4e064e794f','default','/chat/stream','OK','complete',1000,2000,1000,100,'default','demo/echo','demo','s-picture','ann',NULL,'stop',NULL,NULL,1,2,3,0,NULL,NULL,'','{}','{}','Hi','Hello','[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "gateway-attachment:a821a6bfd759c6d6702fc6fd825c64023c33cf9646f4279714531d021391d5d9"}}]}]','[{"role":"assistant","content":"Hello"}]','[["text","Hello"]]','0',NULL);
+To watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`.','[{"role":"user","content":"Hello! What is this?"},{"role":"assistant","content":"You said: “Hello! What is this?”\n\nThis is the gateway''s built-in demo model: there is no AI behind it, but everything around it is real. The answer streams word by word, and it has a **trace**, whose ID is in the `X-Trace-Id` header and in the `start` and `done` events. With that ID anybody who read the answer can rate it:\n\n```sh\ncurl ''http://127.0.0.1:8000/feedback?trace_id=TRACE_ID'' \\\n  -H ''Content-Type: application/json'' \\\n  -d ''{\"is_correct\": true, \"comment\": \"just right\"}''\n```\n\nTo watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`."},{"role":"user","content":"And again?"}]','[{"role":"assistant","content":"You said: “And again?”\n\nThis is the gateway''s built-in demo model: there is no AI behind it, but everything around it is real. The answer streams word by word, and it has a **trace**, whose ID is in the `X-Trace-Id` header and in the `start` and `done` events. With that ID anybody who read the answer can rate it:\n\n```sh\ncurl ''http://127.0.0.1:8000/feedback?trace_id=TRACE_ID'' \\\n  -H ''Content-Type: application/json'' \\\n  -d ''{\"is_correct\": true, \"comment\": \"just right\"}''\n```\n\nTo watch chats and ratings as they come in, run `gateway tail --follow`. For real answers, set `OPENAI_API_KEY` or name a provider in `config.toml`."}]',NULL,'0',NULL,NULL);
+INSERT INTO "traces" VALUES('tr-abababababababababababababababab','','default','mlflow','OK',NULL,1767225600000,1795797547811,1500,NULL,'',NULL,NULL,'',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,'','{}','{"mlflow.user":"ann","mlflow.trace.infoFinalized":"true"}',NULL,NULL,NULL,NULL,NULL,'0','own',NULL);
+INSERT INTO "traces" VALUES('tr-01a21ddffb30a2cbe58e33ba57b4acb3','22836f237c0357c9','default','/chat/stream','IN_PROGRESS',NULL,1795797547825,NULL,NULL,NULL,'demo/lorem-400-50ms',NULL,NULL,'s-01a21ddffb31d5c83169b7e31b7959b7','ann',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,'0057f14fb0f8','{}','{}','long',NULL,'[{"role":"user","content":"long"}]',NULL,NULL,'0',NULL,NULL);
+INSERT INTO "traces" VALUES('tr-cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd','','default','mlflow','OK',NULL,1760000000000,1760000002000,1000,NULL,'',NULL,NULL,'',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,'','{"mlflow.trace.spansLocation":"TRACKING_STORE"}','{"mlflow.trace_schema.version":"3","mlflow.trace.tokenUsage":"{\"input_tokens\":3,\"output_tokens\":4,\"total_tokens\":7}"}',NULL,NULL,NULL,NULL,NULL,'0','step',NULL);
+INSERT INTO "traces" VALUES('tr-01a21ef4e0645c734d0b5f9539497ec1','1a21ef4e064e794f','default','/chat/stream','OK','complete',1000,2000,1000,100,'default','demo/echo','demo','s-picture','ann',NULL,'stop',NULL,NULL,1,2,3,0,NULL,NULL,'','{}','{}','Hi','Hello','[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "gateway-attachment:a821a6bfd759c6d6702fc6fd825c64023c33cf9646f4279714531d021391d5d9"}}]}]','[{"role":"assistant","content":"Hello"}]','[["text","Hello"]]','0',NULL,NULL);
 CREATE INDEX traces_of_session ON traces (project, session_id, request_time);
 CREATE INDEX traces_of_client_request ON traces (project, client_request_id, request_time)
     WHERE client_request_id IS NOT NULL;
@@ -341,7 +302,6 @@ CREATE UNIQUE INDEX dataset_records_inputs ON dataset_records (dataset_id, input
 CREATE INDEX dataset_sources_of_trace ON dataset_sources (trace_id);
 CREATE INDEX spans_by_parent ON spans ((trace_id || '/' || parent_id)) WHERE otlp IS NOT NULL AND covered = 0;
 CREATE INDEX trace_attachments_by_digest ON trace_attachments (project, digest);
-CREATE INDEX sign_ins_expire ON sign_ins (expires);
-CREATE UNIQUE INDEX invites_hash ON invites (invite_hash);
-CREATE INDEX invites_of_person ON invites (project, user_id);
+CREATE INDEX traces_by_outcome ON traces (project, experiment_id, outcome, request_time DESC, trace_id)
+    WHERE outcome <> 'complete';
 COMMIT;
