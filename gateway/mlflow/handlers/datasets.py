@@ -96,7 +96,7 @@ async def get_experiment_ids(request: Request) -> Any:
 
 async def upsert_records(request: Request) -> Any:
     """Add records, some at a time. One with the same inputs as another changes that one."""
-    records = await request.read_much(lambda: wire.read_records(request.body or b"{}"))
+    records = await request.read_much(lambda pace: wire.read_records(request.body or b"{}", pace))
     given = [(f"dr-{secrets.token_hex(16)}", record) for record in records]
     dataset_id = request.params["dataset_id"]
     await request.search(scripts.check_room, request.project, dataset_id, given)
