@@ -177,7 +177,7 @@ class Chat:
         if request.continues:
             request = await self._continue(principal, request, name)
         self.limits.messages(request.fields["messages"])
-        start = trace_start(principal, request, name, settings.config.capture.content, settings.config_hash)
+        start = trace_start(principal, request, name, model, settings.config.capture.content, settings.config_hash)
         attempts: list[Attempt] = []
         run = self._new_run(settings, principal, request, start, attempts, resumable=resumable)
         release = self.limits.stream(principal.key_id, address)
@@ -267,7 +267,7 @@ class Chat:
         return Run(
             Started(start.trace_id, start.session_id, start.model, token()),
             Owner(principal.project, principal.key_id),
-            Recorder(start, attempts, settings.config.capture.content),
+            Recorder(start, attempts, settings.config.capture.content, settings.router.model(start.model)[1].cost),
             self._store,
             streaming,
             grace_s=streaming.disconnect_grace_s if resumable else 0,

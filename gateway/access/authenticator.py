@@ -15,6 +15,7 @@ Made by app.py; asked once a request by web/middleware.py, and once a connection
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
 import time
@@ -222,6 +223,22 @@ def _bearer_token(headers: Headers) -> str:
                     raise Unauthorized("Send one Authorization header, not several.")
                 token = given.strip().decode("latin-1")
     return token
+
+
+def with_bearer(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Return headers with Basic credentials as a bearer: the password, which is a key where any user's name is."""
+    return [(name, _password(value) if name == b"authorization" else value) for name, value in headers]
+
+
+def _password(value: bytes) -> bytes:
+    scheme, _, given = value.partition(b" ")
+    if scheme.lower() != b"basic":
+        return value
+    try:
+        pair = base64.b64decode(given.strip(), validate=True)
+    except ValueError:
+        pair = b""
+    return b"Bearer " + (pair.partition(b":")[2] or b"none")
 
 
 def _visitor() -> str:

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from gateway.domain import ids
 from gateway.domain.answer import answer_text
 from gateway.domain.messages import ChatRequest
-from gateway.errors import InvalidValue
+from gateway.errors import InvalidValue, NotFound
 from gateway.streaming.reader import Reader
 from gateway.web.callers import identified
 from gateway.web.pump import stream, whole
@@ -132,8 +132,19 @@ async def stop(request: Request) -> None:
 async def completions(request: Request) -> None:
     """Answer as OpenAI's API does, streamed or not."""
     asked = openai.decode_chat(await request.json_body(), request.path, request.raw_headers)
-    streamed, chat = asked.stream, ask(request, asked)
-    del asked  # this frame lasts as long as the answer
+    await _complete(request, asked.stream, ask(request, asked))
+
+
+async def judgement(request: Request) -> None:
+    """Answer as `completions` does, by a model that judges and by no other: what judges in MLflow's clients call."""
+    asked = openai.decode_chat(await request.json_body(), request.path, request.raw_headers)
+    name, model = request.services.chat.settings.router.model(asked.model)
+    if not model.judge:
+        raise NotFound(f"The model '{name}' is no judge: [models] judge = true makes it one.", code="model_not_found")
+    await _complete(request, asked.stream, ask(request, asked))
+
+
+async def _complete(request: Request, streamed: bool, chat: AbstractAsyncContextManager[Reader]) -> None:
     async with chat as reader:
         model, created = reader.log.started.model, ids.now_ms() // 1000
         if streamed:

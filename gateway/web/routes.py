@@ -13,6 +13,8 @@ from gateway.web.route import Route
 from gateway.wire.errors import AI_SDK, OPENAI
 
 ASK: tuple[Role, ...] = ("chat", "publishable")
+ASK_OR_JUDGE: tuple[Role, ...] = (*ASK, "review")  # a reviewer's key asks models that judge: streaming/begin.py
+JUDGE: tuple[Role, ...] = ("chat", "review")
 OWN: tuple[Role, ...] = ("chat", "token")
 OWN_CHAT: tuple[Role, ...] = ("chat", "token", "publishable")
 RATE: tuple[Role, ...] = ("chat", "review", "token")
@@ -22,7 +24,7 @@ VIEW: tuple[Role, ...] = ("review",)
 ADMIN: tuple[Role, ...] = ("admin",)
 
 ROUTES: tuple[Route, ...] = (
-    Route("POST", "/v1/chat/completions", chat.completions, ASK, OPENAI, direct=True),
+    Route("POST", "/v1/chat/completions", chat.completions, ASK_OR_JUDGE, OPENAI, direct=True),
     Route("POST", "/chat/stream", chat.chat_stream, ASK, direct=True),
     Route("POST", "/feedback", feedback.rate, RATE, direct=True),
     Route("POST", "/chat", chat.chat, ASK, direct=True),
@@ -52,7 +54,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs/{name}", pages.docs_asset, ()),
     Route("GET", "/", pages.app, ()),
     Route("GET", "/assets/{name}", pages.asset, ()),
+    Route("POST", "/gateway/mlflow/v1/chat/completions", chat.judgement, JUDGE, OPENAI, basic=True),
     Route("GET", "/traces", traces.traces, VIEW),
+    Route("GET", "/traces/count", traces.count, VIEW),
+    Route("GET", "/traces/facets", traces.facets, VIEW),
     Route("GET", "/traces/{trace_id}", traces.trace, VIEW),
     Route("GET", "/traces/{trace_id}/spans/{span_id}", traces.span, VIEW),
 )

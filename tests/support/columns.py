@@ -16,7 +16,7 @@ _TABLES = """
 traces
     trace_id root_span_id request_time end_time duration_ms first_token_ms prompt_tokens completion_tokens total_tokens
     usage_estimated project route state outcome model answered_model provider finish_reason error_code config_hash: ours
-    experiment_id: ours
+    experiment_id cost: ours
     key_id: operator
     session_id user_id client_request_id traceparent: person
     tags metadata name: words
@@ -88,7 +88,7 @@ _EXPORTED = {
     "traces": "trace_id project route state outcome request_time end_time duration_ms first_token_ms model"
     " answered_model provider session_id user_id client_request_id finish_reason error_code error_message prompt_tokens"
     " completion_tokens total_tokens usage_estimated traceparent key_id config_hash tags metadata request_preview"
-    " response_preview request response parts",
+    " response_preview request response parts cost",
     "assessments": "assessment_id trace_id project model kind name value source_type source_id span_id create_time"
     " last_update_time overrides valid retracted rationale metadata",
 }

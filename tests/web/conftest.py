@@ -21,6 +21,7 @@ CONFIG: dict[str, Any] = {
         "default": {"targets": ["demo/lorem-3-0ms"]},
         "slow": {"targets": ["demo/lorem-2000-10ms"]},
         "echo": {"targets": ["demo/echo"]},
+        "judge": {"targets": ["demo/lorem-3-0ms"], "judge": True, "price_in": 1.0, "price_out": 2.0},
     },
     "feedback": {
         "dimensions": {

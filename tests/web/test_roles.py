@@ -53,6 +53,11 @@ VOUCHES = row(chat=200, review=200, other=404)
 # (method, path) -> target, body, what each caller gets
 TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("POST", "/v1/chat/completions"): ("/v1/chat/completions", HI, ASKS),
+    ("POST", "/gateway/mlflow/v1/chat/completions"): (
+        "/gateway/mlflow/v1/chat/completions",
+        HI | {"model": "judge"},
+        row(chat=200, review=200, other=200),
+    ),
     ("POST", "/chat/stream"): ("/chat/stream", HI, ASKS),
     ("POST", "/chat"): ("/chat", HI, ASKS),
     ("POST", "/chat/ws-ticket"): ("/chat/ws-ticket", None, ASKS),
@@ -65,6 +70,8 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("POST", "/chat/stream/{trace_id}/stop"): ("/chat/stream/{t}/stop", None, OWNS),
     ("GET", "/sessions/{session_id}"): ("/sessions/{s}", None, READS),
     ("GET", "/traces"): ("/traces", None, VIEWS),
+    ("GET", "/traces/count"): ("/traces/count", None, VIEWS),
+    ("GET", "/traces/facets"): ("/traces/facets", None, VIEWS),
     ("GET", "/traces/{trace_id}"): ("/traces/{t}", None, SHOWS),
     ("GET", "/traces/{trace_id}/spans/{span_id}"): ("/traces/{t}/spans/{p}", None, SHOWS),
     ("DELETE", "/users/{user_id}"): ("/users/nobody/at%2Fall", None, ADMINS),
