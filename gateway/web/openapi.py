@@ -20,7 +20,7 @@ from gateway.web.schemas import FIELDS, SCHEMAS, TYPES
 from gateway.web.trace_operations import TRACE_OPERATIONS, TRACE_PARAMETERS
 from gateway.wire.errors import AI_SDK, OPENAI
 
-_OPERATIONS = OPERATIONS | TRACE_OPERATIONS
+DESCRIBED = OPERATIONS | TRACE_OPERATIONS
 _PARAMETERS = PARAMETERS | TRACE_PARAMETERS
 _PARAMETER = re.compile(r"{(\w+)}")
 _PATH = {
@@ -53,7 +53,7 @@ milliseconds UTC. docs/api.md has an example of each route, event, frame and err
 
 def document() -> bytes:
     """Return the description of ROUTES as OpenAPI 3.1, in JSON."""
-    pairs = [(route, _OPERATIONS.get((route.method, route.path), UNDESCRIBED)) for route in ROUTES]
+    pairs = [(route, DESCRIBED.get((route.method, route.path), UNDESCRIBED)) for route in ROUTES]
     types = [kind for _, about in pairs for kind in (*about.body, about.reply) if kind and not isinstance(kind, str)]
     schemas, components = msgspec.json.schema_components([*types, *TYPES], ref_template="#/components/schemas/{name}")
     found = dict(zip(types, schemas, strict=False))

@@ -16,7 +16,7 @@ from gateway.domain.trace import Assessment
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import INFO_FINALIZED, TRACE_NAME
 from gateway.mlflow.scripts.assessments import insert_overriding
-from gateway.mlflow.scripts.experiments import require_experiment
+from gateway.mlflow.scripts.experiments import require_active
 from gateway.mlflow.values import ChatSpans, ClientSpans, ClientTrace, StoredSpans, StoredTrace
 from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.clauses import INDEXED
@@ -58,7 +58,7 @@ def save_info(project: str, trace: ClientTrace, ratings: Sequence[Assessment], n
 
     Raise NotFound for the experiment, and InvalidValue for a trace that isn't this project's to write.
     """
-    yield from require_experiment(project, trace.experiment_id)
+    yield from require_active(project, trace.experiment_id)
     row = yield from row_or_new(project, trace)
     yield from update(project, trace, row, now)
     for rating in ratings:

@@ -59,11 +59,11 @@ class Driver(msgspec.Struct, frozen=True):
 
 def find_page(query: TraceQuery) -> Script[tuple[list[str], str | None]]:
     """Return the IDs of a page of traces, and the next page's token or None. Raise InvalidValue for a bad token."""
-    cursor = _read_token(query.page_token)
     experiments = yield from experiments_of(query)
     limit = query.limit
     if limit <= 0 or not experiments:
         return [], None
+    cursor = _read_token(query.page_token)
     query = msgspec.structs.replace(query, limit=limit + 1)  # one more tells whether another page follows
     driver = yield from driver_of(query)
     if driver.by or query.orders:
