@@ -27,7 +27,7 @@ class Imports:
 
     def __init__(self) -> None:
         self._large, self._small = Turns(1, waiting=100), Turns(2, waiting=500)
-        self._writes = Turns(8, each=4, waiting=2_000)
+        self._writes = Turns(4, each=2, waiting=2_000)
         self._threads = ThreadPoolExecutor(3, "imports")
 
     def turn(self, project: str, size: int) -> AbstractAsyncContextManager[None]:

@@ -99,7 +99,7 @@ async def upsert_records(request: Request) -> Any:
 
     Those of one request have one time, and IDs that rise: they are read back in the order in which they were sent.
     """
-    records = await request.read_much(lambda: wire.read_records(request.body or b"{}"))
+    records = await request.read_much(lambda pace: wire.read_records(request.body or b"{}", pace))
     ids = sorted(f"dr-{secrets.token_hex(16)}" for _ in records)
     given = list(zip(ids, records, strict=True))
     dataset_id = request.params["dataset_id"]
