@@ -66,6 +66,7 @@ class Server(_Section, frozen=True):
     max_body_bytes: Bytes = 20_971_520
     drain_s: Seconds = 30
     trusted_proxies: tuple[str, ...] = ()
+    public_url: str = ""
     head_timeout_s: PositiveSeconds = 20
     body_timeout_s: PositiveSeconds = 30
     max_connections: Count = 20_000

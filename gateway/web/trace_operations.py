@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.web.operations import CompletionBody, Operation
+from gateway.web.operation import Operation
+from gateway.web.operations import CompletionBody
 from gateway.wire.span_content import SpanReply
 from gateway.wire.trace_query import PAGE, QUERY
 from gateway.wire.traces import CountReply, FacetsReply, TraceDetail, TracePage

@@ -80,6 +80,16 @@ dataset_records
     dataset_id record_id input_hash created_time last_update_time source_id: ours
     created_by last_updated_by: person kept
     inputs outputs expectations tags source: words kept
+sign_ins
+    sign_in_hash project role way created expires ends: ours
+    behind: operator
+    user_id: person kept
+people
+    project role way first_seen last_seen: ours
+    user_id last_address: person kept
+invites
+    invite_id project role labeling_sessions invite_hash created expires revoked first_used last_used: ours
+    user_id created_by last_address: person kept
 dataset_sources
     dataset_id record_id trace_id: ours
     user_id: person kept
