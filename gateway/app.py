@@ -24,6 +24,8 @@ from gateway.access.keys import KeyRing
 from gateway.access.limits import Limits
 from gateway.access.local import keys_required
 from gateway.access.memory import give_back_large_blocks
+from gateway.access.people import People
+from gateway.access.sign_ins import SignIns
 from gateway.access.stored_keys import StoredKeys
 from gateway.access.tokens import Tokens
 from gateway.chat import Chat
@@ -48,7 +50,7 @@ from gateway.storage.engine import Opener, Store
 from gateway.storage.recovery import recover
 from gateway.storage.retention import keep_sweeping
 from gateway.storage.scripts import keys as key_scripts
-from gateway.storage.scripts.keys import list_keys, touch_keys
+from gateway.storage.scripts.keys import list_keys
 from gateway.streaming.runs import Runs
 from gateway.web.application import Application
 from gateway.web.binding import bind
@@ -67,7 +69,7 @@ class Gateway:
     """All parts of one running gateway. `app` is the ASGI application."""
 
     def __init__(self, config: Config, store: Store, keys: KeyRing, logs: Logs, signing_key: str) -> None:
-        self.store, self.keys, self.logs = store, keys, logs
+        self.store, self.keys, self.logs, self.imports = store, keys, logs, Imports()
         self.current = current = Current(config)
         current.subscribe(_log_warnings)
         current.subscribe(lambda config: setattr(logs, "declared", config.feedback.declared))
@@ -83,8 +85,9 @@ class Gateway:
                 config.auth.signing_keys or (signing_key,), config.auth.feedback_token_ttl_s
             )
         )
-        self.authenticator = Authenticator(keys, tokens, current)
-        self.stored_keys = StoredKeys(store, keys)
+        sign_ins = SignIns()
+        self.authenticator = Authenticator(keys, People(keys, sign_ins, current), tokens, current)
+        self.stored_keys = StoredKeys(store, keys, sign_ins)
 
         counters = {
             "heartbeats": metrics.heartbeat,
@@ -111,7 +114,7 @@ class Gateway:
             pages=Pages(STATIC),
             docs=Pages(DOCS),
         )
-        routes = (*ROUTES, *bind(ENDPOINTS, ("review",), _mlflow_request(Imports())))
+        routes = (*ROUTES, *bind(ENDPOINTS, ("review",), _mlflow_request(self.imports)))
         self.app = Application(services, routes, (MLFLOW, OPENAI, AI_SDK))
         self._watch_values()
 
@@ -134,6 +137,7 @@ class Gateway:
         _log.info("The server drains. Streams that are running: %d.", len(self.runs.running))
         await self.runs.drain(self.current.value.server.drain_s)
         self.store.end_searches()
+        self.imports.end()
         await asyncio.gather(*(socket.leave() for socket in list(self.app.sockets)), return_exceptions=True)
         await self.runs.farewell()
         self.feed.close()
@@ -144,7 +148,7 @@ class Gateway:
         await self.runs.drain(0)
         await self.providers.close()
         with contextlib.suppress(StoreUnavailable):
-            await self.store.write(touch_keys, self.keys.take_used())
+            await self.stored_keys.write_back()
         await self.store.close()
 
     def _finished(self, record: ChatActivity, end: TraceEnd) -> None:

@@ -177,7 +177,7 @@ class Chat:
         if request.continues:
             request = await self._continue(principal, request, name)
         self.limits.messages(request.fields["messages"])
-        start = trace_start(principal, request, name, settings.config.capture.content, settings.config_hash)
+        start = trace_start(principal, request, name, model, settings.config.capture.content, settings.config_hash)
         attempts: list[Attempt] = []
         run = self._new_run(settings, principal, request, start, attempts, resumable=resumable)
         release = self.limits.stream(principal.key_id, address)
@@ -229,7 +229,7 @@ class Chat:
     async def _stored(self, principal: Principal, trace_id: str) -> Trace:
         """Return the stored trace of the caller's own stream. Raises NotFound."""
         trace = await self._store.read(get_trace, principal.project, trace_id)
-        if trace is None or not owns(principal, Owner(trace.project, trace.key_id)):
+        if trace is None or not owns(principal, Owner(trace.project, trace.key_id, trace.user_id)):
             raise NotFound(NO_SUCH_STREAM)
         return trace
 
@@ -243,9 +243,8 @@ class Chat:
     async def _running(self, principal: Principal, session_id: str, user_id: str | None) -> Run | None:
         """Return the newest running answer of the caller's session. Raises NotFound where that is another user's."""
         await self._has_session(principal.project, principal.user_id or user_id, session_id)
-        owner = Owner(principal.project, principal.key_id)
         for run in reversed(self.runs.running.values()):
-            if run.log.started.session_id == session_id and run.owner == owner:
+            if run.log.started.session_id == session_id and owns(principal, run.owner):
                 principal.check_trace(run.trace_id)
                 return run
         return None
@@ -266,8 +265,8 @@ class Chat:
         streaming = settings.config.streaming
         return Run(
             Started(start.trace_id, start.session_id, start.model, token()),
-            Owner(principal.project, principal.key_id),
-            Recorder(start, attempts, settings.config.capture.content),
+            Owner(principal.project, principal.key_id, start.user_id),
+            Recorder(start, attempts, settings.config.capture.content, settings.router.model(start.model)[1].cost),
             self._store,
             streaming,
             grace_s=streaming.disconnect_grace_s if resumable else 0,

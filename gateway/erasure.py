@@ -3,7 +3,7 @@
 Only the owner of the store does it, so that nothing of theirs is on its way meanwhile: a running server, by
 `DELETE /users/{user_id}` or by a request that `gateway erase` left in the store's mailbox; else that command itself.
 
-    their running streams stop ─▶ traces ─▶ ratings ─▶ replies kept for retries ─▶ what others keep of them
+    their running streams stop ─▶ traces ─▶ ratings ─▶ replies kept for retries ─▶ sign-ins ─▶ what others keep
                                                                             ─▶ what was deleted is overwritten
 """
 
@@ -47,6 +47,7 @@ from gateway.storage.scripts.erase_copies import (
 )
 from gateway.storage.scripts.kept import Declared
 from gateway.storage.scripts.ops import ping
+from gateway.storage.scripts.people import erase_person
 from gateway.streaming.runs import Runs
 
 T = TypeVar("T")
@@ -160,6 +161,7 @@ class Erasure:
             for assessment_ids in _batches(ratings):
                 await store.write(erase_ratings, assessment_ids, declared)
             await store.write(erase_receipts, user_id, project, {each.trace_id for each in found})
+            await store.write(erase_person, user_id, project)
             await self._erase_copies(request, found, declared)
             if request_id is not None:
                 await self._mailbox.withdraw(request_id)

@@ -22,8 +22,9 @@ from tests.support.http_client import call, hear, socket_url
 from tests.support.servers import GatewayProcess
 
 TEXT = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
+JUDGE = {"targets": ["demo/lorem-3-0ms"], "judge": True}
 CONFIG: dict[str, Any] = {
-    "models": {"default": {"targets": ["demo/lorem-3-0ms"]}, "echo": {"targets": ["demo/echo"]}},
+    "models": {"default": {"targets": ["demo/lorem-3-0ms"]}, "echo": {"targets": ["demo/echo"]}, "judge": JUDGE},
     "feedback": {"dimensions": {"accuracy": {"min": 1, "max": 5}, "tone": {"options": ["too formal", "right"]}}},
 }
 FRAMES = {"chat", "stop", "resume", "feedback", "ping", "pong", "feedback_recorded", "error"}

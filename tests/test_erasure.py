@@ -61,17 +61,18 @@ async def test_what_stays_of_a_rating(store: SQLiteStore) -> None:
 
 
 async def test_a_name_that_many_give_is_nobodys_words(store: SQLiteStore) -> None:
-    """It stays, as do those of judges; one that she and two others give goes."""
+    """It stays, as do those of judges and their yes and no; one that she and two others give goes."""
     trace_id, other = await chat(store), await chat(store, "zoe")
     for name, raters in (("stars", "ann ben cat dan"), ("rare", "ann ben cat")):
         for rater in raters.split():
             rated = a_write(trace_id if rater == "ann" else other, a_rating(name=name, value=3), source_id=rater)
             await store.write(record_feedback, rated)
-    judged = a_rating(trace_id=trace_id, name="safety", source_id="judge", source_type="LLM_JUDGE")
-    await store.write(create_assessment, judged)
+    for name, value in (("safety", "yes"), ("summary", "Ann says yes")):
+        judged = a_rating(trace_id=trace_id, name=name, value=value, source_id="judge", source_type="LLM_JUDGE")
+        await store.write(create_assessment, judged)
     await Erasure(store, None, Current(Config())).erase(ANN)
-    names = await store.write(ask, "SELECT name FROM assessments WHERE trace_id = $1 ORDER BY name", trace_id)
-    assert names == [("erased",), ("safety",), ("stars",)]
+    rows = await store.write(ask, "SELECT name, value FROM assessments WHERE trace_id = $1 ORDER BY name", trace_id)
+    assert rows == [("erased", "3"), ("safety", '"yes"'), ("stars", "3"), ("summary", '"erased"')]
 
 
 async def test_erased_raters_of_one_trace_stay_apart(store: SQLiteStore) -> None:

@@ -146,6 +146,8 @@ NAME_MLFLOW = {
     "gateway.web.completions": "a request header",
     "gateway.web.cors": "a request header",
     "gateway.web.operations": "a request header",
+    "gateway.web.routes": "a path",
+    "gateway.wire.errors": "a path",
     "gateway.web.trace_operations": "the grammar of filters",
 }
 

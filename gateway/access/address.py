@@ -39,6 +39,11 @@ def client_address(headers: Headers, peer: str | None, trusted: Sequence[Network
     return address
 
 
+def sent_by(peer: str | None, networks: Sequence[Network]) -> bool:
+    """Return whether a connection's other end is in one of these networks."""
+    return _is_in(networks, _parsed(peer or ""))
+
+
 def subscriber(address: Address | None) -> str:
     """Return the name of whoever has the address: whoever has one of IPv6 has the whole /64 that it lies in."""
     if isinstance(address, ipaddress.IPv6Address):

@@ -5,6 +5,7 @@
                                                          of an earlier token, or a fresh visitor
     feedback token ───────────────────────────────────▶ one trace, as one rater
     ticket ────────────────────────────────────────────▶ a WebSocket, as whoever asked for the ticket
+    no Authorization: a cookie ────────────────────────▶ the person who signed in (people.py)
     nothing ───────────────────────────────────────────▶ a caller on this machine, unless a foreign page sent it
 
 Tokens and tickets open no more than what they were made with would open here and now: they end with that key, have its
@@ -15,22 +16,26 @@ Made by app.py; asked once a request by web/middleware.py, and once a connection
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from gateway.access.address import Headers
 from gateway.access.keys import KeyRing
 from gateway.access.local import keyless, origin_allowed
+from gateway.access.people import People
 from gateway.access.principal import KEYLESS, Principal, require
 from gateway.access.tokens import PREFIX as TOKEN_PREFIX
 from gateway.access.tokens import Tokens, asserted_user
 from gateway.config.current import Current
 from gateway.domain.ids import now_ms
+from gateway.domain.people import Way
 from gateway.errors import Forbidden, Unauthorized, Unavailable
 
 TICKET_S = 30
@@ -41,13 +46,16 @@ _TICKET_PREFIX = "gw-wt-"
 class Authenticator:
     """Remembers nothing of its callers but the tickets that wait for their sockets."""
 
-    def __init__(self, keys: KeyRing, tokens: Tokens, current: Current) -> None:
+    def __init__(self, keys: KeyRing, people: People, tokens: Tokens, current: Current) -> None:
         self.keys = keys
+        self.people = people
         self.tokens = tokens
         self._current = current
         self._tickets: OrderedDict[bytes, tuple[Principal, str | None, float]] = OrderedDict()
 
-    def authenticate(self, headers: Headers, client_host: str | None, roles: Sequence[str] = ()) -> Principal:
+    def authenticate(
+        self, headers: Headers, client_host: str | None, roles: Sequence[str] = (), method: str = "GET"
+    ) -> Principal:
         """Return the caller of one request to a route for these roles. Raise Unauthorized or Forbidden."""
         bearer = _bearer_token(headers)
         if bearer.startswith(TOKEN_PREFIX):
@@ -55,6 +63,8 @@ class Authenticator:
         given = _headers(headers, b"origin", b"x-feedback-token", b"x-user-assertion")
         if bearer.startswith("gw-"):
             principal = self.keys.find(bearer)
+        elif (person := self._person(bearer, headers, client_host, method)) is not None:
+            principal = person
         elif keyless(self._current.value, headers, client_host):
             principal = KEYLESS
         elif (token := given.get(b"x-feedback-token")) is not None and "token" in roles:
@@ -73,7 +83,7 @@ class Authenticator:
                 raise Forbidden("This key does not serve the origin of this page.", code="origin_not_allowed")
         elif principal is KEYLESS and self._current.value.auth.require_keys == "auto":
             self._check_origin(headers)
-        if "publishable" in roles:
+        if "publishable" in roles and principal.way is None:
             return self._with_user(principal, given, headers, client_host)
         return principal
 
@@ -81,9 +91,9 @@ class Authenticator:
         """Return who opens a WebSocket, by ticket or as in a request. Raise Unauthorized or Forbidden."""
         if ticket is not None:
             return self._redeem_ticket(ticket, headers, client_host)
-        principal = self.authenticate(headers, client_host, ("chat", "publishable"))
-        require(principal, "chat", "publishable")
-        if principal.role != "publishable":
+        principal = self.authenticate(headers, client_host, ("chat", "publishable"), "CONNECT")
+        require(principal, "chat", "publishable", "lead")
+        if principal.role != "publishable" and principal.way is None:
             self._check_origin(headers)
         return principal
 
@@ -93,9 +103,10 @@ class Authenticator:
         """Return a ticket that opens one WebSocket within TICKET_S, for the page that asked. Raise Unavailable.
 
         It is made to be handed to a browser, so that it opens no more than a publishable key would, as one user:
-        `user_id` where a secret key vouches for it, the rater of an earlier feedback token, else somebody new.
+        `user_id` where a secret key vouches for it, the rater of an earlier feedback token, else somebody new. One
+        that a signed-in person asked for is for that person, and ends with the sign-in.
         """
-        if principal.key_id is not None:
+        if principal.key_id is not None and principal.way is None:
             earlier = _headers(headers, b"x-feedback-token").get(b"x-feedback-token")
             if principal.user_id is None and user_id is None and earlier is not None:
                 rater = self.from_token(earlier, headers, client_host, principal)
@@ -120,7 +131,13 @@ class Authenticator:
         `caller` is who sent it besides a key, and must be of the same project.
         """
         token = self.tokens.read(text)
-        maker = self._maker(token.key_id, headers, client_host)
+        if token.person is not None:  # it goes no further than that person's own requests
+            same = caller is not None and caller.way is not None and caller.user_id == token.person
+            maker = caller if same and caller is not None and caller.key_id == token.key_id else None
+            if maker is None:
+                raise Unauthorized("This feedback token is a signed-in person's.", code="invalid_feedback_token")
+        else:
+            maker = self._maker(token.key_id, headers, client_host)
         if maker is None:
             ended = "The API key behind this feedback token has ended."
             message = ended if token.key_id else "This feedback token was made without a key, which is needed here."
@@ -138,14 +155,30 @@ class Authenticator:
             token=token,
         )
 
+    def ways(self, headers: Headers, client_host: str | None) -> list[Way | Literal["keyless"]]:
+        """Return how this caller may come in: without a key, or by signing in."""
+        ways = self.people.ways()
+        return ["keyless", *ways] if keyless(self._current.value, headers, client_host) else [*ways]
+
     def ended(self, principal: Principal) -> str | None:
         """Return why what is still open for this caller must end, or None."""
         if not self.keys.active(principal.key_id):
             return "The API key of this socket has ended."
-        if principal.key_id is None and self._current.value.auth.require_keys == "always":
+        if principal.way is not None:
+            if self.people.ended(principal):
+                return "You are signed out."
+        elif principal.key_id is None and self._current.value.auth.require_keys == "always":
             return "API keys are required here by now."
         if 0 < principal.ends <= now_ms():
             return "The time for which the user of this socket was vouched for is over."
+        return None
+
+    def _person(self, bearer: str, headers: Headers, client_host: str | None, method: str) -> Principal | None:
+        """Return who is signed in, where nothing else says who calls. Raise Unauthorized, Forbidden."""
+        if not bearer:
+            return self.people.find(headers, client_host, method)
+        if self.people.sent(headers):  # a credential that counts less, beside one that isn't good
+            raise Unauthorized("This is not a key of this gateway.", code="invalid_api_key")
         return None
 
     def _maker(self, key_id: str | None, headers: Headers, client_host: str | None) -> Principal | None:
@@ -197,13 +230,19 @@ class Authenticator:
 
     def _redeem_ticket(self, ticket: str, headers: Headers, client_host: str | None) -> Principal:
         principal, bound_to, until = self._tickets.pop(_digest(ticket), (KEYLESS, None, 0.0))
-        if until <= time.monotonic() or self._maker(principal.key_id, headers, client_host) is None:
+        if until <= time.monotonic() or self._over(principal, headers, client_host):
             raise Unauthorized(f"This ticket is not valid. A ticket opens one socket, within {TICKET_S} seconds.")
         if bound_to is None:  # a server asked for it
             self._check_origin(headers, self.keys.origins)
         elif _headers(headers, b"origin").get(b"origin") != bound_to:
             raise Forbidden("This ticket was made for another page.", code="origin_not_allowed")
         return principal
+
+    def _over(self, principal: Principal, headers: Headers, client_host: str | None) -> bool:
+        """Return whether the credential behind a ticket opens nothing any more, or nothing to this caller."""
+        if principal.way is not None:
+            return self.people.ended(principal)
+        return self._maker(principal.key_id, headers, client_host) is None
 
     def _check_origin(self, headers: Headers, others: frozenset[str] = frozenset()) -> None:
         if not origin_allowed(headers, others.union(self._current.value.server.cors_origins)):
@@ -222,6 +261,22 @@ def _bearer_token(headers: Headers) -> str:
                     raise Unauthorized("Send one Authorization header, not several.")
                 token = given.strip().decode("latin-1")
     return token
+
+
+def with_bearer(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Return headers with Basic credentials as a bearer: the password, which is a key where any user's name is."""
+    return [(name, _password(value) if name == b"authorization" else value) for name, value in headers]
+
+
+def _password(value: bytes) -> bytes:
+    scheme, _, given = value.partition(b" ")
+    if scheme.lower() != b"basic":
+        return value
+    try:
+        pair = base64.b64decode(given.strip(), validate=True)
+    except ValueError:
+        pair = b""
+    return b"Bearer " + (pair.partition(b":")[2] or b"none")
 
 
 def _visitor() -> str:

@@ -77,8 +77,8 @@ def hash_key(secret: str) -> str:
 class UnknownKey(Unauthorized):
     """The key isn't in the ring. It has the form of one, so that it may be in the store by now (stored_keys.py)."""
 
-    def __init__(self, digest: str) -> None:
-        super().__init__(_INVALID, code="invalid_api_key")
+    def __init__(self, digest: str, message: str = _INVALID, code: str = "invalid_api_key") -> None:
+        super().__init__(message, code=code)
         self.digest = digest
 
 

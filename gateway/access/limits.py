@@ -27,6 +27,7 @@ Release = Callable[[], None]
 MOST_BUCKETS = 50_000  # of a kind: about 200 bytes each
 _BURST_S = 5  # a socket's frames may come in bursts of so many seconds' worth
 _DAY_S = 86_400.0
+_SIGN_INS = 120  # tries a minute from an address, whatever the configuration says
 _ROUNDING_S = 1e-6
 
 
@@ -60,7 +61,7 @@ class Limits:
     def __init__(self, current: Current, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._by_key, self._by_caller = Buckets(clock), Buckets(clock)
-        self._by_address, self._by_token = Buckets(clock), Buckets(clock)
+        self._by_address, self._by_token, self._signing_in = Buckets(clock), Buckets(clock), Buckets(clock)
         self._streams: dict[str, int] = {}  # open ones, by key or caller's address
         self._streams_at: dict[str, int] = {}  # by address
         self.open = 0
@@ -94,6 +95,11 @@ class Limits:
         """Count one more request from an address, such as a frame of its socket. Raise TooManyRequests as `arrive`."""
         if address and (most := self.config.requests_per_minute_per_address):
             _spend(self._by_address, address, most, 60, "requests from this address")
+
+    def sign_in(self, headers: Headers, client_host: str | None) -> None:
+        """Count one try to sign in from the caller's address. Raise TooManyRequests."""
+        address = subscriber(client_address(headers, client_host, self._trusted))
+        _spend(self._signing_in, address, _SIGN_INS, 60, "tries to sign in from this address")
 
     def request(self, key_id: str | None, address: str, own: int = 0) -> None:
         """Count one request of a key, or of a keyless caller at this address; `own` is the key's own limit.

@@ -1,4 +1,4 @@
-"""Who needs no key: callers on this machine, and the pages that may speak for them.
+"""Who needs no key: callers on this machine, and the pages that may speak for them; and which page is whose.
 
 It is not the whole decision: the authenticator asks here once it has seen that a request bears no credential.
 """
@@ -57,3 +57,25 @@ def origin_allowed(headers: Headers, allowed: Container[str]) -> bool:
         return not elsewhere or found.get(b"sec-fetch-mode") == "navigate"
     host = origin.partition("://")[2]
     return origin in allowed or host == found.get(b"host") or is_local_host(host.encode("latin-1"))
+
+
+def is_own_page(headers: Headers, public_url: str) -> bool:
+    """Return True where a request's Origin is there, and exactly this server's: by `public_url`, or by the Host."""
+    found = {name: value.decode("latin-1") for name, value in headers if name in _OF_PAGES}
+    origin = found.get(b"origin", "")
+    scheme, _, host = origin.partition("://")
+    if public_url and origin == "/".join(public_url.split("/", 3)[:3]):
+        return True
+    return scheme in ("http", "https") and host != "" and host == found.get(b"host")
+
+
+def is_elsewhere(headers: Headers, public_url: str) -> bool:
+    """Return True where a page of another origin asks: by its Origin, or as the browser says of a page that sends none.
+
+    A link that leads here is followed by the browser itself, and is no reading by that page.
+    """
+    found = {name: value for name, value in headers if name in _OF_PAGES}
+    if b"origin" in found:
+        return not is_own_page(headers, public_url)
+    site, mode = found.get(b"sec-fetch-site"), found.get(b"sec-fetch-mode")
+    return site in (b"cross-site", b"same-site") and mode != b"navigate"

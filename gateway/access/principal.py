@@ -9,16 +9,19 @@ from typing import Literal
 
 import msgspec
 
+from gateway.domain.people import Way
 from gateway.errors import Forbidden
 
 KeyRole = Literal["chat", "review", "admin"]
-Role = KeyRole | Literal["publishable", "token"]  # a publishable key and a feedback token are roles of their own
+# A publishable key and a feedback token are roles of their own, and so are people who are no admins.
+Role = KeyRole | Literal["publishable", "token", "reviewer", "lead"]
 
 
 class FeedbackToken(msgspec.Struct, frozen=True, array_like=True):
     """The content of a feedback token. `names` empty: ratings of every name. `expires` in milliseconds, 0 for never.
 
-    `key_id` is the API key that the chat was asked with, or that asked for the token: it ends with that key.
+    `key_id` is the API key that the chat was asked with, or that asked for the token: it ends with that key. `person`
+    is the signed-in person that asked: it is good beside that person's sign-in alone.
     """
 
     project: str
@@ -27,6 +30,7 @@ class FeedbackToken(msgspec.Struct, frozen=True, array_like=True):
     names: tuple[str, ...]
     expires: int
     key_id: str | None
+    person: str | None = None
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -34,7 +38,8 @@ class Principal(msgspec.Struct, frozen=True):
 
     `user_id`: whom the credential speaks for, where it says so; nothing in the request can then say otherwise.
     `ends`: until when it does, in milliseconds; 0 for as long as its key. `token`: the feedback token that let it in,
-    which opens this trace alone.
+    which opens this trace alone. `way`: how the person signed in; None for callers who are no people. `sign_in`: the
+    hash of the person's cookie. `renewed`: that cookie lasts longer now, so the browser must hear of it.
     """
 
     key_id: str | None
@@ -46,6 +51,9 @@ class Principal(msgspec.Struct, frozen=True):
     user_id: str | None = None
     ends: int = 0
     token: FeedbackToken | None = None
+    way: Way | None = None
+    sign_in: str | None = None
+    renewed: bool = False
 
     @property
     def trace_id(self) -> str | None:
@@ -62,12 +70,14 @@ KEYLESS = Principal(None, "admin", "default", "keyless")
 
 
 def require(principal: Principal, *roles: Role) -> None:
-    """Let these roles pass; admin always does. Raise Forbidden for others."""
-    if principal.role in roles or principal.role == "admin":
+    """Let these roles pass; admin always does, and a lead where a key for review does. Raise Forbidden for others."""
+    if principal.role in roles or principal.role == "admin" or (principal.role == "lead" and "review" in roles):
         return
     if principal.role == "publishable":
         raise Forbidden("A publishable key only chats. To rate an answer, use the feedback token that came with it.")
     if principal.role == "token":
         raise Forbidden("A feedback token only rates, resumes and stops its own answer.")
-    wanted = [role for role in roles if role not in ("publishable", "token")] or ["admin"]
+    wanted = [role for role in roles if role not in ("publishable", "token", "lead")] or ["admin"]
+    if principal.way is not None:
+        raise Forbidden("Your role doesn't open this. Ask whoever runs this gateway for another one.")
     raise Forbidden(f"This needs a key with the role {' or '.join(wanted)}.")

@@ -64,7 +64,8 @@ class Tokens:
         expires = now_ms() + self._ttl_ms if self._ttl_ms else 0
         if principal.token and principal.token.expires:
             expires = min(expires or principal.token.expires, principal.token.expires)
-        content = FeedbackToken(principal.project, trace_id, rater, names, expires, principal.key_id)
+        person = principal.user_id if principal.way else principal.token.person if principal.token else None
+        content = FeedbackToken(principal.project, trace_id, rater, names, expires, principal.key_id, person)
         text = PREFIX + self._signer.sign(base64_encode(msgspec.json.encode(content))).decode()
         return IssuedToken(text, expires)
 

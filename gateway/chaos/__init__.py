@@ -11,9 +11,9 @@ a gateway with it. Tests start it in their own process:
 `server.refused_url` is a base URL on a port that nobody listens on. `CASES` has at least one example of every family of
 models, with the result that a good gateway gives; `case_for(name)` resolves a name with other numbers.
 
-case.py has the values and the building blocks of scripts. content.py, formats.py, http.py and wire.py define the
-models, and cases.py lists them. answer.py and server.py serve them. client.py, probe.py, verdict.py and conformance.py
-try a gateway.
+case.py has the values and the building blocks of scripts. content.py, dialects.py, formats.py, http.py and wire.py
+define the models, and cases.py lists them. answer.py and server.py serve them. client.py, probe.py, verdict.py and
+conformance.py try a gateway.
 """
 
 from gateway.chaos.case import TEXT, Case, Expect

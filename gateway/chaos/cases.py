@@ -1,15 +1,18 @@
-"""The table of chaos models. It defines none: content.py, formats.py, http.py and wire.py do.
+"""The table of chaos models. It defines none: content.py, dialects.py, formats.py, http.py and wire.py do.
 
 Read by answer.py, command.py, conformance.py and the tests.
 """
 
 from __future__ import annotations
 
-from gateway.chaos import content, formats, http, wire
+from gateway.chaos import content, dialects, formats, http, wire
 from gateway.chaos.case import Case, Family
 
 FAMILIES: tuple[Family, ...] = tuple(
-    value for module in (content, formats, http, wire) for value in vars(module).values() if isinstance(value, Family)
+    value
+    for module in (content, dialects, formats, http, wire)
+    for value in vars(module).values()
+    if isinstance(value, Family)
 )
 
 

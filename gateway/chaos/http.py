@@ -46,7 +46,7 @@ def error(status: int, message: str, kind: str = "chaos_error", **headers: str) 
 
 
 @family("status-CODE", "that status, with an error in OpenAI's form that quotes a key", *(
-    f"status-{code}" for code in (400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504)
+    f"status-{code}" for code in (400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504)
 ))  # fmt: skip
 def status(code: int) -> tuple[Mode, Mode]:
     # A gateway must not show the key to its callers.

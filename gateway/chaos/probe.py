@@ -164,7 +164,7 @@ def _document(data: bytes, observed: Observed) -> None:
     """Record a chunk or a whole completion."""
     try:
         document = json.loads(data)
-        if document.get("error") is not None:
+        if document.get("error"):  # an empty one is none
             observed.errors += 1
             return
         for choice in document.get("choices") or ():

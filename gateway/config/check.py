@@ -13,6 +13,8 @@ from gateway.config.schema import ORIGIN, Config, ConfigError, Dimension, Target
 SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-feedback-token", "x-user-assertion", "x-api-key"}
 # Query parameters of /detailed-feedback: a dimension of such a name could not be told from them.
 RESERVED_DIMENSIONS = {"trace_id", "client_request_id", "user_id", "comment"}
+# An origin, and a path where the gateway lies below one.
+_PUBLIC_URL = re.compile(rf"(?=https?://){ORIGIN.pattern}(?:/[A-Za-z0-9._~/-]*)?")
 
 
 def check(config: Config, *, files: bool = True) -> None:
@@ -31,6 +33,8 @@ def _problems(config: Config, *, files: bool) -> Iterator[tuple[str, str]]:
             ipaddress.ip_network(proxy, strict=False)
         except ValueError:
             yield "$.server.trusted_proxies", f"{proxy!r} is not an IP address or network"
+    if config.server.public_url and not _PUBLIC_URL.fullmatch(config.server.public_url):
+        yield "$.server.public_url", "an address as browsers have it is expected, such as https://gateway.example.com"
     for name in config.server.id_headers:
         if not HEADER_NAME.fullmatch(name) or name.lower() in SECRET_HEADERS:
             yield f"$.server.id_headers.{name}", "is not the name of a header that may be stored"

@@ -11,10 +11,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from gateway.domain.messages import Usage
+
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=0)]
 Bytes = Annotated[int, Meta(ge=1)]
+Price = Annotated[float, Meta(ge=0, le=1_000_000)]  # of a million tokens
 # What a browser's Origin header says: host in lower case, no path, no port that is the scheme's own. Apps and
 # extensions have schemes of their own.
 ORIGIN = re.compile(
@@ -63,6 +66,7 @@ class Server(_Section, frozen=True):
     max_body_bytes: Bytes = 20_971_520
     drain_s: Seconds = 30
     trusted_proxies: tuple[str, ...] = ()
+    public_url: str = ""
     head_timeout_s: PositiveSeconds = 20
     body_timeout_s: PositiveSeconds = 30
     max_connections: Count = 20_000
@@ -115,6 +119,16 @@ class Model(_Section, frozen=True):
     first_token_timeout_s: PositiveSeconds = 30
     idle_timeout_s: PositiveSeconds = 60
     total_timeout_s: PositiveSeconds = 600
+    judge: bool = False
+    price_in: Price | None = None
+    price_out: Price | None = None
+
+    def cost(self, usage: Usage) -> float | None:
+        """Return what an answer with these tokens costs; None where the model has no price."""
+        if self.price_in is None and self.price_out is None:
+            return None
+        asked, said = usage.prompt_tokens * (self.price_in or 0), usage.completion_tokens * (self.price_out or 0)
+        return (asked + said) / 1_000_000
 
 
 class Dimension(_Section, frozen=True):

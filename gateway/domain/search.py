@@ -11,7 +11,10 @@ import msgspec
 
 from gateway.domain.trace import Assessment, Trace
 
-Kind = Literal["attribute", "tag", "metadata", "span", "feedback", "expectation", "issue"]
+Kind = Literal[
+    "attribute", "tag", "metadata", "span", "feedback", "expectation", "issue",  # of traces
+    "metric", "param", "dataset",  # of runs, beside attributes and tags
+]  # fmt: skip
 Value = str | int | float | tuple[str, ...] | None
 LeftOut = Literal["judges", "evaluations", "review", "copies"]  # traces that are no one's chat
 

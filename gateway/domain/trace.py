@@ -136,6 +136,7 @@ class TraceEnd(msgspec.Struct, frozen=True, kw_only=True):
     response_preview: str | None = None
     response: str | None = None  # JSON: one assistant message for each choice; None if content isn't stored
     parts: str | None = None  # JSON: [["text","…"],["reasoning","…"],["tool_call",{…}]], domain.answer.Part in order
+    cost: float | None = None  # by the model's prices, as they were then; None without any
     spans: tuple[Span, ...] = ()
 
 
@@ -160,6 +161,7 @@ class Trace(TraceStart, frozen=True, kw_only=True):
     response_preview: str | None = None
     response: str | None = None
     parts: str | None = None
+    cost: float | None = None
 
 
 Value = bool | float | int | str | list[str]  # of a rating by an end user

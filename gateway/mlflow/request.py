@@ -16,7 +16,8 @@ from gateway.storage.engine import Engine, Script
 
 P = ParamSpec("P")
 T = TypeVar("T")
-MAX_BODY = 2_000_000  # bytes that are decoded on the event loop
+MAX_BODY = 2_000_000  # bytes, of what has few values
+SMALL_BODY = 20_000  # bytes that are decoded on the event loop where they may have many values
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,10 +48,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             raise ContentTooLarge(f"A body has at most {MAX_BODY:,} bytes here.")
         return decode(self.body, kind)
 
-    async def read_much(self, read: Callable[[], T]) -> T:
-        """Return what is read of a large body, in a thread and in the turn of this project. Raise as `read` does."""
+    async def read_much(self, read: Callable[[Callable[[], None]], T]) -> T:
+        """Return what is read of the body, a larger one in a thread and in the turn of this project.
+
+        `read` gets a function to call between its steps. Raise as it does.
+        """
+        if len(self.body) <= SMALL_BODY:
+            return read(lambda: None)
         async with self.imports.turn(self.project, len(self.body)):
-            return await self.imports.work(lambda pace: read())
+            return await self.imports.work(read)
 
     def query_value(self, name: str, default: str | None = None) -> str:
         """Return a query parameter. Raise InvalidValue where it is missing and has no default."""

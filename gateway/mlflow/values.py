@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.domain.search import Clause, Order
 from gateway.domain.trace import Assessment, Span, Trace
 
 # ------------------------------------------------------------------ traces
@@ -118,6 +119,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     lifecycle_stage: str = "active"
     start_time: int
     end_time: int | None = None
+
+
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a search over runs."""
+
+    project: str
+    experiment_ids: tuple[str, ...]
+    stages: tuple[str, ...]
+    clauses: tuple[Clause, ...] = ()
+    orders: tuple[Order, ...] = ()
+    limit: int = 1000
+    offset: int = 0
 
 
 class RunValue(msgspec.Struct, frozen=True, kw_only=True):

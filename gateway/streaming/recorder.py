@@ -7,7 +7,7 @@ batch of events and `end` once.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -27,10 +27,16 @@ _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # what a finish reason is; prose c
 
 
 class Recorder:
-    """`attempts` is the router's list, which fills up while the run goes on."""
+    """`attempts` is the router's list, which fills up while the run goes on. `cost` prices tokens."""
 
-    def __init__(self, start: TraceStart, attempts: list[Attempt], content: Content) -> None:
-        self._start, self._attempts, self._content = start, attempts, content
+    def __init__(
+        self,
+        start: TraceStart,
+        attempts: list[Attempt],
+        content: Content,
+        cost: Callable[[Usage], float | None] = lambda _: None,
+    ) -> None:
+        self._start, self._attempts, self._content, self._cost = start, attempts, content, cost
         self.other_chars = 0  # characters of the choices after the first, which are not in the log
         self._first_ms: int | None = None
         self._began = ids.monotonic_ms()  # at request_time
@@ -81,7 +87,7 @@ class Recorder:
         messages = assistant_messages(parts, self._others)
         simple = len(parts) <= 1 and not self._others and all(kind == "text" for kind, _ in parts)
         full = self._content == "full"
-        error = ending.error
+        error, usage = ending.error, self._usage or self._estimate()
         code = error.code if error else None
         message = self._kept_message(code, error.message, getattr(error, "upstream_status", None)) if error else None
         if outcome is Outcome.INTERRUPTED:
@@ -98,7 +104,8 @@ class Recorder:
             error_message=message,
             answered_model=last.model if last else None,
             provider=last.provider if last else None,
-            usage=self._usage or self._estimate(),
+            usage=usage,
+            cost=self._cost(usage) if usage else None,
             usage_estimated=self._usage is None and self._frames > 0,
             response_preview=preview(text) if self._content != "none" and text else None,
             response=msgspec.json.encode(messages).decode() if full else None,

@@ -31,10 +31,11 @@ _log = logging.getLogger("gateway.run")
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """Who may resume and stop a stream."""
+    """Who may resume and stop a stream. `person`: in whose name it was asked."""
 
     project: str
     key_id: str | None
+    person: str | None = None
 
 
 class Run:

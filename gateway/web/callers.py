@@ -18,7 +18,7 @@ _SECRET = ("chat", "review", "admin")
 def identified(request: Request, asked: ChatRequest) -> ChatRequest:
     """Return the request with the IDs that its headers give and it has not. Raise InvalidValue for a bad one."""
     principal, names = request.principal, request.services.config.server.id_headers
-    if principal.key_id is None or principal.role not in _SECRET:
+    if principal.key_id is None or principal.role not in _SECRET or principal.way is not None:
         return asked
     found: dict[str, str] = {}
     for header, field in names.items():  # of several for one field the first that is there counts

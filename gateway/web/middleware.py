@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.access.authenticator import with_bearer
 from gateway.access.keys import UnknownKey
 from gateway.errors import GatewayError
 from gateway.web.request import Request, request_id_of
@@ -79,6 +80,8 @@ class RequestMiddleware:
 def enter(request: Request, route: Route) -> Awaitable[Response | None]:
     """Let the caller in, and return what its handler does. Raise Unauthorized, Forbidden or TooManyRequests."""
     request.wire = route.wire
+    if route.basic:
+        request.raw_headers = with_bearer(request.raw_headers)
     if route.roles:
         request.authenticate(route.roles)
     return route.handler(request)

@@ -12,15 +12,18 @@ from typing import Any
 import msgspec
 
 from gateway import __version__
+from gateway.access.people import COOKIE
 from gateway.access.principal import Role
-from gateway.web.operations import OPERATIONS, PARAMETERS, SSE, UNDESCRIBED, Operation
+from gateway.web.operation import SSE, Operation
+from gateway.web.operations import OPERATIONS, PARAMETERS, UNDESCRIBED
+from gateway.web.people_operations import PEOPLE_OPERATIONS
 from gateway.web.route import Route
 from gateway.web.routes import ROUTES
 from gateway.web.schemas import FIELDS, SCHEMAS, TYPES
 from gateway.web.trace_operations import TRACE_OPERATIONS, TRACE_PARAMETERS
 from gateway.wire.errors import AI_SDK, OPENAI
 
-_OPERATIONS = OPERATIONS | TRACE_OPERATIONS
+DESCRIBED = OPERATIONS | TRACE_OPERATIONS | PEOPLE_OPERATIONS
 _PARAMETERS = PARAMETERS | TRACE_PARAMETERS
 _PARAMETER = re.compile(r"{(\w+)}")
 _PATH = {
@@ -53,7 +56,7 @@ milliseconds UTC. docs/api.md has an example of each route, event, frame and err
 
 def document() -> bytes:
     """Return the description of ROUTES as OpenAPI 3.1, in JSON."""
-    pairs = [(route, _OPERATIONS.get((route.method, route.path), UNDESCRIBED)) for route in ROUTES]
+    pairs = [(route, DESCRIBED.get((route.method, route.path), UNDESCRIBED)) for route in ROUTES]
     types = [kind for _, about in pairs for kind in (*about.body, about.reply) if kind and not isinstance(kind, str)]
     schemas, components = msgspec.json.schema_components([*types, *TYPES], ref_template="#/components/schemas/{name}")
     found = dict(zip(types, schemas, strict=False))
@@ -76,6 +79,12 @@ def document() -> bytes:
                     "in": "header",
                     "name": "X-Feedback-Token",
                     "description": "The token that came with an answer: it opens that trace, as that rater.",
+                },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": COOKIE,
+                    "description": "The cookie of who signed in, on pages of this gateway's own address.",
                 },
             },
         },
@@ -118,6 +127,8 @@ def _responses(route: Route, about: Operation, found: dict[Any, Any]) -> dict[st
     if about.media == SSE:  # OpenAPI 3.1 has no word for the schema of one event's data
         content = {"schema": {}} | ({"x-event-data": reply} if reply else {})
     responses: dict[str, Any] = {"200": {"description": "Success", "content": {about.media: content}}}
+    if about.empty and about.reply is None and about.media != SSE:  # there is nothing else to say
+        responses = {}
     if about.streamed:
         responses["200"]["content"][SSE] = {"schema": {}}
     if about.empty:
@@ -136,6 +147,8 @@ def _errors(route: Route, about: Operation) -> list[int]:
     statuses: set[int] = set()
     if route.roles:
         statuses |= {401, 403, 429, 503}
+    if route.path.startswith("/auth/"):
+        statuses |= {401, 403, 429, 503}
     if about.body:
         statuses |= {400, 404, 408, 413, 415, 422}
     if about.query or "{" in route.path:
@@ -148,7 +161,7 @@ def _errors(route: Route, about: Operation) -> list[int]:
 
 
 def _security(roles: tuple[Role, ...]) -> list[dict[str, list[str]]]:
-    return [{name: []} for name in ("key", *(["feedbackToken"] if "token" in roles else []))]
+    return [{name: []} for name in ("key", *(["feedbackToken"] if "token" in roles else []), "session")]
 
 
 def _describe(schema: dict[str, Any]) -> None:

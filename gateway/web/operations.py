@@ -11,32 +11,9 @@ from typing import Any
 import msgspec
 
 from gateway.erasure import Erased
+from gateway.web.operation import SSE, Operation
 from gateway.wire import ai_sdk, feedback, native
 from gateway.wire.native_events import ConfigReply, Model, ModelList, SessionReply, StatusReply, StopReply
-
-SSE = "text/event-stream"
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """`group`, `summary` and `description` are for people. `body`: any of these types.
-
-    `query` and `headers`: names, described in PARAMETERS. `reply`: a type, or the name of a schema in schemas.py;
-    None: of free form. `streamed`: it may also come as server-sent events. `empty`: why the reply may be a 204.
-    `provider`: a provider is asked, and may fail.
-    """
-
-    group: str
-    summary: str
-    description: str = ""
-    body: tuple[Any, ...] = ()
-    body_optional: bool = False
-    query: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ()
-    reply: Any = None
-    media: str = "application/json"
-    streamed: bool = False
-    empty: str = ""
-    provider: bool = False
 
 
 class FreeBody(msgspec.Struct):

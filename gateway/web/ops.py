@@ -47,7 +47,7 @@ async def config(request: Request) -> Response:
     settings = request.services.config
     dimensions = {name: DimensionReply(d.min, d.max, d.options) for name, d in settings.feedback.dimensions.items()}
     router = request.services.chat.settings.router
-    keyless = [header for header in request.raw_headers if header[0] != b"authorization"]
+    keyless = [header for header in request.raw_headers if header[0] not in (b"authorization", b"cookie")]
     try:
         request.services.authenticator.authenticate(keyless, request.client_host)
         key_required = False

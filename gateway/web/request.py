@@ -22,6 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.access.principal import KEYLESS, Principal, Role, require
 from gateway.domain import ids
 from gateway.errors import ContentTooLarge, GatewayError, InvalidValue, UnsupportedMediaType
+from gateway.web.cookie import kept_cookie
 from gateway.web.packed_body import PackedBody
 from gateway.web.types import RawHeaders, Services
 from gateway.wire.content_coding import ACCEPTED
@@ -182,10 +183,13 @@ class Request(starlette.requests.Request):
         """
         limits = self.services.limits
         self.address = limits.arrive(self.raw_headers, self.client_host)
-        self.principal = self.services.authenticator.authenticate(self.raw_headers, self.client_host, roles or ())
+        ask, method = self.services.authenticator.authenticate, self.scope["method"]
+        self.principal = ask(self.raw_headers, self.client_host, roles or (), method)
         # Whoever rates by a token has a limit by address: a key's is for its own requests.
         key_id = None if self.principal.token else self.principal.key_id
         limits.request(key_id, self.address, self.principal.requests_per_minute)
+        if self.principal.renewed:
+            self.extra_headers.append(kept_cookie(self.scope, self.services.config.server))
         if roles is not None:
             require(self.principal, *roles)
 

@@ -20,6 +20,7 @@ class Route(msgspec.Struct, frozen=True):
 
     `direct`: looked up by method and path before Starlette's router comes to it, since each token's or rating's CPU
     counts. Its path has no parameters, and its handler sends the response itself.
+    `basic`: a key may also come as the password of Basic credentials, of any user.
     """
 
     method: str
@@ -28,3 +29,4 @@ class Route(msgspec.Struct, frozen=True):
     roles: tuple[Role, ...]
     wire: Wire = NATIVE
     direct: bool = False
+    basic: bool = False

@@ -1,20 +1,34 @@
 """The table of routes: method, path, handler, who may call it, and the wire of its errors.
 
 A route without roles is open to everybody; every other one wants a key where keys are required. What a route takes and
-gives is described in operations.py and trace_operations.py, for /openapi.json. Tables of other packages are bound by
-binding.py.
+gives is described in operations.py, trace_operations.py and people_operations.py, for /openapi.json. Tables of other
+packages are bound by binding.py.
 """
 
 from __future__ import annotations
 
 from gateway.access.principal import Role
-from gateway.web import ai_sdk, chat, completions, feedback, models, ops, pages, sessions, tickets, traces
+from gateway.web import (
+    ai_sdk,
+    chat,
+    completions,
+    feedback,
+    models,
+    ops,
+    pages,
+    sessions,
+    sign_in,
+    tickets,
+    traces,
+)
 from gateway.web.route import Route
 from gateway.wire.errors import AI_SDK, OPENAI
 
-ASK: tuple[Role, ...] = ("chat", "publishable")
-OWN: tuple[Role, ...] = ("chat", "token")
-OWN_CHAT: tuple[Role, ...] = ("chat", "token", "publishable")
+ASK: tuple[Role, ...] = ("chat", "publishable", "lead")
+ASK_OR_JUDGE: tuple[Role, ...] = (*ASK, "review")  # a reviewer's key asks models that judge: streaming/begin.py
+JUDGE: tuple[Role, ...] = ("chat", "review")
+OWN: tuple[Role, ...] = ("chat", "token", "lead")
+OWN_CHAT: tuple[Role, ...] = ("chat", "token", "publishable", "lead")
 RATE: tuple[Role, ...] = ("chat", "review", "token")
 CHAT: tuple[Role, ...] = ("chat",)
 VOUCH: tuple[Role, ...] = ("chat", "review")
@@ -22,7 +36,7 @@ VIEW: tuple[Role, ...] = ("review",)
 ADMIN: tuple[Role, ...] = ("admin",)
 
 ROUTES: tuple[Route, ...] = (
-    Route("POST", "/v1/chat/completions", chat.completions, ASK, OPENAI, direct=True),
+    Route("POST", "/v1/chat/completions", chat.completions, ASK_OR_JUDGE, OPENAI, direct=True),
     Route("POST", "/chat/stream", chat.chat_stream, ASK, direct=True),
     Route("POST", "/feedback", feedback.rate, RATE, direct=True),
     Route("POST", "/chat", chat.chat, ASK, direct=True),
@@ -52,7 +66,13 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs/{name}", pages.docs_asset, ()),
     Route("GET", "/", pages.app, ()),
     Route("GET", "/assets/{name}", pages.asset, ()),
+    Route("POST", "/gateway/mlflow/v1/chat/completions", chat.judgement, JUDGE, OPENAI, basic=True),
     Route("GET", "/traces", traces.traces, VIEW),
+    Route("GET", "/traces/count", traces.count, VIEW),
+    Route("GET", "/traces/facets", traces.facets, VIEW),
     Route("GET", "/traces/{trace_id}", traces.trace, VIEW),
     Route("GET", "/traces/{trace_id}/spans/{span_id}", traces.span, VIEW),
+    Route("GET", "/me", sign_in.me, ()),
+    Route("POST", "/auth/key", sign_in.by_key, ()),
+    Route("POST", "/auth/logout", sign_in.sign_out_here, ()),
 )

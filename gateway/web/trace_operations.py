@@ -1,11 +1,12 @@
-"""What the routes of traces take and give, in words and types: their part of operations.py, for /openapi.json."""
+"""What the routes of traces and of judges take and give: their part of operations.py, for /openapi.json."""
 
 from __future__ import annotations
 
-from gateway.web.operations import Operation
+from gateway.web.operation import Operation
+from gateway.web.operations import CompletionBody
 from gateway.wire.span_content import SpanReply
 from gateway.wire.trace_query import PAGE, QUERY
-from gateway.wire.traces import TraceDetail, TracePage
+from gateway.wire.traces import CountReply, FacetsReply, TraceDetail, TracePage
 
 TRACE_PARAMETERS: dict[str, str] = {
     "filter": "Which traces, in MLflow's grammar with `OR`, `NOT`, parentheses and the names `trace.session`, "
@@ -26,6 +27,16 @@ TRACE_PARAMETERS: dict[str, str] = {
 }
 
 TRACE_OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("POST", "/gateway/mlflow/v1/chat/completions"): Operation(
+        group="OpenAI",
+        summary="Ask a model that judges",
+        description="`/v1/chat/completions` for judges of MLflow's clients (`gateway:/MODEL`), which send a key as the "
+        "password of Basic credentials. It reaches models with `judge = true` alone.",
+        body=(CompletionBody,),
+        reply="ChatCompletion",
+        streamed=True,
+        provider=True,
+    ),
     ("GET", "/traces"): Operation(
         group="Traces",
         summary="List traces with their assessments",
@@ -33,6 +44,19 @@ TRACE_OPERATIONS: dict[tuple[str, str], Operation] = {
         "chats and copies for labeling are left out unless `include` names them.",
         query=(*QUERY, *PAGE),
         reply=TracePage,
+    ),
+    ("GET", "/traces/count"): Operation(
+        group="Traces",
+        summary="Count the traces that a list would show",
+        query=QUERY,
+        reply=CountReply,
+    ),
+    ("GET", "/traces/facets"): Operation(
+        group="Traces",
+        summary="Tell what the traces that a list would show have in common",
+        description="Names and values of assessments, models, outcomes and keys of tags, for columns and suggestions.",
+        query=QUERY,
+        reply=FacetsReply,
     ),
     ("GET", "/traces/{trace_id}"): Operation(
         group="Traces",

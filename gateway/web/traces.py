@@ -6,14 +6,15 @@ What is read is one project's. A read that may take long waits for its project's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
 from gateway.domain.ids import TRACE_ID
 from gateway.errors import InvalidValue, NotFound
 from gateway.storage.engine import Script
+from gateway.storage.scripts.counts import count_traces, get_facets
 from gateway.storage.scripts.listing import NO_SUCH_TRACE, Branch, get_span, get_tree, list_traces
 from gateway.web.binding import while_there
 from gateway.web.request import Request
@@ -21,11 +22,21 @@ from gateway.web.responses import JSONResponse, Response
 from gateway.wire.rating_body import refuse
 from gateway.wire.span_content import Content, write_span
 from gateway.wire.trace_query import PAGE, QUERY, read_flag, read_trace_query
-from gateway.wire.traces import SpanItem, TracePage, trace_detail, trace_item
+from gateway.wire.traces import (
+    AssessmentFacet,
+    CountReply,
+    FacetsReply,
+    SpanItem,
+    TracePage,
+    ValueCount,
+    trace_detail,
+    trace_item,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 TREE = 2_000  # spans at once
+MOST = 10_000  # traces that are counted
 
 
 async def search(request: Request, script: Callable[P, Script[T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -39,6 +50,38 @@ async def traces(request: Request) -> Response:
     query = read_trace_query(request.query(), request.principal.project, (*QUERY, *PAGE))
     found, token = await search(request, list_traces, query)
     return JSONResponse(TracePage([trace_item(each) for each in found], token))
+
+
+async def count(request: Request) -> Response:
+    """Count the traces that a list would show."""
+    query = read_trace_query(request.query(), request.principal.project)
+    return JSONResponse(CountReply(_up_to_most(await search(request, count_traces, query, MOST))))
+
+
+async def facets(request: Request) -> Response:
+    """Tell what the traces that a list would show have in common."""
+    query = read_trace_query(request.query(), request.principal.project)
+    found = await search(request, get_facets, query, MOST)
+    models = dict(found.models)
+    for name in request.services.config.models:
+        models.setdefault(name, 0)
+    return JSONResponse(
+        FacetsReply(
+            _up_to_most(found.counted + found.more),
+            [AssessmentFacet(one.name, one.kind, one.count, _counts(one.values)) for one in found.assessments],
+            _counts(models.items()),
+            _counts(found.outcomes.items()),
+            _counts(found.tags.items()),
+        )
+    )
+
+
+def _up_to_most(count: int) -> int | str:
+    return count if count <= MOST else f"{MOST}+"
+
+
+def _counts(pairs: Iterable[tuple[Any, int]]) -> list[ValueCount]:
+    return [ValueCount(value, count) for value, count in pairs]
 
 
 async def trace(request: Request) -> Response:

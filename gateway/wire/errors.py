@@ -40,7 +40,7 @@ def _ai_sdk(error: GatewayError, trace_id: str | None) -> tuple[int, bytes]:
 
 
 NATIVE = Wire("native", _native)
-OPENAI = Wire("openai", _openai, prefixes=("/v1/",))
+OPENAI = Wire("openai", _openai, prefixes=("/v1/", "/gateway/mlflow/v1/"))
 AI_SDK = Wire("ai_sdk", _ai_sdk, TEXT, prefixes=("/api/chat",))
 
 

@@ -1,8 +1,7 @@
 """Parse the filter and the ordering of a search, in MLflow's grammar, from text to clauses.
 
 Clauses are joined by AND alone; trace_filter.py has OR, NOT and parentheses on top. What a clause means in SQL is in
-storage/scripts/clauses.py. Where MLflow's own parser takes a clause for another, or accepts it and finds nothing, this
-one does what was meant. Called by the codecs of searches.
+storage/scripts/clauses.py. Where MLflow's parser mistakes a clause, this one does what was meant. Called by codecs.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ _TOKEN = re.compile(
     rf"""\s*(?:
     (?P<string>'(?:[^']|'')*')
     | (?P<op>!=|<>|>=|<=|=|>|<)
-    | (?P<number>-?\d+(?:\.\d+)?(?![\w.]))
+    | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.]))
     | (?P<name>(?:`[^`]*`|[A-Za-z_]\w*)(?:\.{_PART})*)
     | (?P<quoted>"[^"]*")
     | (?P<mark>[(),])
@@ -244,7 +243,7 @@ def _value(tokens: Tokens, name: str, op: str, number: bool) -> Value:
         if token.kind != "number":
             invalid(f"Expected a numeric value for {name} when using comparator '{op}'. Got value {token.text}")
         # what no column can hold is compared as a float
-        return float(token.text) if "." in token.text or len(token.text) > 18 else int(token.text)
+        return int(token.text) if token.text.lstrip("-").isdecimal() and len(token.text) <= 18 else float(token.text)
     if token.kind not in ("string", "quoted"):
         invalid(f"Expected a quoted string value for {name} (e.g. 'my-value'). Got value {token.text}")
     value = _unquoted(token)
@@ -281,14 +280,14 @@ def identify(text: str, known: frozenset[str]) -> tuple[Kind, str]:
     """Return kind and key of a name. Raise InvalidValue for an attribute that isn't among the known ones."""
     first, dot, key = text.partition(".")
     if not dot:
-        first, key = "attribute", _bare(text)
-    entity = _bare(first)
+        first, key = "attribute", bare(text)
+    entity = bare(first)
     if entity not in _KINDS:
         invalid(f"Invalid entity type '{entity}'. Valid values are {sorted(_KINDS)}")
     kind = _KINDS[entity]
     if kind == "span" and key.startswith("attributes."):
-        return kind, "attributes." + _bare(key.removeprefix("attributes."))
-    key = _bare(key)
+        return kind, "attributes." + bare(key.removeprefix("attributes."))
+    key = bare(key)
     if kind != "attribute":
         return kind, key
     if key not in known:
@@ -296,5 +295,6 @@ def identify(text: str, known: frozenset[str]) -> tuple[Kind, str]:
     return _ELSEWHERE.get(key) or (kind, _ALIASES.get(key, key))
 
 
-def _bare(key: str) -> str:
+def bare(key: str) -> str:
+    """Return a name without the quotes around it."""
     return key[1:-1] if len(key) >= 2 and key[0] == key[-1] and key[0] in '`"' else key

@@ -90,6 +90,41 @@ class TraceDetail(TraceItem, frozen=True, kw_only=True):
     next_span_token: str | None
 
 
+class CountReply(msgspec.Struct, frozen=True):
+    """How many there are: `10000+` where there are more than that."""
+
+    count: int | str
+
+
+class ValueCount(msgspec.Struct, frozen=True):
+    """How often a value comes."""
+
+    value: Any
+    count: int
+
+
+class AssessmentFacet(msgspec.Struct, frozen=True):
+    """A name of assessments, and how often each value comes: of the most frequent ones."""
+
+    name: str
+    kind: str
+    count: int
+    values: list[ValueCount]
+
+
+class FacetsReply(msgspec.Struct, frozen=True):
+    """What traces have in common. All counts are of `counted` of them: `10000+` where there are more than that.
+
+    Names, outcomes and keys that only others have are there, too, with the count 0.
+    """
+
+    counted: int | str
+    assessments: list[AssessmentFacet]
+    models: list[ValueCount]
+    outcomes: list[ValueCount]
+    tags: list[ValueCount]
+
+
 def trace_item(found: FoundTrace) -> TraceItem:
     """Return a trace as a list has it."""
     return TraceItem(**_fields(found))
@@ -136,7 +171,7 @@ def _fields(found: FoundTrace) -> dict[str, Any]:
         "duration_ms": trace.duration_ms,
         "first_token_ms": trace.first_token_ms,
         "tokens": usage,
-        "cost": None,
+        "cost": trace.cost,
         "request_preview": trace.request_preview,
         "response_preview": trace.response_preview,
         "tags": trace.tags,

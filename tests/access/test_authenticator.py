@@ -13,13 +13,14 @@ from gateway.config.current import Current
 from gateway.config.schema import Auth, Config
 from gateway.domain import ids
 from gateway.errors import Forbidden, InvalidValue, Unauthorized, Unavailable
+from tests.support.callers import authenticator_of
 
 HERE = [(b"host", b"localhost:8000")]
 PAGE = (b"origin", b"https://shop.example")
 
 
 def make(*records: object, auth: Auth | None = None) -> Authenticator:
-    return Authenticator(KeyRing(records), Tokens(("stored",), 60), Current(Config(auth=auth or Auth())))  # type: ignore[arg-type]
+    return authenticator_of(KeyRing(records), Tokens(("stored",), 60), Current(Config(auth=auth or Auth())))  # type: ignore[arg-type]
 
 
 def bearer(key: str) -> tuple[bytes, bytes]:
@@ -178,7 +179,7 @@ def test_what_was_made_without_a_key_is_this_machines(headers: list[tuple[bytes,
 def test_what_was_made_without_a_key_ends_when_keys_are_required() -> None:
     """By a reload, or after a restart with another configuration."""
     current = Current(Config())
-    authenticator = Authenticator(KeyRing(), Tokens(("stored",), 60), current)
+    authenticator = authenticator_of(KeyRing(), Tokens(("stored",), 60), current)
     token = authenticator.tokens.issue(KEYLESS, TRACE, "ada").text
     ticket = authenticator.issue_ticket(KEYLESS, HERE)
     assert authenticator.ended(KEYLESS) is None

@@ -8,7 +8,6 @@ import re
 import pytest
 
 from gateway.access.address import is_loopback
-from gateway.access.authenticator import Authenticator
 from gateway.access.keys import KeyRing, new_key
 from gateway.access.local import keys_required, origin_allowed
 from gateway.access.principal import KEYLESS, Principal, require
@@ -16,6 +15,7 @@ from gateway.access.tokens import Tokens
 from gateway.config.current import Current
 from gateway.config.schema import Auth, Config, Server
 from gateway.errors import Forbidden, InvalidValue, Unauthorized
+from tests.support.callers import authenticator_of
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound here
 LOCAL = [(b"host", b"localhost:8000")]
@@ -30,7 +30,7 @@ def caller(
     client: str | None = "127.0.0.1",
 ) -> Principal:
     config = Config(auth=auth or Auth(), server=Server(host=bound))
-    return Authenticator(ring or KeyRing(), Tokens(("k",), 60), Current(config)).authenticate(headers, client)
+    return authenticator_of(ring or KeyRing(), Tokens(("k",), 60), Current(config)).authenticate(headers, client)
 
 
 def bearer(token: str) -> tuple[bytes, bytes]:

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.access import stored_keys
 from gateway.access.keys import KeyRing, UnknownKey, new_key
+from gateway.access.sign_ins import SignIns
 from gateway.access.stored_keys import StoredKeys, wait_for_server
 from gateway.errors import StoreUnavailable, Unauthorized
 from gateway.storage.scripts.erase import notes
@@ -48,7 +49,7 @@ class Callers:
 
     def __init__(self, store: Store) -> None:
         self.ring = KeyRing()
-        self.stored = StoredKeys(store, self.ring)
+        self.stored = StoredKeys(store, self.ring, SignIns())
 
     async def admits(self, secret: str) -> bool:
         try:

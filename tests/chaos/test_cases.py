@@ -11,7 +11,7 @@ from gateway.chaos.cases import rows
 from tests.support.chaos_reader import Answer, Reading, ask, request
 
 DOC = Path(__file__).parents[2] / "docs" / "chaos.md"
-STATUSES = {400: 400, 404: 404, 413: 413, 422: 422, 429: 429}
+STATUSES = {400: 400, 402: 402, 404: 404, 413: 413, 422: 422, 429: 429}
 FAST = [name for name in CASES if name != "lorem-50-20ms"] + ["lorem-5-1ms"]
 
 

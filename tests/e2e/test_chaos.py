@@ -111,8 +111,10 @@ def _reader_problems(seen: Seen, expect: Expect, wire: str) -> list[str]:
                 if getattr(seen, key) != value]  # fmt: skip
     if complete and expect.usage != bool(seen.usage) and (expect.usage or wire.startswith("v1")):
         problems.append(f"usage: {seen.usage}")
-    code = CODES.get(expect.outcome, "")
-    if wire.startswith("v1") and expect.status in (400, 404, 413, 422):
+    code: str | tuple[str, ...] = CODES.get(expect.outcome, "")
+    if wire.startswith("v1") and expect.status == 429:
+        code = ("upstream_rate_limited", "insufficient_quota")
+    if wire.startswith("v1") and expect.status in (400, 402, 404, 413, 422):
         code = "chaos_error"  # the provider's own
     if (seen.error is None) != complete or not str(seen.error or "").startswith(code):
         problems.append(f"code: {seen.error}")

@@ -63,7 +63,10 @@ def test_the_caller_gets_a_clear_answer(played: Played, name: str) -> None:
         assert status in (200, 502, 504)
     if status != 200:
         error = json.loads(body)["error"]
-        assert (error["message"] != "", error["code"].startswith(("upstream_", "answer_too_long", "chaos_"))) == (
+        assert (
+            error["message"] != "",
+            error["code"].startswith(("upstream_", "answer_too_long", "chaos_", "insufficient_quota")),
+        ) == (
             True,
             True,
         )

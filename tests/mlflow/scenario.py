@@ -27,7 +27,16 @@ os.environ |= {
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import AssessmentError, AssessmentSource, Expectation, Feedback
+from mlflow.entities import (
+    AssessmentError,
+    AssessmentSource,
+    Dataset,
+    DatasetInput,
+    Expectation,
+    Feedback,
+    InputTag,
+    ViewType,
+)
 
 Answers = list[tuple[str, Any]]
 NO_TRACE = "tr-" + "0" * 32
@@ -452,6 +461,166 @@ def evaluate(team: Team) -> None:
     team.say("runs", len(team.client.search_runs([team.experiment])))
 
 
+def runs(team: Team) -> None:
+    """A sweep: parameters, metrics with their history, inputs; found by filters, in orders, page by page."""
+    client = team.client
+    sweep = client.create_experiment("sweep")
+    made = []
+    for n, (rate, loss, kind) in enumerate(((0.1, 0.9, "base"), (0.01, 0.5, "deep"), (0.001, 0.7, "deep"))):
+        run = client.create_run(sweep, start_time=1_000 + n, run_name=f"run {n}", tags={"kind": kind, "n": str(n)})
+        made.append(run.info.run_id)
+        client.log_param(made[n], "rate", rate)
+        for step in range(3):
+            client.log_metric(made[n], "loss", loss / (step + 1), timestamp=5_000 + step, step=step)
+        client.set_terminated(made[n], status="FINISHED" if n else "FAILED", end_time=9_000 + n)
+    client.log_param(made[1], "extra", "yes")
+    client.log_metric(made[0], "val loss", float("nan"), timestamp=1, step=0)
+    client.log_metric(made[1], "val loss", float("inf"), timestamp=1, step=0)
+    used = Dataset(name="cases", digest="abc1", source_type="local", source="{}")
+    client.log_inputs(made[2], [DatasetInput(used, tags=[InputTag("mlflow.data.context", "training")])])
+
+    def names(text: str = "", order: list[str] | None = None, **options: Any) -> list[str]:
+        found = client.search_runs([sweep], text, order_by=order, **options)
+        return [run.info.run_name for run in found]
+
+    for text in (
+        "metrics.loss < 0.25", "metrics.loss >= 0.23", "metric.loss != 0.3", "metrics.`val loss` > 5",
+        "metrics.loss < 3e-1 AND params.rate = '0.01'", "params.rate LIKE '0.0%'", "params.rate ILIKE '0.0%'",
+        "params.rate != '0.1'", "params.extra IS NULL", "params.extra IS NOT NULL", "tags.kind = 'deep'",
+        "tag.kind = 'deep' and tags.n = '2'", "tags.`kind` LIKE 'b%'", "tags.none IS NULL", "status = 'FAILED'",
+        "attributes.status != 'FAILED'", "attributes.run_name = 'run 1'", "run_name LIKE 'run%'",
+        "attributes.start_time > 1000", "attribute.start_time <= 1000", "end_time = 9001", "created > 1001",
+        "dataset.name = 'cases'", "datasets.digest LIKE 'abc%'", "dataset.context = 'training'",
+        "dataset.context = 'eval'", "dataset.name IN ('cases', 'others')", "dataset.name = 'no' AND tags.n = '2'",
+        "metrics.loss > 'a'", "params.rate > '1'", "attributes.nothing = 'a'", "params.rate = 0.1", "model.x = 'a'",
+        "tags.kind = 'deep' OR tags.n = '1'", "metrics.loss", "status IN ('FAILED')", "dataset.other = 'a'",
+    ):  # fmt: skip
+        team.ask(f"runs where {text}", lambda text=text: names(text))
+    listed = ", ".join(f"'{run}'" for run in made[:2])
+    team.say("runs by ID", names(f"attributes.run_id IN ({listed})"))
+    for order in (
+        ["metrics.loss"], ["metrics.loss DESC"], ["metrics.`val loss` ASC"], ["metrics.`val loss` DESC"],
+        ["params.rate"], ["params.extra"], ["params.extra DESC"], ["tags.kind DESC", "start_time ASC"], ["tags.kind"],
+        ["attributes.run_name DESC"], ["end_time"], ["status", "run_name DESC"], ["created ASC"], ["nothing"],
+        ["dataset.name"],
+    ):  # fmt: skip
+        team.ask(f"runs by {order}", lambda order=order: names(order=order))
+    first = client.search_runs([sweep], max_results=2)
+    rest = client.search_runs([sweep], max_results=2, page_token=first.token)
+    team.say("a page of runs", [[run.info.run_name for run in page] for page in (first, rest)] + [rest.token is None])
+    exact = client.search_runs([sweep], max_results=3)
+    team.say("a page with all runs", [len(exact), exact.token is None])
+
+    for value, time_ms, step in ((0.4, 5_001, 1), (0.2, 6_000, 1), (0.6, 4_000, 9), (0.45, 5_001, 1)):
+        client.log_metric(made[0], "loss", value, timestamp=time_ms, step=step)
+    client.log_metric(made[0], "loss", 0.6, timestamp=4_000, step=9)
+    history = client.get_metric_history(made[0], "loss")
+    team.say("metric history", [[one.key, one.value, one.step] for one in history])
+    team.say("the latest value", client.get_run(made[0]).data.metrics["loss"])
+    team.say("no history", client.get_metric_history(made[0], "nothing"))
+    team.ask("history of no run", lambda: client.get_metric_history("0" * 32, "loss"))
+    odd = [str(one.value) for run in made[:2] for one in client.get_metric_history(run, "val loss")]
+    team.say("history of odd values", odd)
+
+    client.set_tag(made[2], "mlflow.runName", "renamed")
+    team.say("a run's name by its tag", client.get_run(made[2]).info.run_name == "renamed")
+    client.delete_run(made[1])
+    for view in (ViewType.ACTIVE_ONLY, ViewType.DELETED_ONLY, ViewType.ALL):
+        team.say(f"runs in view {view}", names(run_view_type=view))
+    team.ask("log to a deleted run", lambda: client.log_metric(made[1], "loss", 1.0))
+    team.ask("tag a deleted run", lambda: client.set_tag(made[1], "a", "b"))
+    team.ask("rename a deleted run", lambda: client.update_run(made[1], name="x"))
+    client.restore_run(made[1])
+    team.say("restored runs", names())
+
+
+def experiments(team: Team) -> None:
+    """Found by filters and in orders; renamed, tagged, deleted and restored with their runs."""
+    client = team.client
+    made = {name: client.create_experiment(name, tags=tags) for name, tags in (
+        ("alpha", {"team": "nlp", "stage": "live"}), ("beta", {"team": "nlp"}), ("Gamma", {"team": "vision"}),
+    )}  # fmt: skip
+    ours = set(made)
+
+    def names(text: str = "", order: list[str] | None = None, **options: Any) -> list[str]:
+        found = client.search_experiments(filter_string=text, order_by=order, **options)
+        return [one.name for one in found if one.name in ours]
+
+    for text in (
+        "name = 'alpha'", "name != 'alpha'", "name LIKE '%a'", "name ILIKE 'g%'", "attribute.name LIKE 'b%'",
+        "tags.team = 'nlp'", "tag.team != 'nlp'", "tags.stage IS NULL", "tags.stage IS NOT NULL",
+        "tags.team = 'nlp' AND name LIKE 'b%'", "tags.`team` ILIKE 'NL%'", "creation_time > 0", "creation_time < 5",
+        "last_update_time >= 1", "name IN ('alpha')", "name > 'a'", "creation_time = 'a'", "nothing = 'a'",
+        "metrics.a = 1", "name = 'alpha' OR name = 'beta'",
+    ):  # fmt: skip
+        team.ask(f"experiments where {text}", lambda text=text: sorted(names(text)))
+    team.say("experiment by ID", names(f"experiment_id = '{made['beta']}'"))
+    for order in (["name"], ["name DESC"], ["experiment_id"], ["experiment_id DESC"], ["nothing"], ["tags.team"]):
+        team.ask(f"experiments by {order}", lambda order=order: names(order=order))
+    page = client.search_experiments(filter_string="tags.team = 'nlp'", order_by=["name"], max_results=1)
+    rest = client.search_experiments(
+        filter_string="tags.team = 'nlp'", order_by=["name"], max_results=1, page_token=page.token
+    )
+    team.say("a page of experiments", [[one.name for one in each] for each in (page, rest)] + [rest.token is None])
+
+    run = client.create_run(made["alpha"])
+    client.rename_experiment(made["alpha"], "alpha two")
+    team.say("renamed", client.get_experiment(made["alpha"]).name)
+    team.ask("the old name", lambda: client.get_experiment_by_name("alpha") is None)
+    client.set_experiment_tag(made["beta"], "extra", "1")
+    client.delete_experiment_tag(made["beta"], "extra")
+    team.say("tags of an experiment", client.get_experiment(made["beta"]).tags)
+    client.delete_experiment(made["alpha"])
+    team.say("deleted experiment", client.get_experiment(made["alpha"]).lifecycle_stage)
+    ours.add("alpha two")
+    for view in (ViewType.ACTIVE_ONLY, ViewType.DELETED_ONLY, ViewType.ALL):
+        team.say(f"experiments in view {view}", sorted(names(view_type=view)))
+    team.say("its run", client.get_run(run.info.run_id).info.lifecycle_stage)
+    for step, call in (
+        ("delete again", lambda: client.delete_experiment(made["alpha"])),
+        ("restore what is there", lambda: client.restore_experiment(made["beta"])),
+        ("rename a deleted one", lambda: client.rename_experiment(made["alpha"], "x")),
+        ("tag a deleted one", lambda: client.set_experiment_tag(made["alpha"], "a", "b")),
+        ("a run in a deleted one", lambda: client.create_run(made["alpha"])),
+        ("take a deleted one's name", lambda: client.create_experiment("alpha two")),
+        ("set a deleted one", lambda: mlflow.set_experiment("alpha two")),
+        ("delete none", lambda: client.delete_experiment("99999")),
+    ):
+        team.ask(step, call)
+    client.restore_experiment(made["alpha"])
+    team.say("restored experiment", client.get_experiment(made["alpha"]).lifecycle_stage)
+    team.say("its restored run", client.get_run(run.info.run_id).info.lifecycle_stage)
+    mlflow.set_experiment("team")
+
+
+def moves(team: Team) -> None:
+    """A dataset moves between experiments; its records come in the order in which they were added."""
+    from mlflow.genai import datasets as api
+
+    first, second = (team.client.create_experiment(name) for name in ("from", "to"))
+    made = api.create_dataset(name="moving", experiment_id=[first])
+    other = api.create_dataset(name="staying", experiment_id=[first])
+
+    def within(*ids: str) -> list[str]:
+        return [each.name for each in api.search_datasets(experiment_ids=list(ids), order_by=["name"])]
+
+    added = api.add_dataset_to_experiments(dataset_id=made.dataset_id, experiment_ids=[second, first])
+    team.say("added", len(added.experiment_ids))
+    team.say("datasets within", [within(first), within(second), within(first, second)])
+    left = api.remove_dataset_from_experiments(dataset_id=made.dataset_id, experiment_ids=[first])
+    team.say("removed", [len(left.experiment_ids), within(first), within(second)])
+    api.remove_dataset_from_experiments(dataset_id=made.dataset_id, experiment_ids=[first])
+    team.say("changed by it", left.last_update_time >= made.last_update_time)
+    no_set, no_place = "d-" + "0" * 32, "99999"
+    team.ask("add no dataset", lambda: api.add_dataset_to_experiments(dataset_id=no_set, experiment_ids=[first]))
+    team.ask("add to nowhere", lambda: api.add_dataset_to_experiments(made.dataset_id, [no_place]))
+    team.ask("remove no dataset", lambda: api.remove_dataset_from_experiments(no_set, [first]))
+    for word in ("one", "two", "three", "two"):
+        other.merge_records([{"inputs": {"word": word}, "expectations": {"last": word}}])
+        time.sleep(0.005)
+    team.say("records in order", [each["inputs"]["word"] for each in other.to_df().to_dict("records")])
+
+
 def main(tracking: str, openai_url: str) -> None:
     team = Team(tracking, openai_url)
     trace_id, span_id = trace_an_app(team)
@@ -462,6 +631,9 @@ def main(tracking: str, openai_url: str) -> None:
     pages(team)
     datasets(team)
     evaluate(team)
+    runs(team)
+    experiments(team)
+    moves(team)
     print("\n" + json.dumps({"version": mlflow.__version__, "answers": team.answers}, default=str))
 
 

@@ -49,7 +49,7 @@ async def test_records_of_a_dataset(store: SQLiteStore, monkeypatch: pytest.Monk
 
 async def test_the_schema_of_a_dataset(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """It learns so many fields, and no long names: each batch writes all of it again."""
-    monkeypatch.setattr(mlflow_datasets, "_MAX_FIELDS", 2)
+    monkeypatch.setattr("gateway.mlflow.scripts.dataset_schema._MAX_FIELDS", 2)
     new = Dataset(dataset_id="d-1", project=PROJECT, name="d", digest="", created_time=1, last_update_time=1)
     await store.write(mlflow_datasets.create_dataset, new)
     records = [("dr-1", NewRecord(inputs={"a" * 300: 1, "b": 1, "c": 1})), ("dr-2", NewRecord(inputs={"d": 1, "e": 1}))]

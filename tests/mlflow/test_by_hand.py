@@ -33,7 +33,8 @@ def test_runs_by_hand(tracking: Tracking) -> None:
     search = {"experiment_ids": [experiment], "max_results": 1}
     page = tracking.ok("POST", f"{path}/search", search)
     assert [each["info"]["run_id"] for each in page["runs"]] == [run_id]
-    assert tracking.ok("POST", f"{path}/search", search | {"page_token": page["next_page_token"]}) == {"runs": []}
+    assert "next_page_token" not in page
+    assert tracking.ok("POST", f"{path}/search", search | {"page_token": "1"}) == {"runs": []}
     tracking.ok("POST", f"{path}/delete", {"run_id": run_id})
     assert tracking.ok("POST", f"{path}/search", search) == {"runs": []}
     assert len(tracking.ok("POST", f"{path}/search", search | {"run_view_type": "ALL"})["runs"]) == 1
@@ -99,3 +100,42 @@ def test_datasets_by_hand(tracking: Tracking) -> None:
         assert tracking.ok("DELETE", f"{path}/tags/a", {}) == {}
     assert tracking.ok("GET", path)["dataset"]["tags"] == "{}"
     assert tracking.ok("DELETE", f"{V3}/datasets/d-0/tags/a", {}) == {}
+
+
+def test_a_metrics_history_by_hand(tracking: Tracking) -> None:
+    """Page by page, and bad pages are refused; of another project's run there is none."""
+    path = f"{V2}/runs"
+    run_id = tracking.ok("POST", f"{path}/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
+    for step in range(3):
+        body = {"run_id": run_id, "key": "loss", "value": 1 - step / 4, "timestamp": 5 + step, "step": step}
+        tracking.ok("POST", f"{path}/log-metric", body)
+    asked = f"{V2}/metrics/get-history?run_id={run_id}&metric_key=loss"
+    first = tracking.ok("GET", f"{asked}&max_results=2")
+    rest = tracking.ok("GET", f"{asked}&max_results=2&page_token={first['next_page_token']}")
+    assert [metric["step"] for metric in (*first["metrics"], *rest["metrics"])] == [0, 1, 2]
+    assert first["metrics"][1] == {"key": "loss", "value": 0.75, "timestamp": 6, "step": 1}
+    assert "next_page_token" not in rest
+    assert tracking.ok("GET", asked, key="other") == {"metrics": []}
+    assert len(tracking.ok("GET", asked)["metrics"]) == 3
+    for odd in ("max_results=0", "max_results=x", "max_results=%D9%A3", "page_token=x"):
+        assert tracking.refused("GET", f"{asked}&{odd}") == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_an_experiment_of_another_project(tracking: Tracking) -> None:
+    """It is neither renamed, tagged, deleted nor restored from here."""
+    many = [tracking.ok("POST", f"{V2}/experiments/create", {"name": f"e{n}"}, key="other") for n in range(9)]
+    theirs = many[-1]["experiment_id"]
+    body = {"experiment_id": theirs, "new_name": "ours", "key": "k", "value": "v"}
+    for step in ("update", "delete", "restore", "set-experiment-tag", "delete-experiment-tag"):
+        assert tracking.refused("POST", f"{V2}/experiments/{step}", body)[0] == 404
+    found = tracking.ok("GET", f"{V2}/experiments/get?experiment_id={theirs}", key="other")["experiment"]
+    assert (found["name"], found["lifecycle_stage"]) == ("e8", "active")
+
+
+def test_records_come_in_the_order_in_which_they_were_sent(tracking: Tracking) -> None:
+    """Those of one request, too."""
+    made = tracking.ok("POST", f"{V3}/datasets/create", {"name": "ordered"})["dataset"]["dataset_id"]
+    records = [{"inputs": {"n": n}} for n in range(30)]
+    tracking.ok("POST", f"{V3}/datasets/{made}/records", {"records": json.dumps(records)})
+    found = json.loads(tracking.ok("GET", f"{V3}/datasets/{made}/records")["records"])
+    assert [record["inputs"]["n"] for record in found] == list(range(30))

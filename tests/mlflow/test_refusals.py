@@ -114,7 +114,7 @@ def test_bad_traces(tracking: Tracking, info: dict[str, Any]) -> None:
         ("POST", f"{V2}/experiments/create", {"name": ""}, BAD),
         ("POST", f"{V2}/experiments/create", {"name": "Default"}, (400, "RESOURCE_ALREADY_EXISTS")),
         ("POST", f"{V2}/experiments/create", {"name": "x", "tags": [{"key": "", "value": "v"}]}, BAD),
-        ("POST", f"{V2}/experiments/search", {"filter": "name = 'x'"}, BAD),
+        ("POST", f"{V2}/experiments/search", {"filter": "metrics.x = 1"}, BAD),
         ("POST", f"{V2}/experiments/search", {"view_type": "SOME"}, BAD),
         ("POST", f"{V2}/experiments/search", {"page_token": "x"}, BAD),
         ("POST", f"{V2}/experiments/set-experiment-tag", {"experiment_id": "99", "key": "a", "value": "b"}, GONE),

@@ -16,6 +16,11 @@ DIFFERENCES: dict[str, tuple[Any, str]] = {
         {"error": "RESOURCE_DOES_NOT_EXIST"},
         "MLflow answers BAD_REQUEST with the SQL that failed",
     ),
+    "rename a deleted one": (
+        {"error": "INVALID_PARAMETER_VALUE"},
+        "MLflow answers 500 INTERNAL_ERROR, which clients repeat",
+    ),
+    "history of odd values": (["nan", "inf"], "MLflow keeps infinity as the largest number"),
 }
 
 

@@ -63,8 +63,8 @@ def _traces() -> bytes:
 
 @functools.cache
 def _text() -> bytes:
-    value = {"key": "mlflow.spanInputs", "value": {"stringValue": "x" * 9_000_000}}
-    return export([_span(os.urandom(16).hex(), 1, 0, [value])])
+    value = {"key": "mlflow.spanInputs", "value": {"stringValue": "x" * 3_900_000}}
+    return export([_span(os.urandom(16).hex(), n, 0, [value]) for n in range(1, 6)])
 
 
 async def _otlp_bomb(caller: Caller) -> None:
@@ -149,6 +149,7 @@ async def _tag(caller: Caller) -> None:
 async def _info(caller: Caller) -> None:
     info = {
         "trace_id": "tr-" + os.urandom(16).hex(),
+        "trace_location": {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}},
         "trace_metadata": {f"k{n}": "v" * 4_000 for n in range(199)},
         "tags": {f"k{n}": "v" * 1_000 for n in range(199)},
         "assessments": [
@@ -183,7 +184,7 @@ ROWS = (
     Row("otlp-values", "protobuf with 199,000 values in one span", _otlp_values),
     Row("otlp-spans", "7,000 spans of one trace, each the next one's parent, with 112,000 attributes", _otlp_spans),
     Row("otlp-traces", "9,999 traces of one span", _otlp_traces),
-    Row("otlp-text", "one span with a text of 9 MB", _otlp_text),
+    Row("otlp-text", "five spans with a text of 4 MB each", _otlp_text),
     Row("otlp-one-more", "one span more of a trace with 27,000", _one_more_span, prepare=_a_large_trace),
     Row("dataset-records", "9,999 records of a dataset", _dataset_records, prepare=_a_dataset),
     Row("dataset-fields", "20 records of a dataset with 9,000 fields each", _dataset_fields, prepare=_a_dataset),

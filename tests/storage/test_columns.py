@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gateway.access.sign_ins import new_sign_in
 from gateway.config.current import Current
 from gateway.config.schema import Config
 from gateway.erasure import EraseRequest, Erasure
@@ -27,12 +28,13 @@ from gateway.storage.scripts.attachments import LEAST
 from gateway.storage.scripts.export import COLUMNS as EXPORTED
 from gateway.storage.scripts.feedback import record_feedback
 from gateway.storage.scripts.ops import expire
+from gateway.storage.scripts.people import Seen, sign_in
 from gateway.storage.scripts.traces import begin_trace, finish_trace
 from gateway.storage.sqlite.engine import SQLiteStore
 from tests.support.columns import COLUMNS, KINDS, those
 from tests.support.rows import PROJECT, a_rating, a_start, a_write, an_end, ask
 
-JANE, SESSION, MARK = "jane-Zq7@example.com", "session-Zq7", "Zq7"
+JANE, SESSION, MARK = "jane-zq7@example.com", "session-zq7", "zq7"
 CLIENTS = "tr-" + "ab" * 16
 # How a word is written into a column that isn't plain text.
 PAIRS = '{{"k":"{0}"}}'
@@ -108,6 +110,14 @@ async def live(store: SQLiteStore) -> str:
         ("dr-4", NewRecord(inputs={"q": {"of": [{"user": JANE}]}})),
     ]
     await store.write(upsert_records, PROJECT, "d-1", records, 5)
+    _, signed_in = new_sign_in(PROJECT, JANE, "lead", "invite", "in-1", 5)
+    await store.write(sign_in, signed_in, Seen(PROJECT, JANE, "lead", "invite", 5, MARK))
+    for invite_id, invited, by in (("in-1", JANE, "ben"), ("in-2", "ben", JANE)):
+        await store.write(
+            ask,
+            "INSERT INTO invites VALUES ($1, $2, $3, 'lead', '[]', $1, 1, $4, 2, NULL, 1, 1, $5)",
+            *(invite_id, PROJECT, invited, by, MARK if invited == JANE else "::1"),
+        )
     return bens.trace_id
 
 

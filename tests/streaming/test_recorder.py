@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.config.schema import Model
 from gateway.domain import ids
 from gateway.domain.answer import Part
 from gateway.domain.events import ChoiceDelta, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
@@ -33,6 +34,18 @@ def recorder(attempts: list[Attempt] | None = None, content: Any = "full", **sta
     record = Recorder(a_start(**start), attempts if attempts is not None else [], content)
     record._began = record._start.request_time  # both clocks say the same here
     return record
+
+
+@pytest.mark.parametrize(
+    ("price_in", "price_out", "cost"), [(None, None, None), (2.0, 5.0, 12e-6), (None, 5.0, 10e-6), (2.0, None, 2e-6)]
+)
+def test_what_it_costs(price_in: float | None, price_out: float | None, cost: float | None) -> None:
+    """By the model's prices of a million tokens, if it has any, and the tokens, if they are known."""
+    model = Model(targets=("demo/echo",), price_in=price_in, price_out=price_out)
+    record = Recorder(a_start(), [], "full", model.cost)
+    assert record.end(Ending(Outcome.COMPLETE), []).cost is None
+    record.observe([UsageReported(Usage(1, 2, 3))])
+    assert record.end(Ending(Outcome.COMPLETE), TEXT).cost == cost
 
 
 def attempt(**over: Any) -> Attempt:

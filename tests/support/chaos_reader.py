@@ -83,7 +83,7 @@ class Answer:
         self.finish: str | None = None
         self.usage: Any = None
         self.done = False
-        self.failed = reading.status != 200
+        self.failed = reading.status not in (200, 201)
         if not self.failed:
             self._fold(reading)
         self.failed = self.failed or reading.broken
@@ -102,7 +102,8 @@ class Answer:
         return units.decode("utf-16-le", "replace")
 
     def _fold(self, reading: Reading) -> None:
-        if reading.body[:1] in (b"{", b"[", b" ", b"<", b"\x1f", b"\x00", b"") and "event" not in str(reading.headers):
+        nothing = reading.body[:1] in (b"", b" ", b"[", b'"', b"<", b"\x1f", b"\x00")
+        if reading.body[:1] == b"{" or (nothing and "event" not in str(reading.headers)):
             self._plain(reading)
             return
         for document in reading.documents():
@@ -125,7 +126,7 @@ class Answer:
             fields = json.loads(document.decode())
         except ValueError:
             return False
-        if "error" in fields or not isinstance(fields.get("choices", []), list):
+        if not isinstance(fields, dict) or fields.get("error") or not isinstance(fields.get("choices", []), list):
             return False
         self.usage = fields.get("usage") or self.usage
         for choice in fields.get("choices", []):
@@ -135,6 +136,8 @@ class Answer:
             self.reasoning += said.get("reasoning_content") or ""
             for i, call in enumerate(said.get("tool_calls") or ()):
                 self._call(call.get("index", i), call)
+            if "error" in choice:
+                return False
             self.finish = choice.get("finish_reason") or self.finish
         return True
 

@@ -16,7 +16,7 @@ _TABLES = """
 traces
     trace_id root_span_id request_time end_time duration_ms first_token_ms prompt_tokens completion_tokens total_tokens
     usage_estimated project route state outcome model answered_model provider finish_reason error_code config_hash: ours
-    experiment_id: ours
+    experiment_id cost: ours
     key_id: operator
     session_id user_id client_request_id traceparent: person
     tags metadata name: words
@@ -80,6 +80,16 @@ dataset_records
     dataset_id record_id input_hash created_time last_update_time source_id: ours
     created_by last_updated_by: person kept
     inputs outputs expectations tags source: words kept
+sign_ins
+    sign_in_hash project role way created expires ends: ours
+    behind: operator
+    user_id: person kept
+people
+    project role way first_seen last_seen: ours
+    user_id last_address: person kept
+invites
+    invite_id project role labeling_sessions invite_hash created expires revoked first_used last_used: ours
+    user_id created_by last_address: person kept
 dataset_sources
     dataset_id record_id trace_id: ours
     user_id: person kept
@@ -88,7 +98,7 @@ _EXPORTED = {
     "traces": "trace_id project route state outcome request_time end_time duration_ms first_token_ms model"
     " answered_model provider session_id user_id client_request_id finish_reason error_code error_message prompt_tokens"
     " completion_tokens total_tokens usage_estimated traceparent key_id config_hash tags metadata request_preview"
-    " response_preview request response parts",
+    " response_preview request response parts cost",
     "assessments": "assessment_id trace_id project model kind name value source_type source_id span_id create_time"
     " last_update_time overrides valid retracted rationale metadata",
 }

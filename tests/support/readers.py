@@ -126,9 +126,9 @@ async def read_openai(response: aiohttp.ClientResponse, seen: Seen, enough: Stop
         for _, _, text in seen.frames.feed(data):
             seen.after_terminal += bool(seen.terminals)
             event: Event = {"done": True} if text == "[DONE]" else json.loads(text)
-            (seen.terminals if "done" in event or "error" in event else seen.events).append(event)
+            (seen.terminals if "done" in event or event.get("error") else seen.events).append(event)
             seen.usage = event.get("usage") or seen.usage
-            seen.error = event["error"]["code"] if "error" in event else seen.error
+            seen.error = event["error"]["code"] if event.get("error") else seen.error
         seen.fill(fold(seen.events))
         if enough is not None and enough(seen):
             break

@@ -1,20 +1,25 @@
 """What every route reads, from the product's own tables, so that a new route is known without a line here.
 
-The native routes' fields are those of OPERATIONS; MLflow's are found by asking each handler of ENDPOINTS what it reads.
+The native routes' fields are those that /openapi.json has; MLflow's are found by asking each handler of ENDPOINTS what
+it reads.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
+import pkgutil
 from typing import Any
 from unittest import mock
 
 import msgspec
 
 from gateway.mlflow import request as mlflow
+from gateway.mlflow import wire
 from gateway.mlflow.routes import ENDPOINTS, Endpoint
+from gateway.mlflow.wire import body
 from gateway.mlflow.wire.errors import OTLP
-from gateway.web.operations import OPERATIONS
+from gateway.web.openapi import DESCRIBED
 from gateway.web.routes import ROUTES
 
 
@@ -34,7 +39,7 @@ def targets() -> list[Target]:
     """Every route of the product."""
     found = []
     for route in ROUTES:
-        about = OPERATIONS[route.method, route.path]
+        about = DESCRIBED[route.method, route.path]
         found.append(
             Target(
                 route.method, route.path, about.body, about.query, (*about.headers, "X-Tag-Odd"),
@@ -49,13 +54,14 @@ class _Stop(Exception):
 
 
 class _Spy(str):
-    """A query parameter's name that notes what it is compared with."""
+    """A query parameter's name that notes what it is compared with. `there`: each one asked for is given."""
 
     seen: list[str] = []
+    there = False
 
     def __eq__(self, other: object) -> bool:
         self.seen.append(str(other))
-        return False
+        return self.there
 
     __hash__ = str.__hash__
 
@@ -85,14 +91,34 @@ def _probe(endpoint: Endpoint) -> Target:
 
     fields: dict[str, Any] = {name: mock.Mock() for name in mlflow.Request.__struct_fields__}
     fields |= {"store": mock.Mock(read=stop, write=stop, search=stop), "project": "default", "now": 1, "body": b"{}"}
-    asked = mlflow.Request(**fields | {"params": _Params(), "query": [(_Spy("q"), "1")], "headers": headers})
-    with mock.patch.object(mlflow, "decode", decode), contextlib.suppress(Exception):
-        endpoint.handler(asked).send(None)  # type: ignore[attr-defined]
+    fields |= {"params": _Params(), "query": [(_Spy("q"), "1")], "headers": headers, "imports": _Imports()}
+    with contextlib.ExitStack() as stack:
+        for module in _DECODING:
+            stack.enter_context(mock.patch.object(module, "decode", decode))
+        for _Spy.there in (True, False):  # one may be asked for only where another one is there, or isn't
+            with contextlib.suppress(Exception):
+                endpoint.handler(mlflow.Request(**fields)).send(None)  # type: ignore[attr-defined]
     raw = "otlp" if endpoint.wire is OTLP else "file" if endpoint.any_type else ""
     return Target(
-        endpoint.method, endpoint.path, tuple(kinds), tuple(dict.fromkeys(_Spy.seen)),
-        tuple(name for name in headers.seen if name.startswith("x-")), raw=raw,
+        endpoint.method, endpoint.path, tuple(dict.fromkeys(kinds)), tuple(dict.fromkeys(_Spy.seen)),
+        tuple(dict.fromkeys(name for name in headers.seen if name.startswith("x-"))), raw=raw,
     )  # fmt: skip
+
+
+class _Imports:
+    """Takes every turn at once, and works where it is asked."""
+
+    def turn(self, *_: Any) -> contextlib.AsyncExitStack:
+        return contextlib.AsyncExitStack()
+
+    write_turn = turn
+
+    async def work(self, read: Any) -> Any:
+        return read(None)
+
+
+_WIRES = [importlib.import_module(f"{wire.__name__}.{each.name}") for each in pkgutil.iter_modules(wire.__path__)]
+_DECODING = [module for module in (mlflow, *_WIRES) if getattr(module, "decode", None) is body.decode]
 
 
 class _Params(dict[str, str]):

@@ -11,6 +11,7 @@ import pytest
 from tests.support.chaos import ChaosProcess
 from tests.support.http_client import call
 from tests.support.servers import GatewayProcess
+from tests.support.wires import Reply
 
 ORIGIN = "https://app.example"
 MAX_BODY = 200_000
@@ -21,6 +22,7 @@ CONFIG: dict[str, Any] = {
         "default": {"targets": ["demo/lorem-3-0ms"]},
         "slow": {"targets": ["demo/lorem-2000-10ms"]},
         "echo": {"targets": ["demo/echo"]},
+        "judge": {"targets": ["demo/lorem-3-0ms"], "judge": True, "price_in": 1.0, "price_out": 2.0},
     },
     "feedback": {
         "dimensions": {
@@ -90,6 +92,24 @@ def make_key(
     made = gateway.run("keys", "create", "--role", role, *named, *options)
     assert made.returncode == 0, made.stderr
     return made.stdout.strip()
+
+
+def own(gateway: GatewayProcess) -> dict[str, str]:
+    """What a page of the gateway's own sends."""
+    return {"Origin": gateway.url}
+
+
+def cookie(reply: Reply) -> str:
+    """The cookie that a reply gives."""
+    return reply.headers["set-cookie"].partition(";")[0]
+
+
+def sign_in(gateway: GatewayProcess, key: str, name: str | None = None) -> dict[str, str]:
+    """The headers of a person's page, who signed in with a key."""
+    body = {"key": key} if name is None else {"key": key, "name": name}
+    reply = call(gateway, "POST", "/auth/key", body, own(gateway))
+    assert reply.status == 204, reply.body
+    return own(gateway) | {"Cookie": cookie(reply)}
 
 
 def works(gateway: GatewayProcess, key: str | None = None) -> bool:

@@ -106,6 +106,19 @@ async def test_a_token_stops_and_resumes_what_its_key_asked(shop: Locked, key: s
     assert by_token(shop.gateway, "POST", f"{target}/stop", None, asked["feedback_token"]).status == 200
 
 
+async def test_no_proxy_brings_in_what_was_made_without_a_key(edge: GatewayProcess) -> None:
+    """On this machine a caller needs none. Through a proxy that says so, nor do its ticket and its token let one in."""
+    asked = ask(edge)
+    for proxied in ({"X-Forwarded-For": "203.0.113.9"}, {"Forwarded": "for=203.0.113.9"}, {"X-Real-IP": "203.0.113.9"}):
+        refused = by_token(edge, "POST", "/feedback", GOOD, asked["feedback_token"], **proxied)
+        assert_native(refused, 401, "invalid_feedback_token")
+        ticket = call(edge, "POST", "/chat/ws-ticket").json["ticket"]
+        async with connect(f"{socket_url(edge)}?ticket={ticket}", additional_headers=proxied) as ws:
+            assert (await close_code(ws))[0] == 1008
+    assert edge.store.assessments(asked["trace_id"]) == []
+    assert by_token(edge, "POST", "/feedback", GOOD, asked["feedback_token"]).status == 200
+
+
 def test_a_session_gives_no_more_time(shop: Locked) -> None:
     """The fresh tokens of its turns end when the one that reads it ends."""
     asked = ask(shop.gateway, key=shop.keys["chat"], user_id="ada", session_id="timed")

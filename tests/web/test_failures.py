@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from gateway.access.authenticator import Authenticator
 from gateway.access.keys import KeyRing
 from gateway.access.limits import Limits
 from gateway.access.tokens import Tokens
@@ -19,6 +18,7 @@ from gateway.web.application import Application
 from gateway.web.request import Request
 from gateway.web.route import Handler, Route
 from gateway.web.types import Services
+from tests.support.callers import authenticator_of
 
 SECRET = "SELECT * FROM keys -- /srv/gateway.db"
 
@@ -36,7 +36,7 @@ async def ask(handler: Handler, aborted: list[str], *, direct: bool) -> list[Any
     """Return what the application sends for a GET /healthz that this handler answers."""
     current = Current(Config())
     nothing: Any = None
-    authenticator = Authenticator(KeyRing(), Tokens(("k",), 60), current)
+    authenticator = authenticator_of(KeyRing(), Tokens(("k",), 60), current)
     services = Services(
         current,
         Limits(current),

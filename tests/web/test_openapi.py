@@ -19,6 +19,7 @@ from gateway.errors import GatewayError, InvalidValue
 from gateway.web.error_codes import ERROR_CODES
 from gateway.web.openapi import document
 from gateway.web.operations import OPERATIONS, PARAMETERS
+from gateway.web.people_operations import PEOPLE_OPERATIONS
 from gateway.web.routes import ROUTES
 from gateway.web.schemas import FIELDS
 from gateway.web.trace_operations import TRACE_OPERATIONS
@@ -40,7 +41,7 @@ EVENTS = (
 
 def test_every_route_is_described() -> None:
     """And nothing that isn't one."""
-    assert list(OPERATIONS | TRACE_OPERATIONS) == [(route.method, route.path) for route in ROUTES]
+    assert list(OPERATIONS | TRACE_OPERATIONS | PEOPLE_OPERATIONS) == [(route.method, route.path) for route in ROUTES]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)

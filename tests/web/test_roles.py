@@ -15,15 +15,18 @@ from gateway.access.tokens import Tokens
 from gateway.mlflow.routes import ENDPOINTS, Endpoint
 from gateway.web.routes import ROUTES
 from tests.support.http_client import ask, call, close_code, hear, say, socket_url
-from tests.web.conftest import Locked, make_key, until, works
+from tests.web.conftest import Locked, make_key, sign_in, until, works
 
 # `other`: admin of another project. `page`: a publishable key, from its own page, another's, and no page at all.
 # `token`: of the trace that is asked for, of another one, one whose time is over, one whose key was revoked.
+# `person`: signed in with a key of that role, on a page of the gateway's own; signed out; with a key that was revoked.
 CALLERS = (
     "none", "bad", "expired", "revoked", "chat", "review", "admin", "other",
     "page", "page elsewhere", "page nowhere", "token", "token elsewhere", "token expired", "token revoked",
+    "person chat", "person lead", "person admin", "person out", "person revoked",
 )  # fmt: skip
-STRANGERS = ("none", "bad", "expired", "revoked", "token expired", "token revoked")
+STRANGERS = ("none", "bad", "expired", "revoked", "token expired", "token revoked", "person out", "person revoked")
+PEOPLE = tuple(caller for caller in CALLERS if caller.startswith("person"))
 PAGE = "https://shop.example"
 HI = {"messages": [{"role": "user", "content": "hi"}]}
 GOOD = {"is_correct": True}
@@ -34,25 +37,35 @@ def row(status: int = 200, **others: int) -> dict[str, int]:
     """What each caller gets; strangers 401, whoever isn't named 403."""
     named = {name.replace("_", " "): found for name, found in others.items()}
     assert set(named) <= set(CALLERS)
-    return dict.fromkeys(CALLERS, 403) | dict.fromkeys(STRANGERS, 401) | {"admin": status} | named
+    admins = {"admin": status, "person admin": status}
+    return dict.fromkeys(CALLERS, 403) | dict.fromkeys(STRANGERS, 401) | admins | named
 
 
 OPEN = dict.fromkeys(CALLERS, 200)
-ASKS = row(chat=200, other=200, page=200)
-CHATS = row(chat=200, other=200)
+ASKS = row(chat=200, other=200, page=200, person_chat=200, person_lead=200)
+CHATS = row(chat=200, other=200, person_chat=200)
 ADMINS = row(other=200)
-RATES = row(chat=200, review=200, other=404, token=200)  # the trace is none of the other project's
-OWNS = row(404, chat=200, other=404, token=200)  # a stream is its key's own
-STOPS = row(200, chat=200, other=200, token=200, token_elsewhere=200, page=200)  # nothing runs there
+# The trace is none of the other project's.
+RATES = row(chat=200, review=200, other=404, token=200, person_chat=200, person_lead=200)
+OWNS = row(404, chat=200, other=404, token=200, person_chat=404, person_lead=404)  # a stream is its key's own
+# Nothing runs there.
+STOPS = row(200, chat=200, other=200, token=200, token_elsewhere=200, page=200, person_chat=200, person_lead=200)
 QUIET = {caller: 204 if status == 200 else status for caller, status in STOPS.items()}
 READS = RATES | {"token elsewhere": 404}
-VIEWS = row(review=200, other=200)
-SHOWS = row(review=200, other=404)
-VOUCHES = row(chat=200, review=200, other=404)
+VIEWS = row(review=200, other=200, person_lead=200)
+SHOWS = row(review=200, other=404, person_lead=200)
+VOUCHES = row(chat=200, review=200, other=404, person_chat=200, person_lead=200)
+SIGNS_IN = dict.fromkeys(CALLERS, 403) | dict.fromkeys(PEOPLE, 401)  # the key is nobody's; others have no Origin
+SIGNS_OUT = dict.fromkeys(CALLERS, 403) | dict.fromkeys(PEOPLE, 204)
 
 # (method, path) -> target, body, what each caller gets
 TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("POST", "/v1/chat/completions"): ("/v1/chat/completions", HI, ASKS),
+    ("POST", "/gateway/mlflow/v1/chat/completions"): (
+        "/gateway/mlflow/v1/chat/completions",
+        HI | {"model": "judge"},
+        row(chat=200, review=200, other=200, person_chat=200, person_lead=200),
+    ),
     ("POST", "/chat/stream"): ("/chat/stream", HI, ASKS),
     ("POST", "/chat"): ("/chat", HI, ASKS),
     ("POST", "/chat/ws-ticket"): ("/chat/ws-ticket", None, ASKS),
@@ -65,6 +78,8 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("POST", "/chat/stream/{trace_id}/stop"): ("/chat/stream/{t}/stop", None, OWNS),
     ("GET", "/sessions/{session_id}"): ("/sessions/{s}", None, READS),
     ("GET", "/traces"): ("/traces", None, VIEWS),
+    ("GET", "/traces/count"): ("/traces/count", None, VIEWS),
+    ("GET", "/traces/facets"): ("/traces/facets", None, VIEWS),
     ("GET", "/traces/{trace_id}"): ("/traces/{t}", None, SHOWS),
     ("GET", "/traces/{trace_id}/spans/{span_id}"): ("/traces/{t}/spans/{p}", None, SHOWS),
     ("DELETE", "/users/{user_id}"): ("/users/nobody/at%2Fall", None, ADMINS),
@@ -74,6 +89,9 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("POST", "/v1/embeddings"): ("/v1/embeddings", {"input": "x", "model": "default"}, CHATS),
     ("GET", "/metrics"): ("/metrics", None, ADMINS),
     ("GET", "/events"): ("/events", None, ADMINS),
+    ("GET", "/me"): ("/me", None, OPEN),
+    ("POST", "/auth/key"): ("/auth/key", {"key": "gw-sk-nobody's"}, SIGNS_IN),
+    ("POST", "/auth/logout"): ("/auth/logout", None, SIGNS_OUT),
     ("GET", "/config"): ("/config", None, OPEN),
     ("GET", "/healthz"): ("/healthz", None, OPEN),
     ("GET", "/readyz"): ("/readyz", None, OPEN),
@@ -86,7 +104,10 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("GET", "/api/chat/{session_id}/stream"): ("/api/chat/none/stream", None, QUIET),
     ("POST", "/api/chat/{session_id}/stop"): ("/api/chat/none/stop", None, STOPS),
 }
-SOCKET = {"open": ("admin", "chat", "other", "page")}  # every other caller is closed with 1008
+PERSONS = {"person chat": "chat", "person lead": "review", "person admin": "admin"}  # what a key signs one in as
+SOCKET = {
+    "open": ("admin", "chat", "other", "page", "person chat", "person lead", "person admin")
+}  # every other caller is closed with 1008
 
 
 class Callers:
@@ -94,12 +115,16 @@ class Callers:
 
     def __init__(self, locked: Locked) -> None:
         self.gateway = gateway = locked.gateway
-        keys = {name: locked.keys[name] for name in ("chat", "review", "admin", "other")}
+        self.keys = keys = {name: locked.keys[name] for name in ("chat", "review", "admin", "other")}
         keys["bad"] = "gw-sk-nobody's"
         keys["expired"] = make_key(gateway, "admin", "--expires", "1s", name="brief")
         keys["revoked"] = make_key(gateway, "chat", name="gone")
         keys["page"] = make_key(gateway, "chat", "--publishable", "--origins", PAGE, name="page")
         until(lambda: works(gateway, keys["revoked"]))
+        self.signed_in = {caller: sign_in(gateway, keys[key]) for caller, key in PERSONS.items()}
+        self.signed_in["person out"] = out = sign_in(gateway, keys["chat"])
+        self.signed_in["person revoked"] = sign_in(gateway, keys["revoked"])
+        assert call(gateway, "POST", "/auth/logout", headers=out).status == 204
         asked = ask(gateway, key=keys["chat"])
         self.names = {"t": asked["trace_id"], "s": asked["session_id"]}
         spans = gateway.store.rows("SELECT span_id AS p FROM spans WHERE trace_id = ?", self.names["t"])
@@ -112,13 +137,17 @@ class Callers:
         assert gateway.run("keys", "revoke", "gone").returncode == 0
         until(lambda: not works(gateway, keys["revoked"]) and not works(gateway, keys["expired"]))
         self.headers = {name: {"Authorization": f"Bearer {key}"} for name, key in keys.items()} | {"none": {}}
+        self.headers |= self.signed_in
         self.headers["page nowhere"] = self.headers["page"]
         self.headers["page elsewhere"] = self.headers["page"] | {"Origin": "https://evil.example"}
         self.headers["page"] = self.headers["page"] | {"Origin": PAGE}
 
     def status(self, method: str, target: str, body: Any, caller: str) -> int:
         """Only the status: a stream may not end."""
-        headers = self.headers[caller] | ({"Content-Type": "application/json"} if body is not None else {})
+        headers = self.headers[caller]
+        if target == "/auth/logout" and caller in PERSONS:
+            headers = sign_in(self.gateway, self.keys[PERSONS[caller]])  # the others still need theirs
+        headers = headers | ({"Content-Type": "application/json"} if body is not None else {})
         data = None if body is None else json.dumps(body).replace("{t}", self.names["t"])
         connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=20)
         try:
@@ -156,7 +185,7 @@ def test_roles_of_mlflows_routes(callers: Callers, route: Endpoint) -> None:
     for caller, status in found.items():
         if caller in STRANGERS:
             assert status == 401, caller
-        elif caller in ("review", "admin", "other"):
+        elif caller in ("review", "admin", "other", "person lead", "person admin"):
             assert status not in (401, 403), caller
         else:
             assert status == 403, caller

@@ -96,3 +96,13 @@ def test_a_body_has_a_bounded_number_of_values() -> None:
     assert body_problem(b"[" + b"1," * (MAX_VALUES - 2) + b"1]" + b" " * MAX_VALUES) is None
     assert body_problem(b"[" + b"[]," * MAX_VALUES + b"1]") == "has more than 500,000 values"
     assert body_problem(b'["' + b'\\",[{' * MAX_VALUES + b'"]') is None
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_escapes_and_numbers_across_blocks(shift: int) -> None:
+    """What is looked at in blocks is found as if it were not."""
+    fill = b"x" * (999_990 + shift)
+    escaped = b'["' + fill + b"\\\\" * 5 + b'\\"' + b"[" * 300 + b'"]'
+    assert body_problem(escaped) is None
+    assert json_problem(b'["' + fill + b"\\\\" * 5 + b'",' + b"[" * 300 + b"]" * 301) is not None
+    assert json_problem(b'["' + fill + b'",1e999]') == "has a number that is too large"

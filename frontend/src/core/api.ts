@@ -5,7 +5,7 @@
 
 /** What a front end needs to know. `default_model` answers where a chat names none; empty: none does. */
 export type ConfigReply = {
-  /** The declared models. */
+  /** The models. */
   models: string[];
   /** The model that answers where a chat names none. */
   default_model: string;

@@ -95,9 +95,13 @@ async def get_experiment_ids(request: Request) -> Any:
 
 
 async def upsert_records(request: Request) -> Any:
-    """Add records, some at a time. One with the same inputs as another changes that one."""
-    records = await request.read_much(lambda: wire.read_records(request.body or b"{}"))
-    given = [(f"dr-{secrets.token_hex(16)}", record) for record in records]
+    """Add records, some at a time. One with the same inputs as another changes that one.
+
+    Those of one request have one time, and IDs that rise: they are read back in the order in which they were sent.
+    """
+    records = await request.read_much(lambda pace: wire.read_records(request.body or b"{}", pace))
+    ids = sorted(f"dr-{secrets.token_hex(16)}" for _ in records)
+    given = list(zip(ids, records, strict=True))
     dataset_id = request.params["dataset_id"]
     await request.search(scripts.check_room, request.project, dataset_id, given)
     inserted = updated = 0
@@ -140,6 +144,6 @@ async def _change_experiments(request: Request, *, add: bool) -> Any:
     ids = wire.read_experiments(request.decode(wire.DatasetExperiments).experiment_ids)
     added, removed = (ids, []) if add else ([], ids)
     changed = await request.write(
-        scripts.set_experiments, request.project, request.params["dataset_id"], added, removed
+        scripts.set_experiments, request.project, request.params["dataset_id"], added, removed, request.now
     )
     return {"dataset": wire.write_dataset(changed)}

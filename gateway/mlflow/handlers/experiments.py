@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from gateway.mlflow.request import Request
 from gateway.mlflow.scripts import experiments as scripts
 from gateway.mlflow.wire import experiments as wire
 from gateway.mlflow.wire.body import KeyValue, read_offset, write_page
-from gateway.mlflow.wire.checks import invalid
+from gateway.mlflow.wire.experiment_filter import parse_experiment_filter, parse_experiment_order, select
 
 
 async def get_by_name(request: Request) -> Any:
@@ -34,17 +35,38 @@ async def create(request: Request) -> Any:
 
 
 async def search(request: Request) -> Any:
-    """List all experiments of the project. MLflow can filter them by name; here they are few."""
+    """Find experiments of the project by name, times and tags. They are few."""
     body = request.decode(wire.SearchExperiments)
-    if body.filter:
-        invalid("A filter of experiments is not supported: ask for all of them, or for one by its name.")
     stages = wire.read_stages("view_type", body.view_type)
-    found = await request.store.read(scripts.list_experiments, request.project, stages)
+    chosen = partial(select, clauses=parse_experiment_filter(body.filter), orders=parse_experiment_order(body.order_by))
     at = read_offset(body.page_token)
+    found = await request.search(scripts.search_experiments, request.project, stages, chosen)
     page = found[at : at + max(0, body.max_results)]
     return write_page(
         "experiments", [wire.write_experiment(each) for each in page], at, more=at + len(page) < len(found)
     )
+
+
+async def update(request: Request) -> Any:
+    """Rename an experiment."""
+    body = request.decode(wire.UpdateExperiment)
+    name = wire.read_name(body.new_name)
+    await request.store.write(scripts.rename_experiment, request.project, body.experiment_id, name, request.now)
+    return {}
+
+
+async def delete(request: Request) -> Any:
+    """Hide an experiment and its runs from searches."""
+    experiment_id = request.decode(wire.OneExperiment).experiment_id
+    await request.store.write(scripts.set_experiment_stage, request.project, experiment_id, "deleted", request.now)
+    return {}
+
+
+async def restore(request: Request) -> Any:
+    """Show a hidden experiment and its runs again."""
+    experiment_id = request.decode(wire.OneExperiment).experiment_id
+    await request.store.write(scripts.set_experiment_stage, request.project, experiment_id, "active", request.now)
+    return {}
 
 
 async def set_tag(request: Request) -> Any:
@@ -52,4 +74,11 @@ async def set_tag(request: Request) -> Any:
     body = request.decode(wire.SetExperimentTag)
     ((key, value),) = wire.read_tags([KeyValue(body.key, body.value)]).items()
     await request.write(scripts.set_experiment_tag, request.project, body.experiment_id, key, value, request.now)
+    return {}
+
+
+async def delete_tag(request: Request) -> Any:
+    """Delete a tag of an experiment."""
+    body = request.decode(wire.DeleteExperimentTag)
+    await request.store.write(scripts.delete_experiment_tag, request.project, body.experiment_id, body.key, request.now)
     return {}

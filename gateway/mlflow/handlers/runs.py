@@ -1,18 +1,20 @@
-"""Handlers of runs, as far as an evaluation and the search by run need them."""
+"""Handlers of runs: what training and evaluations log, and the search for it."""
 
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import Any
 
 from gateway.mlflow.names import RUN_NAME
 from gateway.mlflow.request import Request
 from gateway.mlflow.scripts import runs as scripts
-from gateway.mlflow.values import Run, RunValue
+from gateway.mlflow.values import Run, RunQuery, RunValue
 from gateway.mlflow.wire import runs as wire
 from gateway.mlflow.wire.body import read_offset, write_page
 from gateway.mlflow.wire.checks import MAX_KEY
 from gateway.mlflow.wire.experiments import read_stages
+from gateway.mlflow.wire.run_filter import inputs_meet, parse_run_filter, parse_run_order
 
 
 async def create(request: Request) -> Any:
@@ -59,13 +61,33 @@ async def restore(request: Request) -> Any:
 
 
 async def search(request: Request) -> Any:
-    """List the runs of whole experiments, the newest first."""
+    """Find runs of whole experiments by metrics, parameters, tags, attributes and inputs, the newest first."""
     body = request.decode(wire.SearchRuns)
-    experiments = wire.read_experiments(body)
-    stages = read_stages("run_view_type", body.run_view_type)
-    at, limit = read_offset(body.page_token), max(0, min(body.max_results, wire.MAX_BATCH))
-    found = await request.search(scripts.search_runs, request.project, experiments, stages, limit, at)
-    return write_page("runs", [wire.write_run(each) for each in found], at, more=len(found) == limit)
+    query = RunQuery(
+        project=request.project,
+        experiment_ids=wire.read_experiments(body),
+        stages=read_stages("run_view_type", body.run_view_type),
+        clauses=parse_run_filter(body.filter),
+        orders=parse_run_order(body.order_by),
+        limit=max(0, min(body.max_results, wire.MAX_BATCH)),
+        offset=read_offset(body.page_token),
+    )
+    on_inputs = [clause for clause in query.clauses if clause.kind == "dataset"]
+    keep = partial(inputs_meet, on_inputs) if on_inputs else None
+    found, more = await request.search(scripts.search_runs, query, keep)
+    return write_page("runs", [wire.write_run(each) for each in found], query.offset, more=more)
+
+
+async def metric_history(request: Request) -> Any:
+    """Read the values of a metric, the oldest first, a page at a time."""
+    run_id = request.query_value("run_id", "") or request.query_value("run_uuid")
+    key = request.query_value("metric_key")
+    limit, at = (
+        wire.read_limit(request.query_value("max_results", "")),
+        read_offset(request.query_value("page_token", "")),
+    )
+    found = await request.search(scripts.metric_history, request.project, run_id, key, limit, at)
+    return write_page("metrics", [wire.write_metric(each) for each in found[:limit]], at, more=len(found) > limit)
 
 
 async def log_batch(request: Request) -> Any:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from gateway.domain.trace import Assessment
 from gateway.mlflow.imports import portions
 from gateway.mlflow.request import Request
 from gateway.mlflow.scripts import search as search_scripts
 from gateway.mlflow.scripts import traces as scripts
-from gateway.mlflow.values import ChatSpans, StoredTrace
+from gateway.mlflow.values import ChatSpans, ClientTrace, StoredTrace
 from gateway.mlflow.wire import assessments, spans
 from gateway.mlflow.wire import traces as wire
 from gateway.mlflow.wire.body import without_none
@@ -23,12 +24,20 @@ _MAX_IDS, _MAX_FILE = 500, 10_000_000
 
 async def start(request: Request) -> Any:
     """Store the info of a client's trace. The same again changes nothing."""
-    info = request.decode(wire.StartTrace).trace.trace_info
-    trace = wire.read_info(info, request.now)
-    ratings = []
-    for at, message in enumerate(info.assessments):
-        rating_id = _rating_id(trace.trace_id, at, message)
-        ratings.append(assessments.read_assessment(message, request.project, trace.trace_id, rating_id, request.now))
+
+    def read(pace: Callable[[], None]) -> tuple[ClientTrace, list[Assessment]]:
+        info = request.decode(wire.StartTrace).trace.trace_info
+        trace = wire.read_info(info, request.now)
+        ratings = []
+        for at, message in enumerate(info.assessments):
+            pace()
+            rating_id = _rating_id(trace.trace_id, at, message)
+            ratings.append(
+                assessments.read_assessment(message, request.project, trace.trace_id, rating_id, request.now)
+            )
+        return trace, ratings
+
+    trace, ratings = await request.read_much(read)
     stored = await request.write(scripts.save_info, request.project, trace, ratings, request.now)
     return {"trace": {"trace_info": wire.write_info(stored)}}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -16,17 +16,17 @@ import msgspec
 from gateway.domain.search import Order
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import AUTHOR
+from gateway.mlflow.scripts.dataset_schema import learn
 from gateway.mlflow.scripts.experiments import require_experiment
 from gateway.mlflow.values import Dataset, NewRecord, Record, source_trace
-from gateway.storage.engine import Params, Row, Script
-from gateway.storage.scripts.traces import insert_into, numbers
+from gateway.storage.engine import Row, Script, Statement
+from gateway.storage.scripts.traces import assignments, insert_into, numbers
 
 MAX_RECORDS = 100_000
 MOST_CHARS = 4_000_000  # of a page of records, which take several times as much while they are read and written
 MAX_TAGS, MAX_TAG_CHARS = 1_000, 500_000  # of a dataset, together
 _LOOK = 100  # datasets at a time
 _CHUNK = 500  # hashes a query
-_MAX_FIELDS, _MAX_NAME = 1_000, 250  # that are learned for the schema of a dataset
 
 _FIELDS = Dataset.__struct_fields__
 _INSERT = insert_into("datasets", _FIELDS)
@@ -35,7 +35,6 @@ _RECORD_FIELDS = ("dataset_id", "record_id", "created_time", "last_update_time",
 _INSERT_RECORD = insert_into("dataset_records", (*_RECORD_FIELDS, "input_hash", *_JSON, "source_id"))
 # Of all upserts of a record, not of the first alone: an erased person's words may have come with any of them.
 _INSERT_SOURCE = insert_into("dataset_sources", ("dataset_id", "record_id", "trace_id")) + " ON CONFLICT DO NOTHING"
-_TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", list: "array", dict: "object"}
 
 
 def digest(name: str, time: int) -> str:
@@ -96,7 +95,7 @@ def set_tags(project: str, dataset_id: str, tags: dict[str, str | None]) -> Scri
     merged = {key: value for key, value in (found.tags | tags).items() if value is not None}
     if len(merged) > MAX_TAGS or sum(map(len, merged.values())) > MAX_TAG_CHARS:
         raise InvalidValue(f"A dataset has at most {MAX_TAGS:,} tags, with {MAX_TAG_CHARS:,} characters together.")
-    yield "UPDATE datasets SET tags = $2 WHERE dataset_id = $1", (dataset_id, _dump(merged))
+    yield _change(dataset_id, tags=_dump(merged))
     return msgspec.structs.replace(found, tags=merged)
 
 
@@ -107,14 +106,21 @@ def delete_tag(project: str, dataset_id: str, key: str) -> Script[None]:
         yield from set_tags(project, dataset_id, {key: None})
 
 
-def set_experiments(project: str, dataset_id: str, add: Sequence[str], remove: Sequence[str]) -> Script[Dataset]:
+def set_experiments(
+    project: str, dataset_id: str, add: Sequence[str], remove: Sequence[str], now: int
+) -> Script[Dataset]:
     """Put a dataset into experiments and take it out of others. Raise NotFound for it or an experiment."""
     found = yield from get_dataset(project, dataset_id)
     for experiment_id in add:
         yield from require_experiment(project, experiment_id)
     kept = [each for each in dict.fromkeys([*found.experiment_ids, *add]) if each not in set(remove)]
-    yield "UPDATE datasets SET experiment_ids = $2 WHERE dataset_id = $1", (dataset_id, _dump(kept))
-    return msgspec.structs.replace(found, experiment_ids=kept)
+    time = now if add or kept != found.experiment_ids else found.last_update_time
+    yield _change(dataset_id, experiment_ids=_dump(kept), last_update_time=time)
+    return msgspec.structs.replace(found, experiment_ids=kept, last_update_time=time)
+
+
+def _change(dataset_id: str, **columns: object) -> Statement:
+    return f"UPDATE datasets SET {assignments(columns, 2)} WHERE dataset_id = $1", (dataset_id, *columns.values())  # noqa: S608
 
 
 def empty_dataset(project: str, dataset_id: str, limit: int) -> Script[int]:
@@ -193,44 +199,39 @@ def upsert_records(
             yield _INSERT_RECORD, (dataset_id, record_id, now, now, by, by, key, *texts, source_id)
         if source_id is not None:
             yield _INSERT_SOURCE, (dataset_id, rows[0]["record_id"] if rows else record_id, source_id)
-        _learn(schema, new)
+        learn(schema, new)
     # only now is it known how many were new; where they are too many, the engine undoes all of it
     counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
     if counted[0]["n"] > MAX_RECORDS:
         raise InvalidValue(f"A dataset has at most {MAX_RECORDS} records.")
-    yield (
-        "UPDATE datasets SET last_update_time = $2, last_updated_by = $3, digest = $4, schema = $5, profile = $6"
-        " WHERE dataset_id = $1",
-        (dataset_id, now, user, digest(found.name, now), _dump(schema | {"version": "1.0"}), _profile(counted)),
+    yield _change(
+        dataset_id,
+        last_update_time=now,
+        last_updated_by=user,
+        digest=digest(found.name, now),
+        schema=_dump(schema | {"version": "1.0"}),
+        profile=_profile(counted),
     )
     return inserted, len(records) - inserted
 
 
-def _update_record(old: Record, new: NewRecord, by: str | None, now: int) -> tuple[str, Params]:
+def _update_record(old: Record, new: NewRecord, by: str | None, now: int) -> Statement:
     """Return the UPDATE: expectations and tags are added to those there, outputs replaced; the first source stays."""
     outputs = new.outputs if new.outputs is not None else old.outputs
     expectations = {**(old.expectations or {}), **(new.expectations or {})} or None
     tags = {**(old.tags or {}), **(new.tags or {})} or None
+    columns = {
+        "outputs": _dump(outputs),
+        "expectations": _dump(expectations),
+        "tags": _dump(tags),
+        "source": _dump(old.source if old.source is not None else new.source),
+        "last_update_time": now,
+        "last_updated_by": by if by is not None else old.last_updated_by,
+    }
     return (
-        "UPDATE dataset_records SET outputs = $3, expectations = $4, tags = $5, source = $6, last_update_time = $7,"
-        " last_updated_by = COALESCE($8, last_updated_by) WHERE dataset_id = $1 AND record_id = $2",
-        (
-            *(old.dataset_id, old.record_id, _dump(outputs), _dump(expectations), _dump(tags)),
-            *(_dump(old.source if old.source is not None else new.source), now, by),
-        ),
+        f"UPDATE dataset_records SET {assignments(columns, 3)} WHERE dataset_id = $1 AND record_id = $2",  # noqa: S608
+        (old.dataset_id, old.record_id, *columns.values()),
     )
-
-
-def _learn(schema: dict[str, Any], record: NewRecord) -> None:
-    """Add the type of each new field to the schema; the first type seen stays."""
-    for part in ("inputs", "outputs", "expectations"):
-        values = getattr(record, part)
-        if isinstance(values, dict) and isinstance(schema[part], dict):
-            for name, value in islice(values.items(), _MAX_FIELDS):
-                if len(schema[part]) < _MAX_FIELDS and len(name) <= _MAX_NAME:
-                    schema[part].setdefault(name, _TYPES.get(type(value), "null"))
-        elif values is not None and not schema[part]:
-            schema[part] = _TYPES.get(type(values), "null")
 
 
 _SIZE = " + ".join(f"COALESCE(LENGTH({name}), 0)" for name in _JSON)
@@ -269,10 +270,7 @@ def delete_records(project: str, dataset_id: str, record_ids: Sequence[str], now
         (dataset_id, *record_ids),
     )
     counted = yield "SELECT COUNT(*) AS n FROM dataset_records WHERE dataset_id = $1", (dataset_id,)
-    yield (
-        "UPDATE datasets SET last_update_time = $2, digest = $3, profile = $4 WHERE dataset_id = $1",
-        (dataset_id, now, digest(found.name, now), _profile(counted)),
-    )
+    yield _change(dataset_id, last_update_time=now, digest=digest(found.name, now), profile=_profile(counted))
     return len(rows)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.mlflow.names import INFO_FINALIZED, TRACE_USAGE
-from gateway.mlflow.scripts.experiments import require_experiment
+from gateway.mlflow.scripts.experiments import require_active
 from gateway.mlflow.scripts.traces import fill_gaps, row_or_new, update, writable_row
 from gateway.mlflow.values import ClientSpan, ClientTrace
 from gateway.storage.engine import Script, Statement
@@ -34,7 +34,7 @@ _COUNTS = msgspec.json.Decoder(dict[str, int])
 def check_writable(project: str, traces: Sequence[ClientTrace]) -> Script[None]:
     """Raise NotFound for an experiment, and InvalidValue for a trace that isn't this project's to write."""
     for experiment_id in {trace.experiment_id for trace in traces}:
-        yield from require_experiment(project, experiment_id)
+        yield from require_active(project, experiment_id)
     for trace in traces:
         yield from writable_row(project, trace.trace_id)
 

@@ -16,7 +16,7 @@ from gateway.domain.trace import Assessment
 from gateway.errors import InvalidValue, NotFound
 from gateway.mlflow.names import INFO_FINALIZED, TRACE_NAME
 from gateway.mlflow.scripts.assessments import insert_overriding
-from gateway.mlflow.scripts.experiments import require_experiment
+from gateway.mlflow.scripts.experiments import require_active
 from gateway.mlflow.values import ChatSpans, ClientSpans, ClientTrace, StoredSpans, StoredTrace
 from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.clauses import INDEXED
@@ -58,7 +58,7 @@ def save_info(project: str, trace: ClientTrace, ratings: Sequence[Assessment], n
 
     Raise NotFound for the experiment, and InvalidValue for a trace that isn't this project's to write.
     """
-    yield from require_experiment(project, trace.experiment_id)
+    yield from require_active(project, trace.experiment_id)
     row = yield from row_or_new(project, trace)
     yield from update(project, trace, row, now)
     for rating in ratings:
@@ -120,7 +120,10 @@ def get_infos(project: str, trace_ids: Sequence[str]) -> Script[list[StoredTrace
     found: dict[str, StoredTrace] = {}
     for at in range(0, len(trace_ids), _CHUNK):
         chunk = trace_ids[at : at + _CHUNK]
-        rows = yield f"{SELECT_INFO} WHERE project = $1 AND trace_id IN ({numbers(2, len(chunk))})", (project, *chunk)
+        rows = yield (
+            f"{SELECT_INFO} WHERE no_index(project) = $1 AND trace_id IN ({numbers(2, len(chunk))})",
+            (project, *chunk),
+        )
         found |= {stored.trace.trace_id: stored for stored in (yield from with_assessments(project, rows))}
     return [found[trace_id] for trace_id in trace_ids if trace_id in found]
 
@@ -136,7 +139,7 @@ def with_assessments(project: str, rows: Sequence[Row]) -> Script[list[StoredTra
     linked: dict[str, list[str]] = {}
     if ids:
         rated = yield (
-            f"SELECT * FROM assessments WHERE trace_id IN ({numbers(2, len(ids))}) AND project = $1"  # noqa: S608  numbers
+            f"SELECT * FROM assessments WHERE trace_id IN ({numbers(2, len(ids))}) AND no_index(project) = $1"  # noqa: S608  numbers
             " AND retracted IS NULL ORDER BY create_time, assessment_id",
             (project, *ids),
         )

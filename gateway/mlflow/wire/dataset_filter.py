@@ -1,4 +1,5 @@
-"""Parse and apply the filter and the ordering of a search for datasets. Called by handlers/datasets.py.
+"""Parse and apply the filter and the ordering of a search for datasets. Called by handlers/datasets.py, and by the
+filters of experiments and runs.
 
 The grammar is that of traces; it is applied to plain values, in the thread of a search.
 """
@@ -46,7 +47,7 @@ def parse_dataset_order(items: list[str]) -> tuple[Order, ...]:
 def matches(clauses: tuple[Clause, ...], dataset: Dataset) -> bool:
     """Tell whether a dataset's fields and tags meet all clauses."""
     return all(
-        _holds(clause, dataset.tags.get(clause.key) if clause.kind == "tag" else getattr(dataset, clause.key))
+        holds(clause, dataset.tags.get(clause.key) if clause.kind == "tag" else getattr(dataset, clause.key))
         for clause in clauses
     )
 
@@ -70,11 +71,14 @@ def _check(kind: str, key: str, op: str) -> bool:
     return number
 
 
-def _holds(clause: Clause, value: Any) -> bool:
+def holds(clause: Clause, value: Any) -> bool:
+    """Tell whether one value meets a clause; one that isn't there meets IS NULL alone."""
+    if clause.op in ("IS NULL", "IS NOT NULL"):
+        return (value is None) == (clause.op == "IS NULL")
     if value is None:
         return False
-    if clause.op == "IN":
-        return value in (clause.value or ())  # type: ignore[operator]
+    if clause.op in ("IN", "NOT IN"):
+        return (value in (clause.value or ())) == (clause.op == "IN")  # type: ignore[operator]
     if clause.op in ("LIKE", "ILIKE"):
         pattern, text = str(clause.value), str(value)
         if clause.op == "ILIKE":

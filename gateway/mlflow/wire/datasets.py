@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -81,12 +82,16 @@ def read_experiments(ids: list[str]) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def read_records(body: bytes) -> list[NewRecord]:
-    """Return the records of a body. Raise BadRequest, and InvalidValue for too many or long ones, or a bad source."""
+def read_records(body: bytes, pace: Callable[[], None]) -> list[NewRecord]:
+    """Return the records of a body; `pace` is called before each.
+
+    Raise BadRequest, and InvalidValue for too many or long ones, or a bad source.
+    """
     given = decode_text(decode(body, UpsertRecords).records, list[msgspec.Raw], "records")
     check_count("records at once", given, _MAX_BATCH)
     records = []
     for raw in given:
+        pace()
         check_length("A record", raw, _MAX_RECORD)
         record = decode_text(bytes(raw).decode(), NewRecord, "records")
         if record.source and record.source.get("source_type") not in _SOURCES:

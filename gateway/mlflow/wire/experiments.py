@@ -30,6 +30,26 @@ class SearchExperiments(msgspec.Struct):
     view_type: str = "ACTIVE_ONLY"
 
 
+class UpdateExperiment(msgspec.Struct):
+    """Body that renames an experiment."""
+
+    experiment_id: str
+    new_name: str
+
+
+class OneExperiment(msgspec.Struct):
+    """Body that deletes or restores an experiment."""
+
+    experiment_id: str
+
+
+class DeleteExperimentTag(msgspec.Struct):
+    """Body that deletes a tag of an experiment."""
+
+    experiment_id: str
+    key: str
+
+
 class SetExperimentTag(msgspec.Struct):
     """Body that tags an experiment."""
 

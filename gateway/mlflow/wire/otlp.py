@@ -56,7 +56,7 @@ def decode(body: bytes, *, is_json: bool, pace: Callable[[], None] = lambda: Non
     batches: Batches = {}
     values = Values(pace)
     read = _read_json if is_json else _read_protobuf
-    for each in split_json(body) if is_json else split_protobuf(body):
+    for each in split_json(body) if is_json else split_protobuf(body, pace):
         pace()
         try:
             span, attributes, whole = read(each, values)

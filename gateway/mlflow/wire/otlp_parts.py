@@ -7,7 +7,7 @@ into a library takes long.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import msgspec
@@ -18,7 +18,7 @@ from gateway.wire.json_safety import body_problem
 
 MAX_SPANS = 10_000
 MAX_VALUES = 200_000  # of attributes, those within lists and maps too, with events and links
-MAX_SPAN_BYTES = 10_000_000
+MAX_SPAN_BYTES = 4_000_000
 _MAX_FIELDS = 1_000_000  # of protobuf that are looked at
 _MAX_JSON_VALUES = 1_500_000  # an attribute has four to five of JSON's values
 _MAX_LEVEL = 100  # protobuf's own bound
@@ -64,9 +64,9 @@ def split_json(body: bytes) -> list[bytes]:
     return _checked(spans)
 
 
-def split_protobuf(body: bytes) -> list[bytes]:
-    """Return the bytes of each span. Raise BadRequest and ContentTooLarge."""
-    counts = _Counts()
+def split_protobuf(body: bytes, pace: Callable[[], None] = lambda: None) -> list[bytes]:
+    """Return the bytes of each span. Raise BadRequest and ContentTooLarge. `pace` is called again and again."""
+    counts = _Counts(pace)
     spans: list[bytes] = []
     try:
         for begin, end in _inner(body, 0, len(body), _EXPORT_PATH, counts):
@@ -101,8 +101,8 @@ def _too_many_spans() -> ContentTooLarge:
 class _Counts:
     """How many values and fields an export may still have."""
 
-    def __init__(self) -> None:
-        self.values, self.fields = MAX_VALUES, _MAX_FIELDS
+    def __init__(self, pace: Callable[[], None]) -> None:
+        self.values, self.fields, self.pace = MAX_VALUES, _MAX_FIELDS, pace
 
     def look(self, data: bytes, begin: int, end: int, shape: _Shape, level: int) -> None:
         """Count what is in a message. Raise ContentTooLarge, BadRequest for what is nested too deep, or IndexError."""
@@ -133,6 +133,8 @@ def _fields(data: bytes, at: int, end: int, counts: _Counts) -> Iterator[tuple[i
         counts.fields -= 1
         if counts.fields < 0:
             raise ContentTooLarge(f"A request has at most {_MAX_FIELDS:,} fields.")
+        if not counts.fields & 255:
+            counts.pace()
         tag, at = _varint(data, at)
         kind = tag & 7
         if kind == 2:

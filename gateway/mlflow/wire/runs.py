@@ -13,6 +13,7 @@ from gateway.mlflow.wire.body import MAX_TIME, KeyValue, decode_text, dumps, wit
 from gateway.mlflow.wire.checks import MAX_KEY, MAX_VALUE, check_count, check_length, invalid
 
 MAX_BATCH = 1_000
+MAX_HISTORY = 25_000  # values of a metric in a page
 _STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 _MAX_LINKS, _MAX_EXPERIMENTS = 100, 500
 _MAX_INPUT_KEY, _MAX_INPUT = 2_000, 1_000_000
@@ -111,12 +112,19 @@ def read_ms(ms: int | None) -> int | None:
     return ms
 
 
-def read_experiments(body: SearchRuns) -> list[str]:
-    """Return the experiments of a search. Raise InvalidValue for too many, and for a filter."""
-    if body.filter:
-        invalid("A filter of runs is not supported: ask for those of an experiment.")
+def read_experiments(body: SearchRuns) -> tuple[str, ...]:
+    """Return the experiments of a search. Raise InvalidValue for too many."""
     check_count("experiments", body.experiment_ids, _MAX_EXPERIMENTS)
-    return body.experiment_ids
+    return tuple(body.experiment_ids)
+
+
+def read_limit(text: str) -> int:
+    """Return how many values of a metric a page has at most. Raise InvalidValue for what is no number above 0."""
+    if not text:
+        return MAX_HISTORY
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text)):
+        invalid(f"Invalid value {text} for parameter 'max_results' supplied. It must be a positive integer.")
+    return min(int(text), MAX_HISTORY)
 
 
 def read_pairs(kind: str, pairs: Iterable[tuple[str, str]]) -> list[RunValue]:
@@ -190,7 +198,7 @@ def write_run(whole: WholeRun) -> dict[str, Any]:
         if value.kind == "input":
             inputs.append(decode_text(value.value, dict, "A dataset input"))
         elif value.kind == "metric":
-            data["metrics"].append(_write_metric(value))
+            data["metrics"].append(write_metric(value))
         else:
             data[f"{value.kind}s"].append({"key": value.key, "value": value.value})
     return {
@@ -201,7 +209,8 @@ def write_run(whole: WholeRun) -> dict[str, Any]:
     }
 
 
-def _write_metric(value: RunValue) -> dict[str, Any]:
+def write_metric(value: RunValue) -> dict[str, Any]:
+    """Return the JSON of one value of a metric."""
     number = float(value.value)
     shown = number if math.isfinite(number) else {"nan": "NaN", "inf": "Infinity"}.get(value.value, "-Infinity")
     return {"key": value.key, "value": shown, "timestamp": value.time, "step": value.step}

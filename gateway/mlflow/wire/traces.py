@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from gateway.domain.ids import TRACE_ID, parent_trace_id
+from gateway.domain.names import MARKS
 from gateway.domain.search import LeftOut, TraceQuery
 from gateway.domain.trace import State, Trace
 from gateway.mlflow.names import (
@@ -122,7 +123,8 @@ def read_info(info: TraceInfo, now: int) -> ClientTrace:
         invalid(f"Invalid state '{info.state}'.")
     check_length("client_request_id", info.client_request_id or "", 250)
     check_count("assessments of a trace", info.assessments, _MAX_ASSESSMENTS)
-    tags, metadata = read_tags(info.tags), info.trace_metadata
+    tags = read_tags(info.tags)
+    metadata = {key: value for key, value in info.trace_metadata.items() if key not in MARKS}  # the gateway's to write
     check_count("pairs of metadata", metadata, _MAX_PAIRS)
     for key, value in metadata.items():
         check_length(f"The metadata key '{key[:50]}'", key, MAX_KEY, 1)

@@ -75,35 +75,35 @@ def adder(params: list[object]) -> Add:
 
 def indexed_sql(project: str, condition: Expression, add: Add) -> str | None:
     """Return a table and conditions, by an index, in which are all traces that meet the condition; None without one."""
+    return _indexed(project, condition, add) if _has_index(condition) else None
+
+
+def _has_index(condition: Expression) -> bool:
     if isinstance(condition, Group):
-        tables = [indexed_sql(project, part, add) for part in condition.parts]
-        if condition.op == "AND":
-            return next(filter(None, tables), None)
-        if None in tables:
-            return None
+        return (any if condition.op == "AND" else all)(map(_has_index, condition.parts))
+    if isinstance(condition, Negation) or condition.op != "=" or len(str(condition.value)) > _INDEXED_CHARS:
+        return False
+    name = (condition.kind, condition.key)
+    return condition.kind in ("tag", "metadata", "feedback", "expectation") and name not in _COLUMNS and name != RUN
+
+
+def _indexed(project: str, condition: Expression, add: Add) -> str:
+    if isinstance(condition, Group):
+        parts = [part for part in condition.parts if _has_index(part)]
+        tables = [_indexed(project, part, add) for part in (parts[:1] if condition.op == "AND" else parts)]
         every = " UNION ALL ".join(f"SELECT trace_id FROM {table}" for table in tables)  # noqa: S608  our own words
-        return f"({every}) AS every"
-    if isinstance(condition, Negation):
-        return None
-    return _indexed_clause(project, condition, add)
-
-
-def _indexed_clause(project: str, clause: Clause, add: Add) -> str | None:
-    name = (clause.kind, clause.key)
-    if clause.op != "=" or len(str(clause.value)) > _INDEXED_CHARS or name in _COLUMNS or name == RUN:
-        return None
-    if clause.kind in ("tag", "metadata"):
+        return f"({every}) AS every" if len(tables) > 1 else tables[0]
+    assert isinstance(condition, Clause)  # noqa: S101  a negation has no index
+    kind, value = condition.kind, condition.value
+    if kind in ("tag", "metadata"):
         return (
-            f"labels WHERE project = {add(project)} AND kind = '{clause.kind}' AND key = {add(clause.key)}"
-            f" AND value = {add(clause.value)} AND {INDEXED}"
+            f"labels WHERE project = {add(project)} AND kind = '{kind}' AND key = {add(condition.key)}"
+            f" AND value = {add(value)} AND {INDEXED}"
         )
-    if clause.kind in ("feedback", "expectation"):
-        return (
-            f"assessments WHERE project = {add(project)} AND name = {add(clause.key)}"
-            f" AND value IN ({add(clause.value)}, {add(_json(clause.value))}) AND {INDEXED}"
-            f" AND kind = '{clause.kind}' AND valid = 1"
-        )
-    return None
+    return (
+        f"assessments WHERE project = {add(project)} AND name = {add(condition.key)}"
+        f" AND value IN ({add(value)}, {add(_json(value))}) AND {INDEXED} AND kind = '{kind}' AND valid = 1"
+    )
 
 
 def all_sql(project: str, conditions: Iterable[Expression], add: Add) -> list[str]:

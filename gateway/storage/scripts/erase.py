@@ -30,7 +30,7 @@ _ID_KEYS = frozenset(
     ("user", "user_id", "user_name", "session", "session_id", "conversation_id")
 )  # …, also after a dot
 _MORE_ID_KEYS = frozenset(("user.id", "enduser.id", "session.id", "gen_ai.conversation.id"))
-_TELLING_CHARS = 12
+_WORD_CHARS, _ID_CHARS = 12, 8  # longer than most words; enough for an ID that has more than letters
 _MOST_VALUES = 100  # in one statement
 
 
@@ -203,14 +203,14 @@ def without(pairs: dict[str, str], names: Collection[str]) -> dict[str, str]:
 def names_person(key: str | None, value: object, names: Collection[str]) -> bool:
     """Return whether a value, under its key, is one of the person's IDs.
 
-    What looks like an ID, by its length or an @, is one wherever it stands. A short one may be any word, and is one
-    where the key says so.
+    What looks like an ID, by its length, digits or an @, is one wherever it stands. A short one may be any word, and is
+    one where the key says so.
     """
     if not isinstance(value, str) or value not in names:
         return False
     of = key or ""
     says_so = of in _MORE_ID_KEYS or of.rpartition(".")[2] in _ID_KEYS
-    return says_so or "@" in value or len(value) >= _TELLING_CHARS
+    return says_so or "@" in value or len(value) >= (_WORD_CHARS if value.isalpha() else _ID_CHARS)
 
 
 def ratings_by(user_id: str, project: str | None) -> Script[list[str]]:

@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.storage.engine import Row, RowReader, Statement, drive
 from gateway.storage.scripts.attachments import whole_request
+from gateway.storage.scripts.clauses import left_out_sql
 from gateway.storage.scripts.traces import numbers
 
 What = Literal["traces", "assessments"]
@@ -27,7 +28,7 @@ COLUMNS: Mapping[What, tuple[str, ...]] = {
         "trace_id project route state outcome request_time end_time duration_ms first_token_ms model answered_model "
         "provider session_id user_id client_request_id finish_reason error_code error_message prompt_tokens "
         "completion_tokens total_tokens usage_estimated traceparent key_id config_hash tags metadata request_preview "
-        "response_preview request response parts"
+        "response_preview request response parts cost"
     ),
     "assessments": _names(
         "assessment_id trace_id project model kind name value source_type source_id span_id create_time "
@@ -151,16 +152,20 @@ def _values(name: str, text: str) -> list[object]:
 
 # ------------------------------------------------------------------ report
 
+# What judges, evaluations, reviewers and labeling make is no one's chat. A trace that was deleted may have been one.
+_CHATS = " AND ".join(left_out_sql(("judges", "evaluations", "review", "copies")))
+
 
 def chats(since: int, project: str | None) -> Statement:
     """Return the statement that counts finished chats by the model asked for: `chats`, and `rated` with a rating."""
     rated = (
-        "EXISTS (SELECT 1 FROM assessments a WHERE a.trace_id = traces.trace_id AND a.kind = 'feedback'"
+        "EXISTS (SELECT 1 FROM assessments a WHERE a.trace_id = t.trace_id AND a.kind = 'feedback'"
         " AND a.source_type = 'HUMAN' AND a.valid = 1)"
     )
     return (
-        f"SELECT model, COUNT(*) AS chats, SUM(CASE WHEN {rated} THEN 1 ELSE 0 END) AS rated FROM traces"  # noqa: S608
-        " WHERE request_time >= $1 AND outcome IS NOT NULL AND project = COALESCE($2, project) GROUP BY model",
+        f"SELECT model, COUNT(*) AS chats, SUM(CASE WHEN {rated} THEN 1 ELSE 0 END) AS rated FROM traces t"  # noqa: S608
+        " WHERE request_time >= $1 AND outcome IS NOT NULL AND project = COALESCE($2, project)"
+        f" AND {_CHATS} GROUP BY model",
         (since, project),
     )
 
@@ -168,7 +173,8 @@ def chats(since: int, project: str | None) -> Statement:
 def ratings(since: int, project: str | None) -> Statement:
     """Return the statement of each valid rating that a person gave: model, name, value, metadata."""
     return (
-        "SELECT model, name, value, metadata FROM assessments WHERE create_time >= $1 AND kind = 'feedback'"
-        " AND source_type = 'HUMAN' AND valid = 1 AND project = COALESCE($2, project)",
+        "SELECT a.model, a.name, a.value, a.metadata FROM assessments a LEFT JOIN traces t ON t.trace_id = a.trace_id"  # noqa: S608
+        " WHERE a.create_time >= $1 AND a.kind = 'feedback' AND a.source_type = 'HUMAN' AND a.valid = 1"
+        f" AND a.project = COALESCE($2, a.project) AND {_CHATS}",
         (since, project),
     )

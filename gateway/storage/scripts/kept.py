@@ -24,6 +24,7 @@ _ERASED_NAME = re.compile(rf"{ERASED}(-\d+)?")
 _THUMB = "user_feedback"
 # So many other raters of the project make a name a name: what one person wrote as one is that person's words.
 _RATERS = 3
+_VERDICTS = ("yes", "no")  # what judges say where others have true and false
 _NUMBERS = {"score": re.compile(r"-?\d{1,20}"), "scale": re.compile(r"-?\d{1,20}--?\d{1,20}")}
 
 
@@ -84,11 +85,11 @@ def _next(taken: Collection[str]) -> str:
 
 def _value(row: Row, declared: Declared) -> str:
     """Return the stored value as it is kept: JSON."""
-    value = read_value(row["value"])
-    if isinstance(value, (list, dict)) or (isinstance(value, str) and (row["name"], value) not in declared):
-        return _ERASED_TEXT
-    text: str = row["value"]
-    return text
+    value, text = read_value(row["value"]), str(row["value"])
+    if isinstance(value, str):
+        is_verdict = row["source_type"] != "HUMAN" and value in _VERDICTS
+        return text if is_verdict or (row["name"], value) in declared else _ERASED_TEXT
+    return _ERASED_TEXT if isinstance(value, (list, dict)) else text
 
 
 def kept_numbers(metadata: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The transaction scripts that find traces: a page of a search, and how many there are.
+"""The transaction script that finds a page of traces; counts.py counts them by the same conditions.
 
 There are two ways to find a page: walk the traces from the newest and test each, or gather those that an index says can
 match, and sort them. An equality on a tag, on metadata or on an assessment's value is counted first, up to FEW. If few
@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from gateway.domain.names import TRACE_SESSION
+from gateway.domain.names import OUTCOME, TRACE_SESSION
 from gateway.domain.search import Clause, Expression, TraceQuery
 from gateway.errors import InvalidValue
 from gateway.storage.engine import Row, Script
@@ -45,27 +45,27 @@ class _Cursor(msgspec.Struct, frozen=True):
     offset: int = 0
 
 
-class _Driver(msgspec.Struct, frozen=True):
+class Driver(msgspec.Struct, frozen=True):
     """How the traces are narrowed down: by IDs or an indexed column, and by conditions that few or many traces meet."""
 
     by: Literal["id", "column", ""]
     few: tuple[Expression, ...]
     many: tuple[Expression, ...]
 
-    def widened(self) -> _Driver:
+    def widened(self) -> Driver:
         """Return a driver that gathers by all conditions that an index answers, however many traces meet them."""
-        return _Driver("id", self.few + self.many, ()) if self.many else self
+        return Driver("id", self.few + self.many, ()) if self.many else self
 
 
 def find_page(query: TraceQuery) -> Script[tuple[list[str], str | None]]:
     """Return the IDs of a page of traces, and the next page's token or None. Raise InvalidValue for a bad token."""
-    cursor = _read_token(query.page_token)
-    experiments = yield from _experiments(query)
+    experiments = yield from experiments_of(query)
     limit = query.limit
     if limit <= 0 or not experiments:
         return [], None
+    cursor = _read_token(query.page_token)
     query = msgspec.structs.replace(query, limit=limit + 1)  # one more tells whether another page follows
-    driver = yield from _driver(query)
+    driver = yield from driver_of(query)
     if driver.by or query.orders:
         if not driver.by:
             driver = driver.widened()
@@ -82,14 +82,15 @@ def find_page(query: TraceQuery) -> Script[tuple[list[str], str | None]]:
     return [row["trace_id"] for row in rows[:limit]], token
 
 
-def _experiments(query: TraceQuery) -> Script[tuple[str, ...]]:
+def experiments_of(query: TraceQuery) -> Script[tuple[str, ...]]:
+    """Return the experiments to search: those that are named, or all of the project."""
     if query.experiment_ids is not None:
         return query.experiment_ids
     rows = yield "SELECT experiment_id FROM experiments WHERE project = $1", (query.project,)
     return tuple({"0", *(row["experiment_id"] for row in rows)})  # "0" may not have been asked for yet
 
 
-def _walk(query: TraceQuery, experiments: tuple[str, ...], cursor: _Cursor, driver: _Driver) -> Script[Sequence[Row]]:
+def _walk(query: TraceQuery, experiments: tuple[str, ...], cursor: _Cursor, driver: Driver) -> Script[Sequence[Row]]:
     """Return a page from the newest traces of each experiment, which alone lie in the order of time."""
     found: list[Row] = []
     for experiment in experiments:
@@ -104,12 +105,12 @@ def _walk(query: TraceQuery, experiments: tuple[str, ...], cursor: _Cursor, driv
 
 
 def _page(
-    query: TraceQuery, experiments: tuple[str, ...], cursor: _Cursor, driver: _Driver, begin: int | None
+    query: TraceQuery, experiments: tuple[str, ...], cursor: _Cursor, driver: Driver, begin: int | None
 ) -> tuple[str, list[object]]:
     """Return the statement for the IDs and times of a page's traces, none older than `begin`."""
     params: list[object] = []
     add = adder(params)
-    where = _where(query, experiments, driver, add)
+    where = where_sql(query, experiments, driver, add)
     if begin is not None:
         where.append(f"t.request_time >= {add(begin)}")
     orders = [each for order in query.orders for each in order_sql(order, add)]
@@ -123,8 +124,8 @@ def _page(
     )
 
 
-def _where(query: TraceQuery, experiments: tuple[str, ...], driver: _Driver, add: Add) -> list[str]:
-    """Return all conditions of a search but its place in the pages."""
+def where_sql(query: TraceQuery, experiments: tuple[str, ...], driver: Driver, add: Add) -> list[str]:
+    """Return all conditions of a search on `traces t`, but its place in the pages."""
     # Without its indexes the engine can't walk a whole experiment where few traces match.
     where = [
         f"{'no_index(t.project)' if driver.by == 'id' else 't.project'} = {add(query.project)}",
@@ -135,11 +136,20 @@ def _where(query: TraceQuery, experiments: tuple[str, ...], driver: _Driver, add
     for clause in query.clauses:
         if isinstance(clause, Clause) and (clause.kind, clause.key, clause.op) == ("metadata", TRACE_SESSION, "="):
             where.append(f"t.session_id = {add(clause.value)}")
+        if isinstance(clause, Clause) and _is_rare(clause):
+            where.append("t.outcome <> 'complete'")  # as the index of such outcomes says
     where += _between(query, add)
     where += all_sql(query.project, query.clauses, add)
     if query.text is not None:
         where.append(text_sql(query.text, add))
     return where + left_out_sql(query.left_out)
+
+
+def _is_rare(clause: Clause) -> bool:
+    """Tell whether a clause asks for outcomes that few traces have."""
+    if (clause.kind, clause.key) != ("metadata", OUTCOME) or clause.op not in ("=", "IN"):
+        return False
+    return "complete" not in (clause.value if isinstance(clause.value, tuple) else (clause.value,))
 
 
 def _between(query: TraceQuery, add: Add) -> list[str]:
@@ -157,7 +167,7 @@ def _after(cursor: _Cursor, add: Add) -> list[str]:
     ]
 
 
-def _driver(query: TraceQuery) -> Script[_Driver]:
+def driver_of(query: TraceQuery) -> Script[Driver]:
     """Count what an index can count, up to FEW, and return the driver."""
     column, by_id = False, False
     few: list[Expression] = []
@@ -172,7 +182,7 @@ def _driver(query: TraceQuery) -> Script[_Driver]:
         if one is not None:
             rows = yield f"SELECT COUNT(*) AS n FROM (SELECT 1 FROM {one} LIMIT {FEW + 1}) x", counted  # noqa: S608
             (few if rows[0]["n"] <= FEW else many).append(condition)
-    return _Driver("column" if column else "id" if by_id or few else "", tuple(few), tuple(many))
+    return Driver("column" if column else "id" if by_id or few else "", tuple(few), tuple(many))
 
 
 def _begin(query: TraceQuery, experiment: str, cursor: _Cursor, walk: int) -> Script[int | None]:

@@ -1,0 +1,128 @@
+"""Who is signed in: by the cookie that this gateway gave, which a page of its own sends along.
+
+    cookie ─▶ a sign-in, as long as the key behind it is good ─▶ Principal
+
+A cookie comes along unasked, whatever page makes the browser send it. So it counts for nothing on what a page of
+another origin reads, and what changes anything must come from a page of this gateway's own address.
+
+Made by app.py, asked by authenticator.py where a request bears no Authorization; a key's request never comes here.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.access.address import Headers, client_address, parse_networks
+from gateway.access.keys import KeyRing
+from gateway.access.local import is_elsewhere, is_own_page
+from gateway.access.principal import KEYLESS, Principal, Role
+from gateway.access.sign_ins import SignIns, signed_out
+from gateway.config.current import Current
+from gateway.config.schema import Config
+from gateway.domain.people import PersonRole, Way, person_id
+from gateway.errors import Forbidden
+from gateway.storage.scripts.people import SignIn
+
+COOKIE = "gw_session"
+LOCAL = "local"  # whoever calls from this machine, without a name
+READS = frozenset(("GET", "HEAD", "OPTIONS"))
+_COOKIE = COOKIE.encode()
+# What a key opens in the app: the role `review` is a lead's.
+ROLE_OF_KEY: dict[str, PersonRole] = {"chat": "chat", "review": "lead", "admin": "admin"}
+
+
+class People:
+    """Finds the person of a request."""
+
+    def __init__(self, keys: KeyRing, sign_ins: SignIns, current: Current) -> None:
+        self.sign_ins = sign_ins
+        self._keys = keys
+        current.subscribe(self._configure)
+
+    def _configure(self, config: Config) -> None:
+        self._trusted = parse_networks(config.server.trusted_proxies)
+        self._public_url = config.server.public_url
+
+    def address(self, headers: Headers, client_host: str | None) -> str:
+        """Return the caller's address, to show it to leads."""
+        return str(client_address(headers, client_host, self._trusted) or "")
+
+    def find(self, headers: Headers, client_host: str | None, method: str) -> Principal | None:
+        """Return who is signed in; None where the request doesn't say so, or a page elsewhere reads by it.
+
+        Raise Forbidden for a page elsewhere that would change something, Unauthorized or UnknownSignIn for a cookie
+        that isn't good. `method` is the request's; a WebSocket's handshake is no reading.
+        """
+        secret = cookie_of(headers)
+        if secret is None or (method in READS and is_elsewhere(headers, self._public_url)):
+            return None
+        self.check_page(headers, method)
+        record = self.sign_ins.find(secret)
+        found = self._principal(record)
+        if found is None:
+            raise signed_out()
+        if self.sign_ins.use(record, self.address(headers, client_host)):
+            return msgspec.structs.replace(found, renewed=True)
+        return found
+
+    def ways(self) -> list[Way]:
+        """Return how people may sign in."""
+        return ["key"]
+
+    def sent(self, headers: Headers) -> bool:
+        """Return whether a request bears what may say who is signed in."""
+        return cookie_of(headers) is not None
+
+    def check_page(self, headers: Headers, method: str) -> None:
+        """Raise Forbidden for what changes something and doesn't come from a page of this gateway's own."""
+        if method not in READS and not is_own_page(headers, self._public_url):
+            message = "Only pages of this gateway's own address may send this, with an Origin that says so."
+            raise Forbidden(message, code="origin_not_allowed")
+
+    def ended(self, principal: Principal) -> bool:
+        """Return True where the sign-in of a person is over, or what is behind it."""
+        record = self.sign_ins.lasting(principal.sign_in or "")
+        return record is None or self._principal(record) is None
+
+    def _principal(self, record: SignIn) -> Principal | None:
+        """Return the person of a sign-in; None where what is behind it has ended."""
+        if record.way != "key":
+            return None
+        key = self._keys.holder(record.behind or "")
+        if key is None:
+            return None
+        role: Role = record.role
+        return Principal(
+            key.key_id,
+            role,
+            key.project,
+            record.user_id,
+            key.requests_per_minute,
+            user_id=record.user_id,
+            way=record.way,
+            sign_in=record.sign_in_hash,
+        )
+
+
+def cookie_of(headers: Headers) -> str | None:
+    """Return the value of this gateway's cookie; the first one, where there are several."""
+    for name, value in headers:
+        if name == b"cookie":
+            for pair in value.split(b";"):
+                key, equals, text = pair.partition(b"=")
+                if equals and key.strip() == _COOKIE:
+                    return text.strip().decode("latin-1")
+    return None
+
+
+def acting_person(principal: Principal, given: str | None) -> str | None:
+    """Return as whom a caller writes: the signed-in person, else whom a secret key or a caller on this machine names.
+
+    `given` is the header X-User-Id. None for pages' credentials, which speak for no person.
+    """
+    if principal.way is not None:
+        return principal.user_id
+    if principal.role in ("publishable", "token"):
+        return None
+    own = LOCAL if principal is KEYLESS else principal.name
+    return person_id(given or "") or person_id(own) or LOCAL

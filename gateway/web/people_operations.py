@@ -1,0 +1,30 @@
+"""What the routes of people take and give, in words and types: their part of operations.py, for /openapi.json."""
+
+from __future__ import annotations
+
+from gateway.web.operation import Operation
+from gateway.wire import people
+
+PEOPLE_OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("GET", "/me"): Operation(
+        group="People",
+        summary="Ask who is signed in",
+        description="And how one may sign in. `user_id` and `role` are null where nobody is.",
+        headers=("X-User-Id",),
+        reply=people.MeReply,
+    ),
+    ("POST", "/auth/key"): Operation(
+        group="People",
+        summary="Sign in with a secret key",
+        description="Sets the cookie `gw_session`. Only a page of this gateway's own address may send it.",
+        body=(people.KeySignIn,),
+        empty="You are signed in.",
+    ),
+    ("POST", "/auth/logout"): Operation(
+        group="People",
+        summary="Sign out",
+        description="Ends the sign-in behind the cookie, and takes it back. Only a page of this gateway's own address "
+        "may send it.",
+        empty="You are signed out.",
+    ),
+}
