@@ -28,7 +28,7 @@ ERROR_CODES: dict[str, tuple[int, str]] = {
     "duplicate_id": (409, "A chat of that id runs on this socket already."),
     "too_many_chats": (409, "Too many chats run on this socket."),
     "too_large": (413, "The body, the head or the rating is too large."),
-    "unsupported_type": (415, "The body must be sent as `application/json`."),
+    "unsupported_type": (415, "The body must be sent as `application/json`, and packed by gzip or deflate if at all."),
     "invalid_value": (422, "A value can't be taken: `details` names each bad field."),
     "content_not_stored": (422, "The conversation can't be continued, since its content isn't stored."),
     "format_not_installed": (422, "The format is written by a package that isn't installed here: it is an extra."),
