@@ -69,7 +69,7 @@ class Gateway:
     """All parts of one running gateway. `app` is the ASGI application."""
 
     def __init__(self, config: Config, store: Store, keys: KeyRing, logs: Logs, signing_key: str) -> None:
-        self.store, self.keys, self.logs = store, keys, logs
+        self.store, self.keys, self.logs, self.imports = store, keys, logs, Imports()
         self.current = current = Current(config)
         current.subscribe(_log_warnings)
         current.subscribe(lambda config: setattr(logs, "declared", config.feedback.declared))
@@ -114,7 +114,7 @@ class Gateway:
             pages=Pages(STATIC),
             docs=Pages(DOCS),
         )
-        routes = (*ROUTES, *bind(ENDPOINTS, ("review",), _mlflow_request(Imports())))
+        routes = (*ROUTES, *bind(ENDPOINTS, ("review",), _mlflow_request(self.imports)))
         self.app = Application(services, routes, (MLFLOW, OPENAI, AI_SDK))
         self._watch_values()
 
@@ -137,6 +137,7 @@ class Gateway:
         _log.info("The server drains. Streams that are running: %d.", len(self.runs.running))
         await self.runs.drain(self.current.value.server.drain_s)
         self.store.end_searches()
+        self.imports.end()
         await asyncio.gather(*(socket.leave() for socket in list(self.app.sockets)), return_exceptions=True)
         await self.runs.farewell()
         self.feed.close()

@@ -20,8 +20,9 @@ NAMES = {  # package → what is imported
 
 
 def declared() -> set[str]:
-    """The packages that the product asks for."""
-    lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    """The packages that the product asks for, also those of its extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
     return {re.split(r"[<>=;\[ ]", line)[0] for line in lines}
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,14 +18,12 @@ import msgspec
 from gateway.observability.lines import printable, rfc3339
 from gateway.storage.engine import Row
 from gateway.storage.scripts.export import COLUMNS, What
+from gateway.wire.cells import cell
 
 _JSON = frozenset({"tags", "metadata", "request", "response", "parts", "value"})
 _TIMES = frozenset({"request_time", "end_time", "create_time", "last_update_time", "retracted"})
 _TRUTH = frozenset({"usage_estimated", "valid"})
 _BLANK = str.maketrans("\t\n\r", "   ")  # between the words of JSON; inside its strings they are escapes already
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - a spreadsheet takes the wide ones for the others
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def one_line(text: str) -> str:
@@ -72,15 +69,3 @@ def _plain(name: str, value: Any) -> Any:
         decoded = msgspec.json.decode(value)
         return decoded if not isinstance(decoded, list) else one_line(value)
     return one_line(value) if name in _JSON and value is not None else _field(name, value)
-
-
-def cell(value: str | float | None) -> str | float:
-    """Return a cell's content. Numbers stay numbers."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return value
-    text = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], value)
-    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text

@@ -68,7 +68,7 @@ def _joined(old: Any, new: Any) -> Any:
     elif isinstance(old, dict) and isinstance(new, dict):
         for name, each in new.items():
             old[name] = _joined(old.get(name), each)
-    elif isinstance(old, list) and isinstance(new, list):
+    elif type(old) is list and type(new) is list:  # and neither is a text
         for each in new:
             _append(old, each)
     else:

@@ -56,7 +56,8 @@ class TraceQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A search over traces, and which page of it. All of `clauses` must hold.
 
     `experiment_ids` None: all of the project. `since` is the first millisecond, and `until` the one after the last.
-    `text` is a regular expression that the question or the answer must show within its preview.
+    `text` is a regular expression that the question or the answer must show within its preview. `tested`: so many
+    traces at most are looked at for a page that no index can give; it may then have fewer, and another one follows.
     """
 
     project: str
@@ -67,6 +68,7 @@ class TraceQuery(msgspec.Struct, frozen=True, kw_only=True):
     until: int | None = None
     text: str | None = None
     left_out: frozenset[LeftOut] = frozenset()
+    tested: int | None = None
     limit: int = 100
     page_token: str | None = None
 

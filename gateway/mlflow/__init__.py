@@ -8,12 +8,13 @@ handlers/, wire/ and scripts/. The way of a request:
     handlers/         read the body by wire/, make IDs and times, run scripts/, answer by wire/
     wire/             MLflow's JSON and OTLP to values and back, with all checks; no I/O
       body.py         bodies, times, durations, page tokens; checks.py what all subjects check alike
-      filter.py       filter strings and order_by to clauses; dataset_filter.py those of datasets
+      *_filter.py     filter strings and order_by to clauses; those of traces are gateway/wire/filter.py's
       conventions.py  attributes of other conventions, translated to MLflow's; used by otlp.py
       spans.py        spans as clients read them
       errors.py       errors in MLflow's shape and OTLP's
     scripts/          transaction scripts from values to values
-      search.py       the search over traces, by the SQL that clauses.py makes of clauses
+      search.py       the search over traces; the SQL of its clauses is gateway/storage/scripts/clauses.py's
+      run_clauses.py  clauses and orders of the search over runs, as SQL
 
 They share values.py (the values between wire/ and scripts/), names.py (MLflow's reserved keys) and usage.py (token
 counts). wire/ and scripts/ never import each other. Each request reads and writes the project of its caller's key.

@@ -5,6 +5,7 @@ A wire that only streams needs no handler of its own: `stream_route` makes one o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -21,6 +22,8 @@ from gateway.wire.encoder import Encoder, Headers
 from gateway.wire.native_events import StopReply
 
 Decode = Callable[[bytes, str, Headers], ChatRequest]  # of a body, its route and its headers
+LONG = 500_000  # bytes of a body from which on decoding it would hold up every stream
+aside = asyncio.to_thread
 
 
 def stream_route(
@@ -33,8 +36,9 @@ def stream_route(
 
     async def handler(request: Request) -> None:
         body = await request.json_body()
-        chat = ask(request, decode(body, request.path, request.raw_headers), resumable=resumable)
-        del body  # this frame lasts as long as the stream
+        given = body, request.path, request.raw_headers
+        chat = ask(request, decode(*given) if len(body) < LONG else await aside(decode, *given), resumable=resumable)
+        del body, given  # this frame lasts as long as the stream
         async with chat as reader:
             await stream(request, reader, encoder())
 
@@ -52,7 +56,10 @@ def ask(request: Request, asked: ChatRequest, *, resumable: bool = False) -> Abs
 
 async def chat_stream(request: Request) -> None:
     """Answer with events. A reader that retries its own POST after a cut, by `Last-Event-ID`, goes on where it was."""
-    asked = native.decode_chat(await request.json_body(), request.path, request.raw_headers)
+    body = await request.json_body()
+    given = body, request.path, request.raw_headers
+    asked = native.decode_chat(*given) if len(body) < LONG else await aside(native.decode_chat, *given)
+    del body, given
     if asked.client_request_id is not None and (trace_id := await _asked_before(request, asked)) is not None:
         after = _event_id(request.header(b"last-event-id") or "")
         async with request.services.chat.resume(request.principal, trace_id, after, end_again=True) as reader:
@@ -77,8 +84,9 @@ async def _asked_before(request: Request, asked: ChatRequest) -> str | None:
 async def chat(request: Request) -> None:
     """Answer with the whole text at once."""
     body = await request.json_body()
-    chat = ask(request, native.decode_chat(body, request.path, request.raw_headers))
-    del body  # this frame lasts as long as the answer
+    given = body, request.path, request.raw_headers
+    chat = ask(request, native.decode_chat(*given) if len(body) < LONG else await aside(native.decode_chat, *given))
+    del body, given  # this frame lasts as long as the answer
     async with chat as reader:
         done, _ = await whole(request, reader)
     started = reader.log.started
@@ -131,8 +139,12 @@ async def stop(request: Request) -> None:
 
 async def completions(request: Request) -> None:
     """Answer as OpenAI's API does, streamed or not."""
-    asked = openai.decode_chat(await request.json_body(), request.path, request.raw_headers)
-    await _complete(request, asked.stream, ask(request, asked))
+    body = await request.json_body()
+    given = body, request.path, request.raw_headers
+    asked = openai.decode_chat(*given) if len(body) < LONG else await aside(openai.decode_chat, *given)
+    streamed, chat = asked.stream, ask(request, asked)
+    del body, given, asked  # this frame lasts as long as the answer
+    await _complete(request, streamed, chat)
 
 
 async def judgement(request: Request) -> None:
@@ -141,7 +153,9 @@ async def judgement(request: Request) -> None:
     name, model = request.services.chat.settings.router.model(asked.model)
     if not model.judge:
         raise NotFound(f"The model '{name}' is no judge: [models] judge = true makes it one.", code="model_not_found")
-    await _complete(request, asked.stream, ask(request, asked))
+    streamed, chat = asked.stream, ask(request, asked)
+    del asked  # this frame lasts as long as the answer
+    await _complete(request, streamed, chat)
 
 
 async def _complete(request: Request, streamed: bool, chat: AbstractAsyncContextManager[Reader]) -> None:

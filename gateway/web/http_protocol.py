@@ -18,6 +18,7 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from gateway.access.memory import Memory
 from gateway.config.current import Current
 from gateway.config.schema import Server
 from gateway.domain.ids import new_request_id
@@ -36,10 +37,12 @@ _HOP_BY_HOP = (b"upgrade", b"http2-settings")
 class LimitedConfig(uvicorn.Config):
     """uvicorn's settings, the configuration in force, and what is done with a request that is refused here.
 
-    `refused` hears its status. `wire_of` gives the wire of its path, which writes the error.
+    `refused` hears its status. `wire_of` gives the wire of its path, which writes the error. `memory` counts what there
+    is of the messages of WebSockets.
     """
 
     current: Current
+    memory: Memory
     refused: Callable[[int], None]
     wire_of: Callable[[str], Wire]
 

@@ -20,6 +20,7 @@ from gateway.web import (
     sessions,
     sign_in,
     tickets,
+    trace_export,
     traces,
 )
 from gateway.web.route import Route
@@ -70,6 +71,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/gateway/mlflow/v1/chat/completions", chat.judgement, JUDGE, OPENAI, basic=True),
     Route("GET", "/traces", traces.traces, VIEW),
     Route("GET", "/traces/count", traces.count, VIEW),
+    Route("GET", "/traces/export", trace_export.export, VIEW),
     Route("GET", "/traces/facets", traces.facets, VIEW),
     Route("GET", "/traces/{trace_id}", traces.trace, VIEW),
     Route("GET", "/traces/{trace_id}/spans/{span_id}", traces.span, VIEW),

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from sse_starlette.sse import AppStatus
@@ -19,7 +19,8 @@ from websockets.protocol import State
 
 from gateway.access.memory import Memory
 from gateway.config.current import Current
-from gateway.errors import GatewayError
+from gateway.domain.messages import LARGE
+from gateway.errors import GatewayError, Unavailable
 from gateway.web.http_protocol import KEEP_ALIVE_S, HTTPProtocol, LimitedConfig, check_timeouts
 from gateway.wire.errors import Wire
 
@@ -32,10 +33,12 @@ _MAX_PONGS = 65_536  # bytes of answers to pings that wait for a client
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """Bounds a message's fragments and the answers to pings.
+    """Bounds a message's fragments and the answers to pings, and counts what there is of a long message.
 
     The scope's `gateway.abort` and `gateway.push` are as in http_protocol.py; what is pushed is a frame of text.
     """
+
+    _counted = 0  # bytes
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -49,6 +52,29 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.conn.send_text(data)
         self.transport.write(b"".join(self.conn.data_to_send()))
         return True
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        held = len(self.conn.reader.buffer) + (sum(map(len, self.frames)) if self.frames else 0)
+        if held > LARGE or self._counted:
+            self._count(0 if self.close_sent or held <= LARGE else held)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._counted:
+            self._count(0)
+
+    def _count(self, held: int) -> None:
+        """Count so many bytes of a message that is still coming, in place of those before."""
+        memory = cast(LimitedConfig, self.config).memory
+        memory.give_back(self._counted)
+        self._counted = 0
+        try:
+            memory.take(held)
+            self._counted = held
+        except Unavailable:
+            self.conn.fail(1013, "The server is busy. Please try again.")
+            self.handle_parser_exception()
 
     def handle_cont(self, event: Any) -> None:
         if len(self.frames) >= _MAX_FRAGMENTS and not self.close_sent:
@@ -90,7 +116,7 @@ class Server(uvicorn.Server):
         wire_of: Callable[[str], Wire],
     ) -> None:
         super().__init__(config)
-        config.current, config.refused, config.wire_of = current, refused, wire_of
+        config.current, config.refused, config.wire_of, config.memory = current, refused, wire_of, memory
         self._memory = memory
 
     @contextlib.contextmanager

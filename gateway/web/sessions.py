@@ -47,6 +47,8 @@ async def session(request: Request) -> Response:
         )
         for trace in traces
     ]
+    del traces
+    request.let_go()  # from here on the reply counts itself
     return JSONResponse(SessionReply(session_id, turns))
 
 

@@ -17,6 +17,7 @@ TRACE_PARAMETERS: dict[str, str] = {
     "to": "The moment before which the chats began.",
     "experiment": "IDs of experiments, with commas between. Without it, all of the project.",
     "include": "What is left out otherwise, with commas between: `judges`, `evaluations`, `review`, `copies`.",
+    "format": "`jsonl`, `csv` or `parquet`; without it, `jsonl`.",
     "order_by": "Names with `ASC` or `DESC`, with commas between, such as `feedback.accuracy DESC`. Without it, the "
     "newest come first.",
     "limit": "How many at once: 50, and 500 at most.",
@@ -50,6 +51,14 @@ TRACE_OPERATIONS: dict[tuple[str, str], Operation] = {
         summary="Count the traces that a list would show",
         query=QUERY,
         reply=CountReply,
+    ),
+    ("GET", "/traces/export"): Operation(
+        group="Traces",
+        summary="Get the traces that a list would show as a file",
+        description="The newest first, all of them: `X-Total-Count` says how many. A line of JSON Lines is a trace as "
+        "in the list; tables have a column for each name of assessments. Parquet needs the extra `parquet`.",
+        query=(*QUERY, "format"),
+        media="application/x-ndjson",
     ),
     ("GET", "/traces/facets"): Operation(
         group="Traces",

@@ -55,7 +55,7 @@ async def traces(request: Request) -> Response:
 async def count(request: Request) -> Response:
     """Count the traces that a list would show."""
     query = read_trace_query(request.query(), request.principal.project)
-    return JSONResponse(CountReply(_up_to_most(await search(request, count_traces, query, MOST))))
+    return JSONResponse(CountReply(_at_least(*await search(request, count_traces, query, MOST))))
 
 
 async def facets(request: Request) -> Response:
@@ -67,7 +67,7 @@ async def facets(request: Request) -> Response:
         models.setdefault(name, 0)
     return JSONResponse(
         FacetsReply(
-            _up_to_most(found.counted + found.more),
+            _at_least(found.counted, found.more),
             [AssessmentFacet(one.name, one.kind, one.count, _counts(one.values)) for one in found.assessments],
             _counts(models.items()),
             _counts(found.outcomes.items()),
@@ -76,8 +76,8 @@ async def facets(request: Request) -> Response:
     )
 
 
-def _up_to_most(count: int) -> int | str:
-    return count if count <= MOST else f"{MOST}+"
+def _at_least(count: int, more: bool) -> int | str:
+    return f"{count}+" if more else count
 
 
 def _counts(pairs: Iterable[tuple[Any, int]]) -> list[ValueCount]:

@@ -43,7 +43,8 @@ _messages = msgspec.json.Decoder(list[Message])
 def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
     """Return a JSON object, its values still raw. Raises BadRequest for what isn't JSON, else InvalidValue."""
     try:
-        body.decode()
+        if not body.isascii():  # a tenth of the time
+            body.decode()
     except UnicodeDecodeError:
         raise BadRequest("The body is not valid UTF-8.", code="not_json") from None
     try:

@@ -91,7 +91,7 @@ class TraceDetail(TraceItem, frozen=True, kw_only=True):
 
 
 class CountReply(msgspec.Struct, frozen=True):
-    """How many there are: `10000+` where there are more than that."""
+    """How many there are. With `+` there are more, or may be: `10000+` where there are more than that."""
 
     count: int | str
 
@@ -113,7 +113,7 @@ class AssessmentFacet(msgspec.Struct, frozen=True):
 
 
 class FacetsReply(msgspec.Struct, frozen=True):
-    """What traces have in common. All counts are of `counted` of them: `10000+` where there are more than that.
+    """What traces have in common. All counts are of `counted` of them; with `+` there are more, or may be.
 
     Names, outcomes and keys that only others have are there, too, with the count 0.
     """

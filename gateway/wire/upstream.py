@@ -179,7 +179,7 @@ class StreamDecoder:
             self._fail(failure)
             return
         self.first = self.first or payload
-        self.model = chunk.model or self.model
+        self.model = self.model or chunk.model  # the first: frames that fit the template are not asked
         before = len(events)
         finishes = self._events(chunk, events, repaired=repaired)
         if self.failure:

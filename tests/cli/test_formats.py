@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cli.formats import cell, one_line
+from gateway.cli.formats import one_line
+from gateway.wire.cells import cell
 from tests.support.hostile_text import NASTIES
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]))

@@ -94,3 +94,9 @@ def test_fields_nobody_knows() -> None:
         "name": "n",
         "arguments": "{}",
     }
+
+
+def test_a_field_that_is_a_text_first_and_then_another() -> None:
+    """The last one counts, whatever it is."""
+    assert message({"x": "a"}, {"x": [True]})["x"] == [True]
+    assert message({"x": [True]}, {"x": "a"})["x"] == "a"

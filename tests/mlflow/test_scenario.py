@@ -18,7 +18,7 @@ DIFFERENCES: dict[str, tuple[Any, str]] = {
     ),
     "rename a deleted one": (
         {"error": "INVALID_PARAMETER_VALUE"},
-        "MLflow answers 500 INVALID_STATE, which clients repeat",
+        "MLflow answers 500 INTERNAL_ERROR, which clients repeat",
     ),
     "history of odd values": (["nan", "inf"], "MLflow keeps infinity as the largest number"),
 }

@@ -24,13 +24,13 @@ import json
 import sys
 from pathlib import Path
 
-from tests.soak import by_import, by_search
+from tests.soak import by_import, by_memory, by_search
 from tests.soak.caller import Caller, Row, repeat
 from tests.stress.hostile import MODELS, ROOT, Figures, at_work
 from tests.support.load_client import allow_many_files
 from tests.support.servers import GatewayProcess
 
-ROWS: dict[str, Row] = {row.name: row for row in (*by_search.ROWS, *by_import.ROWS)}
+ROWS: dict[str, Row] = {row.name: row for row in (*by_search.ROWS, *by_import.ROWS, *by_memory.ROWS)}
 HELD_UP_MS = 50
 _WAITS = ("gap", "first token", "rating")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.storage.engine import Engine
 from gateway.storage.scripts import counts
@@ -16,7 +17,8 @@ from tests.support.rows import PROJECT, a_rating, a_start, a_write
 
 
 async def count(engine: Engine, text: str = "", most: int | None = 100, **over: Any) -> int:
-    return await engine.search(PROJECT, count_traces, a_query(text, **over), most)
+    number, more = await engine.search(PROJECT, count_traces, a_query(text, **over), most)
+    return number + more
 
 
 async def facets(engine: Engine, text: str = "", most: int = 100, **over: Any) -> Facets:
@@ -90,3 +92,18 @@ async def test_names_of_what_is_no_longer_valid(engine: Engine) -> None:
 
 def _invalidate() -> Any:
     yield "UPDATE assessments SET valid = 0", ()
+
+
+async def test_only_so_many_are_tested(engine: Engine, chats: list[str]) -> None:
+    """Where no index answers: then there may be more."""
+    for text, tested, found in (
+        ("model = 'default'", 3, (4, True)),
+        ("model = 'default'", 99, (10, False)),
+        ("tags.odd = 'yes'", 3, (5, False)),
+        ("outcome = 'stopped'", 3, (1, False)),
+        ("", 3, (10, False)),
+    ):
+        query = replace(a_query(text), tested=tested)
+        assert await engine.search(PROJECT, count_traces, query, 100) == found
+        facets = await engine.search(PROJECT, get_facets, query, 100)
+        assert (facets.counted, facets.more) == found

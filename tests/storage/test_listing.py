@@ -8,6 +8,7 @@ import sqlite3
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.domain.search import FoundTrace, LeftOut, TraceQuery
 from gateway.errors import NotFound
@@ -114,6 +115,30 @@ async def test_pages_of_several_experiments(
             token = following
         assert pages == [trace_id for _, trace_id, _ in sorted(wanted)]
     assert len(await ids(engine, experiment="1,2")) == 8
+
+
+async def test_pages_that_test_so_many(engine: Engine, chats: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no index answers, a page may have fewer, and none is lost."""
+    monkeypatch.setattr(searches, "WALK", 5)
+    await engine.write(ask, "INSERT INTO experiments VALUES ($1, '1', 'one', 'active', 0, 0, '{}')", PROJECT)
+    other = a_start(request_time=1_004, tags={"mlflow.experimentId": "1"}, request_preview="Question 4")
+    await engine.write(begin_trace, other)
+    cases: list[tuple[str, dict[str, Any], list[str]]] = [
+        ("trace.user = 'u0'", {}, [chats[9], chats[6], chats[3], chats[0]]),
+        ("", {"q": "question 4"}, sorted([chats[4], other.trace_id])),
+        ("", {"q": "nothing"}, []),
+    ]
+    for text, over, wanted in cases:
+        sizes: list[int] = []
+        seen: list[str] = []
+        token: str | None = None
+        while token is not None or not sizes:
+            query = replace(a_query(text, **over), tested=4, limit=3, page_token=token)
+            page, token = await engine.search(PROJECT, list_traces, query)
+            sizes.append(len(page))
+            seen += [each.trace.trace_id for each in page]
+        assert seen == wanted
+        assert len(sizes) > 2
 
 
 async def test_what_is_no_ones_chat(engine: Engine, chats: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import signal
 import socket
 import time
@@ -171,6 +172,23 @@ def test_the_bodies_of_all(start_gateway: StartGateway) -> None:
         assert_native(call(gateway, "POST", "/chat", large), 503, "too_busy")
         assert chat(gateway).status == 200
     eventually(lambda: call(gateway, "POST", "/chat", large).status == 200)
+
+
+def test_the_long_messages_of_sockets(start_gateway: StartGateway) -> None:
+    """What has come of one counts: of two that don't fit, one gets 1013; once it is whole there is room again."""
+    gateway = limited(start_gateway, max_bodies_bytes=300_000)
+    begun = b"\x81\xff" + (190_000).to_bytes(8, "big") + bytes(4) + b" " * 180_000
+    with shaken(gateway) as first, shaken(gateway) as second:
+        for connection in (first, second):
+            connection.sendall(begun)
+        (refused,) = select.select([first, second], [], [], 20)[0]
+        assert first_close(refused) == 1013
+        other = first if refused is second else second
+        other.sendall(b" " * 10_000)
+        assert other.recv(1)[0] == 0x81  # an error frame: blanks are no JSON
+        assert call(gateway, "POST", "/chat", {"message": "x" * 150_000}).status == 200
+        other.sendall(begun)
+    eventually(lambda: call(gateway, "POST", "/chat", {"message": "x" * 150_000}).status == 200)
 
 
 def test_large_bodies_and_replies_one_after_another(start_gateway: StartGateway) -> None:

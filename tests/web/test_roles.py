@@ -84,6 +84,7 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("GET", "/sessions/{session_id}"): ("/sessions/{s}", None, READS),
     ("GET", "/traces"): ("/traces", None, VIEWS),
     ("GET", "/traces/count"): ("/traces/count", None, VIEWS),
+    ("GET", "/traces/export"): ("/traces/export", None, VIEWS),
     ("GET", "/traces/facets"): ("/traces/facets", None, VIEWS),
     ("GET", "/traces/{trace_id}"): ("/traces/{t}", None, SHOWS),
     ("GET", "/traces/{trace_id}/spans/{span_id}"): ("/traces/{t}/spans/{p}", None, SHOWS),

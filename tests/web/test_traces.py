@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+import csv
+import io
+import json
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import quote
 
+import pyarrow.parquet  # type: ignore[import-untyped]
+from msgspec.structs import replace
+
+from gateway.access.principal import KEYLESS
+from gateway.storage.scripts.traces import begin_trace
+from gateway.storage.sqlite.engine import SQLiteStore
+from gateway.web import trace_export
+from gateway.web.request import Request
+from gateway.wire.trace_export import writer_of
+from gateway.wire.trace_query import read_trace_query
 from tests.support.http_client import NO_TRACE, call
+from tests.support.rows import PROJECT, a_start
 from tests.support.servers import GatewayProcess
 
 
@@ -131,3 +146,41 @@ def test_what_is_refused(edge: GatewayProcess) -> None:
     for target in (f"/traces/{NO_TRACE}", "/traces/x", f"/traces/{trace_id}/spans/{'0' * 16}"):
         assert call(edge, "GET", target).status == 404
     assert call(edge, "GET", "/traces?page_token=%2F%2F").status == 422
+
+
+def test_export(edge: GatewayProcess) -> None:
+    """All that a list would show, however many pages that is, and how many in a header."""
+    made = {ask(edge, session_id="exported", message=f"n {at}")["trace_id"] for at in range(3)}
+    call(edge, "POST", f"/feedback?trace_id={min(made)}&user_id=ann", {"is_correct": True})
+    target = "/traces/export?filter=trace.session+%3D+'exported'"
+    reply = call(edge, "GET", target)
+    assert (reply.status, reply.headers["x-total-count"]) == (200, "3")
+    assert reply.headers["content-disposition"] == 'attachment; filename="traces.jsonl"'
+    assert {json.loads(line)["trace_id"] for line in reply.body.splitlines()} == made
+    reply = call(edge, "GET", f"{target}&format=csv")
+    rows = list(csv.DictReader(io.StringIO(reply.body.decode())))
+    assert {row["trace_id"]: row["feedback.user_feedback"] for row in rows} == dict.fromkeys(made, "") | {
+        min(made): "true"
+    }
+    reply = call(edge, "GET", f"{target}&format=parquet")
+    assert pyarrow.parquet.read_table(io.BytesIO(reply.body)).num_rows == 3
+    assert call(edge, "GET", f"{target}&format=xml").status == 422
+    assert call(edge, "GET", f"{target}&limit=1").status == 422
+    assert call(edge, "GET", f"{target}&q=zebra").headers["x-total-count"] == "0"
+
+
+async def test_export_of_several_pages(store: SQLiteStore) -> None:
+    """Page by page, none twice."""
+    made = [a_start(request_time=1_000 + at // 3) for at in range(10)]
+    for start in made:
+        await store.write(begin_trace, start)
+    request = cast(Request, SimpleNamespace(services=SimpleNamespace(store=store), principal=KEYLESS, extension=none))
+    query = read_trace_query([], PROJECT)
+    pieces = [piece async for piece in trace_export._pieces(request, replace(query, limit=4), writer_of("jsonl", []))]
+    assert len(pieces) == 4
+    seen = [json.loads(line)["trace_id"] for line in b"".join(pieces).splitlines()]
+    assert sorted(seen) == sorted(start.trace_id for start in made)
+
+
+def none(name: str) -> None:
+    """Not our own server: nobody tells that a client has left."""

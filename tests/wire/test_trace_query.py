@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from gateway.domain.search import Clause, Order, TraceQuery
 from gateway.errors import InvalidValue
-from gateway.wire.trace_query import LEFT_OUT, PAGE, QUERY, read_flag, read_trace_query, read_when, whole
+from gateway.wire.trace_query import LEFT_OUT, PAGE, QUERY, read_flag, read_trace_query, read_when
 
 ALL = (*QUERY, *PAGE)
 
@@ -19,7 +17,7 @@ def query(**given: str) -> TraceQuery:
 
 def test_without_parameters() -> None:
     """The newest 50 of everything, without what is no one's chat."""
-    assert query() == TraceQuery(project="p", experiment_ids=None, left_out=LEFT_OUT, limit=50)
+    assert query() == TraceQuery(project="p", experiment_ids=None, left_out=LEFT_OUT, tested=90_000, limit=50)
     assert query(filter="", q="", from_="", to="", experiment="", include="", order_by="", page_token="") == query()
 
 
@@ -44,6 +42,7 @@ def test_all_parameters() -> None:
         until=1795798592661,
         text=r"(?i)a\+b",
         left_out=frozenset({"evaluations", "review"}),
+        tested=30_000,
         limit=7,
         page_token="x",
     )
@@ -88,9 +87,3 @@ def test_flags() -> None:
     assert [read_flag(text) for text in ("1", "true", "0", "false", "")] == [True, True, False, False, False]
     with pytest.raises(InvalidValue):
         read_flag("maybe")
-
-
-def test_whole() -> None:
-    """Which traces, and not which page of them."""
-    place: dict[str, Any] = {"order_by": "timestamp", "page_token": "x"}
-    assert whole(query(filter="status = 'OK'", **place)) == query(filter="status = 'OK'")

@@ -119,11 +119,19 @@ def log_values(project: str, run_id: str, values: Sequence[RunValue]) -> Script[
     MAX_VALUES or MAX_HISTORY.
     """
     yield from _active(project, run_id)
-    rows = yield "SELECT key, value FROM run_values WHERE run_id = $1 AND kind = 'param'", (run_id,)
-    params = {row["key"]: row["value"] for row in rows}
-    for value in values:
-        if value.kind == "param" and params.get(value.key, value.value) != value.value:
-            raise InvalidValue(f"Changing param values is not allowed. Param with key='{value.key}' is there already.")
+    given = {value.key: value.value for value in values if value.kind == "param"}
+    if given:
+        rows = yield (
+            "SELECT key, value FROM run_values WHERE run_id = $1 AND kind = 'param'"  # noqa: S608  numbers only
+            f" AND key IN ({numbers(2, len(given))})",
+            (run_id, *given),
+        )
+        there = {row["key"]: row["value"] for row in rows}
+        for value in values:
+            if value.kind == "param" and there.get(value.key, value.value) != value.value:
+                raise InvalidValue(
+                    f"Changing param values is not allowed. Param with key='{value.key}' is there already."
+                )
     counted = yield (
         "SELECT COUNT(*) AS n, MAX(CASE WHEN kind = 'history' THEN step END) AS points FROM run_values"
         " WHERE run_id = $1",

@@ -17,7 +17,7 @@ from gateway.domain.trace import Outcome
 from gateway.storage.engine import Script
 from gateway.storage.scripts.clauses import INDEXED, adder, indexed_sql
 from gateway.storage.scripts.feedback import read_value
-from gateway.storage.scripts.search import Driver, driver_of, experiments_of, where_sql
+from gateway.storage.scripts.search import Driver, driver_of, experiments_of, is_bounded, last_tested, where_sql
 from gateway.storage.scripts.traces import numbers
 
 _CHUNK = 500  # IDs a statement
@@ -47,19 +47,20 @@ class Facets(msgspec.Struct, frozen=True):
     tags: Mapping[str, int]
 
 
-def count_traces(query: TraceQuery, most: int | None) -> Script[int]:
-    """Return how many traces there are; `most` + 1 where there are more than `most`."""
+def count_traces(query: TraceQuery, most: int | None) -> Script[tuple[int, bool]]:
+    """Return how many traces there are, up to `most`, and whether there are or may be more."""
     found = yield from _matching(query, "1", most)
     if found is None:
-        return 0
-    rows = yield f"SELECT COUNT(*) AS n FROM ({found[0]}) x", found[1]  # noqa: S608  our own words
-    return int(rows[0]["n"])
+        return 0, False
+    rows = yield f"SELECT COUNT(*) AS n FROM ({found.sql}) x", found.params  # noqa: S608  our own words
+    count = int(rows[0]["n"])
+    return (count, found.some) if most is None or count <= most else (most, True)
 
 
 def get_facets(query: TraceQuery, most: int) -> Script[Facets]:
     """Return what the traces have in common, counted over `most` of them. Names of all the project are among it."""
     found = yield from _matching(query, "t.model, t.outcome", most)
-    rows = () if found is None else (yield found)
+    rows = () if found is None else (yield found.sql, found.params)
     ids = [row["trace_id"] for row in rows[:most]]
     values: dict[tuple[str, str], Counter[str]] = {}
     tags: Counter[str] = Counter()
@@ -79,7 +80,7 @@ def get_facets(query: TraceQuery, most: int) -> Script[Facets]:
         )
         for row in keys:
             tags[row["key"]] += row["n"]
-    names = yield from _names(query.project)
+    names = yield from assessment_names(query.project)
     outcomes = Counter(row["outcome"] for row in rows[:most] if row["outcome"])
     for outcome in (yield from _outcomes(query)):
         outcomes.setdefault(outcome, 0)
@@ -89,7 +90,7 @@ def get_facets(query: TraceQuery, most: int) -> Script[Facets]:
         values.setdefault(name, Counter())
     return Facets(
         counted=len(ids),
-        more=len(rows) > most,
+        more=len(rows) > most or (found is not None and found.some),
         assessments=[_value_counts(*name, values[name]) for name in sorted(values)],
         models=_falling(Counter(row["model"] for row in rows[:most] if row["model"])),
         outcomes=_falling(outcomes),
@@ -107,12 +108,23 @@ def _falling(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _matching(query: TraceQuery, columns: str, most: int | None) -> Script[tuple[str, list[object]] | None]:
+class _Matching(msgspec.Struct, frozen=True):
+    """A statement that finds traces. `some`: only among the newest, which may not be all that there are."""
+
+    sql: str
+    params: list[object]
+    some: bool
+
+
+def _matching(query: TraceQuery, columns: str, most: int | None) -> Script[_Matching | None]:
     """Return the statement for `most` + 1 of the traces, in any order; None where there can be none."""
     experiments = yield from experiments_of(query)
     if not experiments:
         return None
     driver = yield from driver_of(query)
+    edge = None
+    if query.tested is not None and is_bounded(query, driver):
+        edge = yield from last_tested(query, experiments, query.tested)
     params: list[object] = []
     add = adder(params)
     distinct, tables = "", "traces t"
@@ -122,8 +134,10 @@ def _matching(query: TraceQuery, columns: str, most: int | None) -> Script[tuple
         distinct, tables = "DISTINCT ", f"(SELECT trace_id FROM {table}) d JOIN traces t ON t.trace_id = d.trace_id"  # noqa: S608
         driver = Driver("id", (), ())
     where = where_sql(query, experiments, driver, add)
+    where += [] if edge is None else [f"t.request_time >= {add(edge)}"]
     limit = "" if most is None else f" LIMIT {most + 1}"
-    return f"SELECT {distinct}t.trace_id, {columns} FROM {tables} WHERE {' AND '.join(where)}{limit}", params  # noqa: S608
+    sql = f"SELECT {distinct}t.trace_id, {columns} FROM {tables} WHERE {' AND '.join(where)}{limit}"  # noqa: S608
+    return _Matching(sql, params, edge is not None)
 
 
 def _outcomes(query: TraceQuery) -> Script[list[str]]:
@@ -140,7 +154,7 @@ def _outcomes(query: TraceQuery) -> Script[list[str]]:
     return found
 
 
-def _names(project: str) -> Script[list[tuple[str, str]]]:
+def assessment_names(project: str) -> Script[list[tuple[str, str]]]:
     """Return the names of assessments with each kind that they have."""
     found = []
     for name in (yield from _distinct(project, "assessments", "name")):

@@ -32,6 +32,7 @@ from gateway.storage.scripts.clauses import (
 
 FEW = 5_000  # matches that are sorted rather than walked to
 WALK = 10_000  # traces that are tested before many matches are sorted, too
+_AFTER_ALL = "u"  # comes after every trace's ID
 _TIME = ("attribute", "timestamp_ms")
 _COLUMN_INDEX = {("metadata", TRACE_SESSION, "="), ("attribute", "client_request_id", "=")}
 _IDS = {("attribute", "request_id", "="), ("attribute", "request_id", "IN"), (*RUN, "=")}
@@ -66,20 +67,22 @@ def find_page(query: TraceQuery) -> Script[tuple[list[str], str | None]]:
     cursor = _read_token(query.page_token)
     query = msgspec.structs.replace(query, limit=limit + 1)  # one more tells whether another page follows
     driver = yield from driver_of(query)
+    here: _Cursor | None = None
+    rows: Sequence[Row]
     if driver.by or query.orders:
         if not driver.by:
             driver = driver.widened()
         rows = yield _page(query, experiments, cursor, driver, None)
-    else:
+    elif query.tested is None or driver.many or _by_outcome(query):
         rows = yield from _walk(query, experiments, cursor, driver)
-    token = None
+    else:
+        rows, here = yield from _walk_some(query, experiments, cursor, driver)
     if len(rows) > limit:
         last = rows[limit - 1]
-        here = (
-            _Cursor(offset=cursor.offset + limit) if query.orders else _Cursor(last["request_time"], last["trace_id"])
-        )
-        token = _write_token(here)
-    return [row["trace_id"] for row in rows[:limit]], token
+        here = _Cursor(last["request_time"], last["trace_id"])
+        if query.orders:
+            here = _Cursor(offset=cursor.offset + limit)
+    return [row["trace_id"] for row in rows[:limit]], _write_token(here) if here else None
 
 
 def experiments_of(query: TraceQuery) -> Script[tuple[str, ...]]:
@@ -101,7 +104,38 @@ def _walk(query: TraceQuery, experiments: tuple[str, ...], cursor: _Cursor, driv
         if begin is not None and len(rows) < query.limit:
             return (yield _page(query, experiments, cursor, driver.widened(), None))
         found += rows
-    return sorted(found, key=lambda row: (-row["request_time"], row["trace_id"]))[: query.limit]
+    return _newest(found)[: query.limit]
+
+
+def _walk_some(
+    query: TraceQuery, experiments: tuple[str, ...], cursor: _Cursor, driver: Driver
+) -> Script[tuple[Sequence[Row], _Cursor | None]]:
+    """Return what a page has from as many traces as may be tested, and where the next one begins if more may follow."""
+    rows: Sequence[Row] = ()
+    edge: int | None = None
+    for most in (WALK // 5, query.tested or WALK):  # a few are enough for most pages
+        edge = yield from last_tested(query, experiments, most, cursor)
+        found: list[Row] = []
+        for experiment in experiments:
+            found += yield _page(query, (experiment,), cursor, driver, edge)
+        rows = _newest(found)
+        if edge is None or len(rows) >= query.limit:
+            return rows[: query.limit], None
+    return rows, _Cursor(edge, _AFTER_ALL)
+
+
+def last_tested(
+    query: TraceQuery, experiments: tuple[str, ...], most: int, cursor: _Cursor | None = None
+) -> Script[int | None]:
+    """Return the time of the oldest trace to test, so that they are about `most`; None where all may be tested."""
+    edges = []
+    for experiment in experiments:
+        edges.append((yield from _begin(query, experiment, cursor or _Cursor(), most // len(experiments))))
+    return max((edge for edge in edges if edge is not None), default=None)
+
+
+def _newest(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (-row["request_time"], row["trace_id"]))
 
 
 def _page(
@@ -143,6 +177,17 @@ def where_sql(query: TraceQuery, experiments: tuple[str, ...], driver: Driver, a
     if query.text is not None:
         where.append(text_sql(query.text, add))
     return where + left_out_sql(query.left_out)
+
+
+def _by_outcome(query: TraceQuery) -> bool:
+    """Tell whether the index of rare outcomes answers a search."""
+    return any(isinstance(clause, Clause) and _is_rare(clause) for clause in query.clauses)
+
+
+def is_bounded(query: TraceQuery, driver: Driver) -> bool:
+    """Tell whether only so many traces are tested, as nothing narrows them down but conditions on each."""
+    indexed = driver.by or driver.few or driver.many or _by_outcome(query)
+    return query.tested is not None and not indexed and bool(query.clauses or query.text)
 
 
 def _is_rare(clause: Clause) -> bool:
