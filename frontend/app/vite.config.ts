@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 
 const gateway = process.env.GATEWAY_URL ?? "http://127.0.0.1:8000";
-const ROUTES = ["/chat", "/feedback", "/detailed-feedback", "/sessions", "/traces", "/config", "/v1", "/api", "/me", "/auth"];
+const ROUTES = ["/chat", "/feedback", "/detailed-feedback", "/sessions", "/traces", "/config", "/v1", "/api", "/me", "/auth", "/people"];
 
 export default defineConfig({
   root: fileURLToPath(new URL(".", import.meta.url)),

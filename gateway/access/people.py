@@ -1,6 +1,6 @@
 """Who is signed in: by the cookie that this gateway gave, which a page of its own sends along.
 
-    cookie ─▶ a sign-in, as long as the key behind it is good ─▶ Principal
+    cookie ─▶ a sign-in, as long as the key or invitation behind it is good ─▶ Principal
 
 A cookie comes along unasked, whatever page makes the browser send it. So it counts for nothing on what a page of
 another origin reads, and what changes anything must come from a page of this gateway's own address.
@@ -9,6 +9,8 @@ Made by app.py, asked by authenticator.py where a request bears no Authorization
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import msgspec
 
@@ -19,8 +21,9 @@ from gateway.access.principal import KEYLESS, Principal, Role
 from gateway.access.sign_ins import SignIns, signed_out
 from gateway.config.current import Current
 from gateway.config.schema import Config
-from gateway.domain.people import PersonRole, Way, person_id
+from gateway.domain.people import PersonRole, Way, outranks, person_id
 from gateway.errors import Forbidden
+from gateway.storage.scripts.invites import Invite
 from gateway.storage.scripts.people import SignIn
 
 COOKIE = "gw_session"
@@ -67,7 +70,7 @@ class People:
 
     def ways(self) -> list[Way]:
         """Return how people may sign in."""
-        return ["key"]
+        return ["key", "invite"]
 
     def sent(self, headers: Headers) -> bool:
         """Return whether a request bears what may say who is signed in."""
@@ -79,6 +82,18 @@ class People:
             message = "Only pages of this gateway's own address may send this, with an Origin that says so."
             raise Forbidden(message, code="origin_not_allowed")
 
+    def roles(self, project: str, invited: Iterable[Invite], seen: Iterable[str]) -> dict[str, PersonRole | None]:
+        """Return everybody of a project with the highest role that is open to them now; None for nothing any more."""
+        found: dict[str, PersonRole | None] = dict.fromkeys(seen)
+        held: list[tuple[str, PersonRole]] = [(each.user_id, each.role) for each in invited]
+        here = self.sign_ins.lasting_of(project)
+        held += [(each.user_id, each.role) for each in here if self._principal(each) is not None]
+        for user_id, role in held:
+            so_far = found.get(user_id)
+            if so_far is None or outranks(role, so_far):
+                found[user_id] = role
+        return found
+
     def ended(self, principal: Principal) -> bool:
         """Return True where the sign-in of a person is over, or what is behind it."""
         record = self.sign_ins.lasting(principal.sign_in or "")
@@ -86,8 +101,16 @@ class People:
 
     def _principal(self, record: SignIn) -> Principal | None:
         """Return the person of a sign-in; None where what is behind it has ended."""
-        if record.way != "key":
-            return None
+        if record.way == "invite":  # the store's record goes when the invitation does
+            return Principal(
+                None,
+                record.role,
+                record.project,
+                record.user_id,
+                user_id=record.user_id,
+                way=record.way,
+                sign_in=record.sign_in_hash,
+            )
         key = self._keys.holder(record.behind or "")
         if key is None:
             return None

@@ -95,6 +95,11 @@ class SignIns:
         record = self._records.get(digest)
         return record if record is not None and record.expires > now_ms() else None
 
+    def lasting_of(self, project: str) -> list[SignIn]:
+        """Return the sign-ins of a project that last."""
+        now = now_ms()
+        return [each for each in self._records.values() if each.project == project and each.expires > now]
+
     def use(self, record: SignIn, address: str) -> bool:
         """Let a sign-in that is used last longer, and note from where. False: it does so for long enough."""
         now = now_ms()

@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "print the resolved config, or what is wrong",
     "tail": "show chats and ratings",
     "keys": "make, list and revoke API keys",
+    "invite": "print a link by which a reviewer or lead comes in",
     "report": "show how many chats were rated, and how",
     "export": "write traces or ratings for other programs",
     "erase": "remove a person's content, and keep the ratings' numbers",

@@ -14,6 +14,8 @@ ERROR_CODES: dict[str, tuple[int, str]] = {
     "invalid_feedback_token": (401, "The feedback token wasn't made here, or the key behind it has ended."),
     "feedback_token_expired": (401, "The feedback token's time is over."),
     "invalid_user_assertion": (401, "The user assertion isn't signed with the configured key, or has expired."),
+    "invalid_invite": (401, "The invitation is unknown, or was revoked."),
+    "invite_expired": (401, "The invitation's time is over."),
     "signed_out": (401, "The cookie is of no sign-in that lasts: sign in again."),
     "forbidden": (403, "The credential is good, and not for this route, trace or name."),
     "origin_not_allowed": (403, "The key doesn't serve this page's origin, or a foreign page asked without a key."),

@@ -20,11 +20,42 @@ PEOPLE_OPERATIONS: dict[tuple[str, str], Operation] = {
         body=(people.KeySignIn,),
         empty="You are signed in.",
     ),
+    ("POST", "/auth/invite"): Operation(
+        group="People",
+        summary="Sign in by an invitation",
+        description="204, and the cookie `gw_session`. With `look` it only says whom the invitation is for. Only a "
+        "page of this gateway's own address may send it.",
+        body=(people.InviteSignIn,),
+        reply=people.InviteLook,
+        empty="You are signed in.",
+    ),
     ("POST", "/auth/logout"): Operation(
         group="People",
         summary="Sign out",
         description="Ends the sign-in behind the cookie, and takes it back. Only a page of this gateway's own address "
         "may send it.",
         empty="You are signed out.",
+    ),
+    ("GET", "/people"): Operation(
+        group="People",
+        summary="List the people",
+        description="Whoever came in, or is invited.",
+        reply=people.PeopleList,
+    ),
+    ("POST", "/people/invites"): Operation(
+        group="People",
+        summary="Invite a reviewer or a lead",
+        description="Leads invite reviewers, admins both. A higher role takes the place of a lower one, whose sign-ins "
+        "end.",
+        body=(people.NewInvite,),
+        headers=("X-User-Id",),
+        reply=people.InviteReply,
+    ),
+    ("GET", "/people/invites"): Operation(group="People", summary="List the invitations", reply=people.InviteList),
+    ("DELETE", "/people/invites/{invite_id}"): Operation(
+        group="People",
+        summary="Revoke an invitation",
+        description="Whoever came by it is signed out.",
+        empty="It is revoked.",
     ),
 }

@@ -16,6 +16,7 @@ from gateway.web import (
     models,
     ops,
     pages,
+    people,
     sessions,
     sign_in,
     tickets,
@@ -76,5 +77,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/traces/{trace_id}/spans/{span_id}", traces.span, VIEW),
     Route("GET", "/me", sign_in.me, ()),
     Route("POST", "/auth/key", sign_in.by_key, ()),
+    Route("POST", "/auth/invite", sign_in.by_invite, ()),
     Route("POST", "/auth/logout", sign_in.sign_out_here, ()),
+    Route("GET", "/people", people.people, VIEW),
+    Route("POST", "/people/invites", people.invite, VIEW),
+    Route("GET", "/people/invites", people.invites, VIEW),
+    Route("DELETE", "/people/invites/{invite_id}", people.revoke, VIEW),
 )

@@ -5,6 +5,7 @@ A page of another origin must not sign its visitor in or out: so each of these w
 
 from __future__ import annotations
 
+from gateway.access.invites import good
 from gateway.access.keys import hash_key
 from gateway.access.people import ROLE_OF_KEY, acting_person, cookie_of
 from gateway.access.principal import KEYLESS, Principal
@@ -12,6 +13,7 @@ from gateway.access.sign_ins import new_sign_in, signed_out
 from gateway.domain.ids import now_ms
 from gateway.domain.people import PersonRole
 from gateway.errors import Forbidden, GatewayError, Unauthorized
+from gateway.storage.scripts.invites import find_invite, join
 from gateway.storage.scripts.people import Seen, SignIn, sign_in, sign_out
 from gateway.web.cookie import kept_cookie, new_cookie, no_cookie
 from gateway.web.request import Request
@@ -33,6 +35,20 @@ async def by_key(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def by_invite(request: Request) -> Response:
+    """Sign in by an invitation, or look whom it is for; that uses nothing up, as previews of links don't."""
+    wanted = wire.decode(await _checked(request), wire.InviteSignIn)
+    now = now_ms()
+    found = good(await request.services.store.read(find_invite, hash_key(wanted.invite)), now)
+    if wanted.look:
+        return JSONResponse(wire.InviteLook(found.user_id, found.role, found.expires))
+    secret, record = new_sign_in(
+        found.project, found.user_id, found.role, "invite", found.invite_id, now, found.expires
+    )
+    await let_in(request, secret, record)
+    return Response(status_code=204)
+
+
 async def let_in(request: Request, secret: str, record: SignIn) -> None:
     """Store a sign-in in place of this browser's earlier one, and give the cookie."""
     services = request.services
@@ -40,7 +56,8 @@ async def let_in(request: Request, secret: str, record: SignIn) -> None:
     address = people.address(request.raw_headers, request.client_host)
     seen = Seen(record.project, record.user_id, record.role, record.way, record.created, address)
     earlier = cookie_of(request.raw_headers)
-    await services.store.write(sign_in, record, seen, None if earlier is None else hash_key(earlier))
+    script = join if record.way == "invite" else sign_in
+    await services.store.write(script, record, seen, None if earlier is None else hash_key(earlier))
     people.sign_ins.add(record)
     if earlier is not None:
         people.sign_ins.drop(hash_key(earlier))

@@ -112,6 +112,14 @@ def sign_in(gateway: GatewayProcess, key: str, name: str | None = None) -> dict[
     return own(gateway) | {"Cookie": cookie(reply)}
 
 
+def invited(gateway: GatewayProcess, key: str, name: str, role: str = "reviewer") -> tuple[dict[str, str], str]:
+    """The headers of a person's page, who came by an invitation, and its ID."""
+    made = call(gateway, "POST", "/people/invites", {"user_id": name, "role": role}, key=key).json
+    reply = call(gateway, "POST", "/auth/invite", {"invite": made["url"].partition("invite=")[2]}, own(gateway))
+    assert reply.status == 204, reply.body
+    return own(gateway) | {"Cookie": cookie(reply)}, made["id"]
+
+
 def works(gateway: GatewayProcess, key: str | None = None) -> bool:
     """Whether a good request gets its answer."""
     return call(gateway, "POST", "/chat", {"message": "still there?"}, key=key).status == 200

@@ -15,17 +15,21 @@ from gateway.access.tokens import Tokens
 from gateway.mlflow.routes import ENDPOINTS, Endpoint
 from gateway.web.routes import ROUTES
 from tests.support.http_client import ask, call, close_code, hear, say, socket_url
-from tests.web.conftest import Locked, make_key, sign_in, until, works
+from tests.web.conftest import Locked, invited, make_key, sign_in, until, works
 
 # `other`: admin of another project. `page`: a publishable key, from its own page, another's, and no page at all.
 # `token`: of the trace that is asked for, of another one, one whose time is over, one whose key was revoked.
-# `person`: signed in with a key of that role, on a page of the gateway's own; signed out; with a key that was revoked.
+# `person`: signed in with a key of that role, on a page of the gateway's own; signed out; with a key that was revoked;
+# by an invitation as a reviewer, and by one that was revoked.
 CALLERS = (
     "none", "bad", "expired", "revoked", "chat", "review", "admin", "other",
     "page", "page elsewhere", "page nowhere", "token", "token elsewhere", "token expired", "token revoked",
-    "person chat", "person lead", "person admin", "person out", "person revoked",
+    "person chat", "person lead", "person admin", "person out", "person revoked", "person reviewer", "person uninvited",
 )  # fmt: skip
-STRANGERS = ("none", "bad", "expired", "revoked", "token expired", "token revoked", "person out", "person revoked")
+STRANGERS = (
+    "none", "bad", "expired", "revoked", "token expired", "token revoked", "person out", "person revoked",
+    "person uninvited",
+)  # fmt: skip
 PEOPLE = tuple(caller for caller in CALLERS if caller.startswith("person"))
 PAGE = "https://shop.example"
 HI = {"messages": [{"role": "user", "content": "hi"}]}
@@ -55,6 +59,7 @@ READS = RATES | {"token elsewhere": 404}
 VIEWS = row(review=200, other=200, person_lead=200)
 SHOWS = row(review=200, other=404, person_lead=200)
 VOUCHES = row(chat=200, review=200, other=404, person_chat=200, person_lead=200)
+GONE = row(404, review=404, other=404, person_lead=404)
 SIGNS_IN = dict.fromkeys(CALLERS, 403) | dict.fromkeys(PEOPLE, 401)  # the key is nobody's; others have no Origin
 SIGNS_OUT = dict.fromkeys(CALLERS, 403) | dict.fromkeys(PEOPLE, 204)
 
@@ -92,6 +97,11 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("GET", "/events"): ("/events", None, ADMINS),
     ("GET", "/me"): ("/me", None, OPEN),
     ("POST", "/auth/key"): ("/auth/key", {"key": "gw-sk-nobody's"}, SIGNS_IN),
+    ("POST", "/auth/invite"): ("/auth/invite", {"invite": "gw-in-nobody's"}, SIGNS_IN),
+    ("GET", "/people"): ("/people", None, VIEWS),
+    ("POST", "/people/invites"): ("/people/invites", {"user_id": "somebody", "role": "reviewer"}, VIEWS),
+    ("GET", "/people/invites"): ("/people/invites", None, VIEWS),
+    ("DELETE", "/people/invites/{invite_id}"): ("/people/invites/in-none", None, GONE),
     ("POST", "/auth/logout"): ("/auth/logout", None, SIGNS_OUT),
     ("GET", "/config"): ("/config", None, OPEN),
     ("GET", "/healthz"): ("/healthz", None, OPEN),
@@ -126,6 +136,9 @@ class Callers:
         self.signed_in["person out"] = out = sign_in(gateway, keys["chat"])
         self.signed_in["person revoked"] = sign_in(gateway, keys["revoked"])
         assert call(gateway, "POST", "/auth/logout", headers=out).status == 204
+        self.signed_in["person reviewer"], _ = invited(gateway, keys["admin"], "rita")
+        self.signed_in["person uninvited"], invite_id = invited(gateway, keys["admin"], "uwe")
+        assert call(gateway, "DELETE", f"/people/invites/{invite_id}", key=keys["admin"]).status == 204
         asked = ask(gateway, key=keys["chat"])
         self.names = {"t": asked["trace_id"], "s": asked["session_id"]}
         spans = gateway.store.rows("SELECT span_id AS p FROM spans WHERE trace_id = ?", self.names["t"])
@@ -148,6 +161,8 @@ class Callers:
         headers = self.headers[caller]
         if target == "/auth/logout" and caller in PERSONS:
             headers = sign_in(self.gateway, self.keys[PERSONS[caller]])  # the others still need theirs
+        if target == "/auth/logout" and caller == "person reviewer":
+            headers, _ = invited(self.gateway, self.keys["admin"], "rolf")
         headers = headers | ({"Content-Type": "application/json"} if body is not None else {})
         data = None if body is None else json.dumps(body).replace("{t}", self.names["t"])
         connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=20)

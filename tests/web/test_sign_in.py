@@ -19,7 +19,7 @@ from tests.web.conftest import CONFIG, Locked, cookie, make_key, own, sign_in, u
 DAY_S = 86_400
 EVIL = {"Origin": "https://evil.example"}
 SIBLING = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}
-SIGNED_OUT = {"user_id": None, "role": None, "ways": ["key"]}
+SIGNED_OUT = {"user_id": None, "role": None, "ways": ["key", "invite"]}
 
 
 def me(gateway: GatewayProcess, headers: dict[str, str], key: str | None = None) -> Any:
@@ -30,7 +30,12 @@ def me(gateway: GatewayProcess, headers: dict[str, str], key: str | None = None)
 def test_a_key_signs_in(locked: Locked, key: str, role: str) -> None:
     """As who one says to be, in the key's project, with what the key opens."""
     ann = sign_in(locked.gateway, locked.keys[key], "  Ann@X.com ")
-    assert me(locked.gateway, ann) == {"user_id": "ann@x.com", "role": role, "project": "default", "ways": ["key"]}
+    assert me(locked.gateway, ann) == {
+        "user_id": "ann@x.com",
+        "role": role,
+        "project": "default",
+        "ways": ["key", "invite"],
+    }
     nameless = sign_in(locked.gateway, locked.keys[key])
     assert me(locked.gateway, nameless)["user_id"] == f"{key}-default"
 
@@ -207,7 +212,12 @@ def test_a_cookie_beats_the_open_door(edge: GatewayProcess) -> None:
 )
 def test_without_a_key(edge: GatewayProcess, said: dict[str, str], user_id: str) -> None:
     """The machine's own caller is an admin, by the name that the page has asked for."""
-    assert me(edge, said) == {"user_id": user_id, "role": "admin", "project": "default", "ways": ["keyless", "key"]}
+    assert me(edge, said) == {
+        "user_id": user_id,
+        "role": "admin",
+        "project": "default",
+        "ways": ["keyless", "key", "invite"],
+    }
 
 
 def test_who_a_key_is(locked: Locked) -> None:

@@ -42,6 +42,17 @@ class Seen(msgspec.Struct, frozen=True):
     address: str
 
 
+class Person(msgspec.Struct, frozen=True):
+    """Whoever was seen: the role and the way of the last time, and when and from where that was."""
+
+    user_id: str
+    role: PersonRole
+    way: Way
+    first_seen: int
+    last_seen: int
+    last_address: str
+
+
 _COLUMNS = SignIn.__struct_fields__
 _ADD = insert_into("sign_ins", _COLUMNS)
 _SEEN = (
@@ -49,6 +60,12 @@ _SEEN = (
     + " ON CONFLICT (project, user_id) DO UPDATE SET role = excluded.role, way = excluded.way,"
     " last_seen = excluded.last_seen, last_address = excluded.last_address"
 )
+
+
+def list_people(project: str) -> Script[list[Person]]:
+    """Return whoever was seen in a project."""
+    rows = yield "SELECT * FROM people WHERE project = $1 ORDER BY user_id", (project,)
+    return [Person(*(row[name] for name in Person.__struct_fields__)) for row in rows]
 
 
 def list_sign_ins(now: int) -> Script[list[SignIn]]:
