@@ -117,6 +117,15 @@ async def test_pages_of_several_experiments(
     assert len(await ids(engine, experiment="1,2")) == 8
 
 
+async def test_the_newest_first_in_words(engine: Engine, chats: list[str]) -> None:
+    """The same pages as without an order."""
+    query = a_query(order_by="timestamp DESC", limit=4)
+    page, token = await engine.search(PROJECT, list_traces, query)
+    assert [each.trace.trace_id for each in page] == chats[:5:-1]
+    page, _ = await engine.search(PROJECT, list_traces, a_query(limit=4, page_token=token))
+    assert [each.trace.trace_id for each in page] == chats[5:1:-1]
+
+
 async def test_pages_that_test_so_many(engine: Engine, chats: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no index answers, a page may have fewer, and none is lost."""
     monkeypatch.setattr(searches, "WALK", 5)
@@ -239,6 +248,7 @@ def explained(store: SQLiteStore, script: Script[Any]) -> list[str]:
         (a_query(), "traces_newest"),
         (a_query(from_=1, to=2), "traces_newest"),
         (a_query(q="x"), "traces_newest"),
+        (a_query(order_by="timestamp DESC"), "traces_newest"),
         (a_query("outcome = 'timeout'"), "traces_by_outcome"),
         (a_query("outcome = 'complete'"), "traces_newest"),
         (a_query("feedback.user_feedback = 'true'"), "assessments_of_value"),

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from gateway.domain.names import OUTCOME, TRACE_SESSION
-from gateway.domain.search import Clause, Expression, TraceQuery
+from gateway.domain.search import Clause, Expression, Order, TraceQuery
 from gateway.errors import InvalidValue
 from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.clauses import (
@@ -34,6 +34,7 @@ FEW = 5_000  # matches that are sorted rather than walked to
 WALK = 10_000  # traces that are tested before many matches are sorted, too
 _AFTER_ALL = "u"  # comes after every trace's ID
 _TIME = ("attribute", "timestamp_ms")
+_NEWEST_FIRST = Order("attribute", "timestamp_ms", ascending=False)
 _COLUMN_INDEX = {("metadata", TRACE_SESSION, "="), ("attribute", "client_request_id", "=")}
 _IDS = {("attribute", "request_id", "="), ("attribute", "request_id", "IN"), (*RUN, "=")}
 
@@ -66,6 +67,8 @@ def find_page(query: TraceQuery) -> Script[tuple[list[str], str | None]]:
         return [], None
     cursor = _read_token(query.page_token)
     query = msgspec.structs.replace(query, limit=limit + 1)  # one more tells whether another page follows
+    if query.orders == (_NEWEST_FIRST,):  # said in so many words
+        query = msgspec.structs.replace(query, orders=())
     driver = yield from driver_of(query)
     here: _Cursor | None = None
     rows: Sequence[Row]
