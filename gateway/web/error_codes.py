@@ -18,6 +18,7 @@ ERROR_CODES: dict[str, tuple[int, str]] = {
     "invite_expired": (401, "The invitation's time is over."),
     "signed_out": (401, "The cookie is of no sign-in that lasts: sign in again."),
     "forbidden": (403, "The credential is good, and not for this route, trace or name."),
+    "no_role": (403, "The proxy vouches for a person whom `[auth.people]` gives no role."),
     "origin_not_allowed": (403, "The key doesn't serve this page's origin, or a foreign page asked without a key."),
     "not_found": (404, "There is no such trace, session, chat or file in this project."),
     "unknown_path": (404, "There is no such path."),
