@@ -5,7 +5,7 @@
                                                          of an earlier token, or a fresh visitor
     feedback token ───────────────────────────────────▶ one trace, as one rater
     ticket ────────────────────────────────────────────▶ a WebSocket, as whoever asked for the ticket
-    no Authorization: a cookie ────────────────────────▶ the person who signed in (people.py)
+    no Authorization: a proxy's header, or a cookie ───▶ the person who is signed in (people.py)
     nothing ───────────────────────────────────────────▶ a caller on this machine, unless a foreign page sent it
 
 Tokens and tickets open no more than what they were made with would open here and now: they end with that key, have its
@@ -65,7 +65,7 @@ class Authenticator:
             principal = self.keys.find(bearer)
         elif (person := self._person(bearer, headers, client_host, method)) is not None:
             principal = person
-        elif keyless(self._current.value, headers, client_host):
+        elif not self.people.sent(headers) and keyless(self._current.value, headers, client_host):
             principal = KEYLESS
         elif (token := given.get(b"x-feedback-token")) is not None and "token" in roles:
             return self.from_token(token, headers, client_host)

@@ -32,8 +32,10 @@ def add_options(parser: argparse.ArgumentParser, summary: str) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the invitation. Raise UsageError, GatewayError."""
     from gateway.access.invites import link, new_invite
+    from gateway.access.people import configured_role
     from gateway.domain.ids import now_ms
     from gateway.domain.people import MAX_NAME, person_id
+    from gateway.errors import Conflict
     from gateway.observability.lines import json_line, rfc3339
     from gateway.observability.logs import local_url
     from gateway.storage.scripts.invites import add_invite
@@ -41,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     if (user_id := person_id(args.user_id)) is None:
         raise UsageError(f"a name has 1 to {MAX_NAME} printable characters")
     config = read_config(args)
+    if configured_role(config.auth.people, user_id) is not None:
+        raise Conflict("This person has a role by [auth.people] of the configuration.")
     secret, invite = new_invite(
         args.project,
         user_id,

@@ -6,11 +6,16 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
+import msgspec
+
 from gateway.config.check_provider import HEADER_NAME, provider_problems
 from gateway.config.schema import ORIGIN, Config, ConfigError, Dimension, Target
+from gateway.domain.people import person_id
 
 # What they say is a credential, and no ID.
 SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-feedback-token", "x-user-assertion", "x-api-key"}
+# What they say is where a request comes from, and not who sent it.
+_OF_THE_REQUEST = {"host", "origin", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 # Query parameters of /detailed-feedback: a dimension of such a name could not be told from them.
 RESERVED_DIMENSIONS = {"trace_id", "client_request_id", "user_id", "comment"}
 # An origin, and a path where the gateway lies below one.
@@ -38,6 +43,17 @@ def _problems(config: Config, *, files: bool) -> Iterator[tuple[str, str]]:
     for name in config.server.id_headers:
         if not HEADER_NAME.fullmatch(name) or name.lower() in SECRET_HEADERS:
             yield f"$.server.id_headers.{name}", "is not the name of a header that may be stored"
+    header = config.auth.user_header
+    if header and (not HEADER_NAME.fullmatch(header) or header.lower() in SECRET_HEADERS | _OF_THE_REQUEST):
+        yield "$.auth.user_header", "is not the name of a header in which a proxy says who calls"
+    elif header and not config.server.trusted_proxies:
+        yield "$.auth.user_header", "is believed from [server] trusted_proxies alone, and there are none"
+    if config.auth.oidc.issuer:
+        yield from _oidc_problems(config)
+    for group, names in msgspec.structs.asdict(config.auth.people).items():
+        for name in names:
+            if person_id(name) is None or "*" in name.strip()[1:]:
+                yield f"$.auth.people.{group}", f"{name!r} is neither a name nor *@example.com"
     if not config.server.host:
         yield "$.server.host", "is empty: 0.0.0.0 is every address"
     if not re.fullmatch(r"sqlite:///(?!:memory:)[^?\0]*[^/?\0]", config.store.url):
@@ -69,6 +85,19 @@ def _problems(config: Config, *, files: bool) -> Iterator[tuple[str, str]]:
     for name, dimension in config.feedback.dimensions.items():
         if problem := _dimension_problem(name, dimension):
             yield f"$.feedback.dimensions.{name}", problem
+
+
+def _oidc_problems(config: Config) -> Iterator[tuple[str, str]]:
+    issuer = config.auth.oidc.issuer
+    host = issuer.removeprefix("http://").split("/")[0].rsplit(":", 1)[0]
+    if not (issuer.startswith("https://") or (issuer.startswith("http://") and host in ("localhost", "127.0.0.1"))):
+        yield "$.auth.oidc.issuer", "an https:// address is expected"
+    if not config.auth.oidc.client_id:
+        yield "$.auth.oidc.client_id", "is needed beside the issuer"
+    if "openid" not in config.auth.oidc.scopes:
+        yield "$.auth.oidc.scopes", "openid must be among them"
+    if not config.server.public_url:
+        yield "$.auth.oidc.issuer", "needs [server] public_url, to which the provider sends browsers back"
 
 
 def _dimension_problem(name: str, dimension: Dimension) -> str | None:

@@ -150,11 +150,29 @@ class Feedback(_Section, frozen=True):
         )
 
 
+class PeopleRoles(_Section, frozen=True):
+    """The roles of people whom somebody else vouches for. `*@x.com` is everybody of an address."""
+
+    admins: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
+    reviewers: tuple[str, ...] = ()
+
+
+class Oidc(_Section, frozen=True):
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: SecretText = ""
+    scopes: tuple[str, ...] = ("openid", "email")
+
+
 class Auth(_Section, frozen=True):
     require_keys: Literal["auto", "always", "never"] = "auto"
     signing_keys: tuple[SigningKey, ...] = ()
     feedback_token_ttl_s: Count = 86_400
     user_assertion_key: SecretText = ""
+    user_header: str = ""
+    people: PeopleRoles = PeopleRoles()
+    oidc: Oidc = Oidc()
 
     def warnings(self) -> list[str]:
         """Return a sentence for each thing that is allowed, and not safe."""

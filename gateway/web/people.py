@@ -20,6 +20,7 @@ async def invite(request: Request) -> Response:
     services, principal = request.services, request.principal
     user_id = wire.named(wanted.user_id, "user_id")
     check_inviter(principal, wanted.role)
+    services.authenticator.people.check_unlisted(user_id)
     secret, made = new_invite(
         principal.project,
         user_id,

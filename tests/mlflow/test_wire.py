@@ -246,3 +246,11 @@ def test_half_a_surrogate_pair_is_no_span(where: str) -> None:
     text = f'{{"resourceSpans": [{{"scopeSpans": [{{"spans": [{span}]}}]}}]}}'
     with pytest.raises(BadRequest):
         otlp.decode(text.encode(), is_json=True)
+
+
+def test_a_number_of_hundreds_of_digits_is_no_value() -> None:
+    """A whole one, too, which no float can hold."""
+    attributes = f'[{{"key": "a", "value": {{"doubleValue": {"9" * 400}}}}}]'
+    span = f'{{"traceId": "{1:032x}", "spanId": "{1:016x}", "attributes": {attributes}}}'
+    with pytest.raises((BadRequest, InvalidValue)):
+        otlp.decode(f'{{"resourceSpans": [{{"scopeSpans": [{{"spans": [{span}]}}]}}]}}'.encode(), is_json=True)

@@ -11,8 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.domain.search import FoundTrace, LeftOut, TraceQuery
-from gateway.errors import NotFound
+from gateway.errors import InvalidValue, NotFound
 from gateway.storage.engine import Engine, Script
+from gateway.storage.scripts import ordered
 from gateway.storage.scripts import search as searches
 from gateway.storage.scripts.counts import count_traces, get_facets
 from gateway.storage.scripts.feedback import record_feedback
@@ -73,6 +74,29 @@ async def test_orders(engine: Engine, chats: list[str]) -> None:
     assert (await ids(engine, order_by="feedback.user_score DESC"))[:3] == [chats[0], chats[1], chats[2]]
     assert (await ids(engine, order_by="feedback.user_feedback"))[:3] == [chats[0], chats[2], chats[1]]
     assert (await ids(engine, order_by="timestamp"))[:2] == [chats[0], chats[1]]
+
+
+@pytest.mark.parametrize("most", [0, 50])
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+async def test_pages_in_the_order_of_a_rating(
+    engine: Engine, chats: list[str], monkeypatch: pytest.MonkeyPatch, direction: str, most: int
+) -> None:
+    """Value by value or by sorting: numbers as numbers, then texts, then those without; each trace once."""
+    monkeypatch.setattr(ordered, "VALUES", most)
+    for at, value in ((4, "b"), (5, "a"), (6, 9.5), (7, 100), (8, ["x"])):
+        await engine.write(record_feedback, a_write(chats[at], a_rating(name="user_score", value=value)))
+    seen: list[str] = []
+    token: str | None = ""
+    while token is not None:
+        query = a_query(order_by=f"feedback.user_score {direction}", limit=3, page_token=token)
+        page, token = await engine.search(PROJECT, list_traces, query)
+        seen += [each.trace.trace_id for each in page]
+    numbers, texts = [2, 1, 6, 0, 7], [5, 4, 8]
+    if direction == "DESC":
+        numbers, texts = numbers[::-1], texts[::-1]
+    assert [chats.index(trace_id) for trace_id in seen] == [*numbers, *texts, 9, 3]
+    with pytest.raises(InvalidValue):
+        await engine.search(PROJECT, list_traces, a_query(order_by="feedback.user_score", page_token="?"))
 
 
 async def test_only_valid_assessments(engine: Engine, chats: list[str]) -> None:

@@ -44,6 +44,10 @@ _PREVIEW, _SHORT = 1_000, 250  # characters of previews, and of names, sessions 
 _STATUS = {0: "UNSET", 1: "OK", 2: "ERROR"}
 _SESSIONS, _USERS = ("session.id", "gen_ai.conversation.id"), ("user.id",)
 M = TypeVar("M", bound=Message)
+# What protobuf's own parsers raise for JSON or bytes that are no span: it is more than their documentation says.
+_NO_SPAN = (
+    DecodeError, ParseError, msgspec.MsgspecError, ValueError, OverflowError, RecursionError, AttributeError, TypeError,
+)  # fmt: skip
 Batches = dict[str, list[ClientSpan]]  # by trace ID
 
 
@@ -60,7 +64,7 @@ def decode(body: bytes, *, is_json: bool, pace: Callable[[], None] = lambda: Non
         pace()
         try:
             span, attributes, whole = read(each, values)
-        except (DecodeError, ParseError, msgspec.MsgspecError, ValueError, RecursionError, AttributeError, TypeError):
+        except _NO_SPAN:
             raise no_export() from None
         if len(span.trace_id) != 16 or len(span.span_id) != 8 or not any(span.trace_id):
             raise InvalidValue("A span's trace ID has 16 bytes, not all of them 0, and its span ID 8.")

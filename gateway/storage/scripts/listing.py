@@ -17,7 +17,7 @@ from gateway.errors import NotFound
 from gateway.storage.engine import Row, Script
 from gateway.storage.scripts.attachments import whole_request
 from gateway.storage.scripts.feedback import to_assessment
-from gateway.storage.scripts.search import find_page
+from gateway.storage.scripts.ordered import find_in_order
 from gateway.storage.scripts.traces import CLIENT_ROUTE, numbers, to_trace
 
 _SHORT = [name for name in Trace.__struct_fields__ if name not in {"usage", "request", "response", "parts"}]
@@ -67,7 +67,7 @@ def list_traces(query: TraceQuery) -> Script[tuple[list[FoundTrace], str | None]
 
     Raise InvalidValue for a bad token.
     """
-    ids, token = yield from find_page(query)
+    ids, token = yield from find_in_order(query)
     return (yield from found_traces(query.project, ids)), token
 
 
