@@ -90,6 +90,6 @@ def test_the_details_of_the_usage(usage: Any, cached: dict[str, int], reasoning:
 def test_a_thought_is_told_from_text_in_each_frame() -> None:
     """Gemini marks its content so: such a frame makes no template, by which the next one would be text."""
     stream = decoder()
-    marked = {"extra_content": {"google": {"thought": True}}}
+    marked: Any = {"extra_content": {"google": {"thought": True}}}
     events, _ = read(stream, [sse(*(delta(content=text, **marked) for text in "ab"), delta(content="c"))])
     assert events == [("ReasoningDelta", "ab", 2), ("TextDelta", "c", 1)]
