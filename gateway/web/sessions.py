@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from gateway.storage.scripts.feedback import feedback_of
 from gateway.storage.scripts.traces import get_trace
 from gateway.streaming.stored import stored_parts
 from gateway.web.request import Request
-from gateway.web.responses import JSONResponse, Response
+from gateway.web.responses import Response
 from gateway.wire.feedback import item_of
 from gateway.wire.native_events import SessionReply, Turn
 
@@ -32,24 +33,28 @@ async def session(request: Request) -> Response:
         feedback_of, request.principal.project, [trace.trace_id for trace in traces], user_id
     )
     tokens = request.services.authenticator.tokens
-    turns = [
-        Turn(
-            trace_id=trace.trace_id,
-            model=trace.model,
-            time=trace.request_time,
-            state=trace.state,
-            outcome=trace.outcome,
-            message=_last_question(trace.request) or trace.request_preview,
-            response=answer_text(stored_parts(trace)) if trace.response else trace.response_preview,
-            error=trace.error_message,
-            feedback_token=tokens.issue(principal, trace.trace_id, user_id).text,
-            feedback=[item_of(rating) for rating in ratings.get(trace.trace_id, ())],
-        )
-        for trace in traces
-    ]
-    del traces
+
+    def reply() -> bytes:
+        turns = [
+            Turn(
+                trace_id=trace.trace_id,
+                model=trace.model,
+                time=trace.request_time,
+                state=trace.state,
+                outcome=trace.outcome,
+                message=_last_question(trace.request) or trace.request_preview,
+                response=answer_text(stored_parts(trace)) if trace.response else trace.response_preview,
+                error=trace.error_message,
+                feedback_token=tokens.issue(principal, trace.trace_id, user_id).text,
+                feedback=[item_of(rating) for rating in ratings.get(trace.trace_id, ())],
+            )
+            for trace in traces
+        ]
+        return msgspec.json.encode(SessionReply(session_id, turns))
+
+    body = await asyncio.to_thread(reply) if request.counted else reply()  # a long one would hold up every stream
     request.let_go()  # from here on the reply counts itself
-    return JSONResponse(SessionReply(session_id, turns))
+    return Response(body, media_type="application/json")
 
 
 def _last_question(request: str | None) -> Any:

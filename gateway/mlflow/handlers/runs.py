@@ -6,6 +6,7 @@ import secrets
 from functools import partial
 from typing import Any
 
+from gateway.mlflow.imports import portions
 from gateway.mlflow.names import RUN_NAME
 from gateway.mlflow.request import Request
 from gateway.mlflow.scripts import runs as scripts
@@ -15,6 +16,8 @@ from gateway.mlflow.wire.body import read_offset, write_page
 from gateway.mlflow.wire.checks import MAX_KEY
 from gateway.mlflow.wire.experiments import read_stages
 from gateway.mlflow.wire.run_filter import inputs_meet, parse_run_filter, parse_run_order
+
+_VALUES = 100  # of one write: others' writes wait for it
 
 
 async def create(request: Request) -> Any:
@@ -96,7 +99,7 @@ async def log_batch(request: Request) -> Any:
     tags = wire.read_pairs("tag", [(tag.key, tag.value) for tag in body.tags])
     params = wire.read_pairs("param", [(param.key, param.value) for param in body.params])
     metrics = [wire.read_metric(metric) for metric in body.metrics]
-    return await _log(request, body.run_id, [*tags, *params, *metrics])
+    return await _log(request, body.run_id, [*params, *tags, *metrics])  # parameters may be refused
 
 
 async def log_metric(request: Request) -> Any:
@@ -138,5 +141,8 @@ async def link_traces(request: Request) -> Any:
 
 
 async def _log(request: Request, run_id: str, values: list[RunValue]) -> Any:
-    await request.write(scripts.log_values, request.project, run_id, wire.check_values(values))
+    """Log values, some at a time; MLflow doesn't log a batch as one either."""
+    checked = wire.check_values(values)
+    for some in portions(checked, lambda _: 1, _VALUES) if checked else [()]:
+        await request.write(scripts.log_values, request.project, run_id, some)
     return {}
