@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gateway.storage.engine import Engine
 from gateway.storage.scripts import counts
-from gateway.storage.scripts.counts import Facets, count_traces, get_facets
+from gateway.storage.scripts.counts import Facets, count_part, count_traces, get_facets
 from gateway.storage.scripts.feedback import record_feedback
 from gateway.storage.scripts.traces import begin_trace
 from tests.support.queries import a_query
@@ -107,3 +107,17 @@ async def test_only_so_many_are_tested(engine: Engine, chats: list[str]) -> None
         assert await engine.search(PROJECT, count_traces, query, 100) == found
         facets = await engine.search(PROJECT, get_facets, query, 100)
         assert (facets.counted, facets.more) == found
+
+
+@pytest.mark.parametrize("text", ["", "model = 'default'", "NOT tags.odd = 'yes'", "tags.odd = 'yes'"])
+async def test_counts_in_parts(engine: Engine, chats: list[str], text: str) -> None:
+    """Together they are the count."""
+    query = replace(a_query(text), tested=3)
+    parts: list[int] = []
+    edge: int | None = 2_000
+    while edge is not None:
+        part, edge = await engine.search(PROJECT, count_part, replace(query, until=edge))
+        parts.append(part)
+    assert sum(parts) == await count(engine, text)
+    assert len(parts) == (1 if text.startswith("tags") else 3)
+    assert await engine.search(PROJECT, count_part, a_query(experiment="7")) == (0, None)

@@ -17,7 +17,7 @@ from gateway.domain.trace import Outcome
 from gateway.storage.engine import Script
 from gateway.storage.scripts.clauses import INDEXED, adder, indexed_sql
 from gateway.storage.scripts.feedback import read_value
-from gateway.storage.scripts.search import Driver, driver_of, experiments_of, is_bounded, last_tested, where_sql
+from gateway.storage.scripts.search import Driver, driver_of, experiments_of, is_indexed, last_tested, where_sql
 from gateway.storage.scripts.traces import numbers
 
 _CHUNK = 500  # IDs a statement
@@ -54,7 +54,19 @@ def count_traces(query: TraceQuery, most: int | None) -> Script[tuple[int, bool]
         return 0, False
     rows = yield f"SELECT COUNT(*) AS n FROM ({found.sql}) x", found.params  # noqa: S608  our own words
     count = int(rows[0]["n"])
-    return (count, found.some) if most is None or count <= most else (most, True)
+    return (count, found.edge is not None) if most is None or count <= most else (most, True)
+
+
+def count_part(query: TraceQuery) -> Script[tuple[int, int | None]]:
+    """Return how many of the newest traces meet a search, and the time before which the others are; None without any.
+
+    Parts are counted one after the other where all together take too long.
+    """
+    found = yield from _matching(query, "1", None, in_parts=True)
+    if found is None:
+        return 0, None
+    rows = yield f"SELECT COUNT(*) AS n FROM ({found.sql}) x", found.params  # noqa: S608  our own words
+    return int(rows[0]["n"]), found.edge
 
 
 def get_facets(query: TraceQuery, most: int) -> Script[Facets]:
@@ -90,7 +102,7 @@ def get_facets(query: TraceQuery, most: int) -> Script[Facets]:
         values.setdefault(name, Counter())
     return Facets(
         counted=len(ids),
-        more=len(rows) > most or (found is not None and found.some),
+        more=len(rows) > most or (found is not None and found.edge is not None),
         assessments=[_value_counts(*name, values[name]) for name in sorted(values)],
         models=_falling(Counter(row["model"] for row in rows[:most] if row["model"])),
         outcomes=_falling(outcomes),
@@ -109,21 +121,22 @@ def _falling(counts: Counter[str]) -> dict[str, int]:
 
 
 class _Matching(msgspec.Struct, frozen=True):
-    """A statement that finds traces. `some`: only among the newest, which may not be all that there are."""
+    """A statement that finds traces. `edge`: only among those from this time on, which may not be all there are."""
 
     sql: str
     params: list[object]
-    some: bool
+    edge: int | None
 
 
-def _matching(query: TraceQuery, columns: str, most: int | None) -> Script[_Matching | None]:
+def _matching(query: TraceQuery, columns: str, most: int | None, *, in_parts: bool = False) -> Script[_Matching | None]:
     """Return the statement for `most` + 1 of the traces, in any order; None where there can be none."""
     experiments = yield from experiments_of(query)
     if not experiments:
         return None
     driver = yield from driver_of(query)
     edge = None
-    if query.tested is not None and is_bounded(query, driver):
+    every = not (query.clauses or query.text or in_parts)  # of which the first will do
+    if query.tested is not None and not every and not is_indexed(query, driver):
         edge = yield from last_tested(query, experiments, query.tested)
     params: list[object] = []
     add = adder(params)
@@ -137,7 +150,7 @@ def _matching(query: TraceQuery, columns: str, most: int | None) -> Script[_Matc
     where += [] if edge is None else [f"t.request_time >= {add(edge)}"]
     limit = "" if most is None else f" LIMIT {most + 1}"
     sql = f"SELECT {distinct}t.trace_id, {columns} FROM {tables} WHERE {' AND '.join(where)}{limit}"  # noqa: S608
-    return _Matching(sql, params, edge is not None)
+    return _Matching(sql, params, edge)
 
 
 def _outcomes(query: TraceQuery) -> Script[list[str]]:

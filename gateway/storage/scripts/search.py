@@ -187,10 +187,9 @@ def _by_outcome(query: TraceQuery) -> bool:
     return any(isinstance(clause, Clause) and _is_rare(clause) for clause in query.clauses)
 
 
-def is_bounded(query: TraceQuery, driver: Driver) -> bool:
-    """Tell whether only so many traces are tested, as nothing narrows them down but conditions on each."""
-    indexed = driver.by or driver.few or driver.many or _by_outcome(query)
-    return query.tested is not None and not indexed and bool(query.clauses or query.text)
+def is_indexed(query: TraceQuery, driver: Driver) -> bool:
+    """Tell whether an index narrows the traces down; else each of them has to be tested."""
+    return bool(driver.by or driver.few or driver.many or _by_outcome(query))
 
 
 def _is_rare(clause: Clause) -> bool:
