@@ -24,6 +24,7 @@ from gateway.access.keys import KeyRing
 from gateway.access.limits import Limits
 from gateway.access.local import keys_required
 from gateway.access.memory import give_back_large_blocks
+from gateway.access.oidc import OpenID
 from gateway.access.people import People
 from gateway.access.sign_ins import SignIns
 from gateway.access.stored_keys import StoredKeys
@@ -107,6 +108,7 @@ class Gateway:
             store=store,
             authenticator=self.authenticator,
             stored_keys=self.stored_keys,
+            openid=OpenID(current, signing_key),
             metrics=metrics,
             feed=self.feed,
             openapi=document(),

@@ -27,7 +27,7 @@ Release = Callable[[], None]
 MOST_BUCKETS = 50_000  # of a kind: about 200 bytes each
 _BURST_S = 5  # a socket's frames may come in bursts of so many seconds' worth
 _DAY_S = 86_400.0
-_SIGN_INS = 120  # tries a minute from an address, whatever the configuration says
+_SIGN_INS = 600  # tries a minute from an address, whatever the configuration says
 _ROUNDING_S = 1e-6
 
 

@@ -50,6 +50,7 @@ class People:
         self._trusted = parse_networks(config.server.trusted_proxies)
         self._header = config.auth.user_header.lower().encode()
         self._listed = config.auth.people
+        self._oidc = config.auth.oidc.issuer != ""
         self._public_url = config.server.public_url
 
     def address(self, headers: Headers, client_host: str | None) -> str:
@@ -79,9 +80,21 @@ class People:
             return msgspec.structs.replace(found, renewed=True)
         return found
 
+    def role_of(self, user_id: str) -> PersonRole:
+        """Return the role of somebody whom another one vouches for. Raise Forbidden where there is none."""
+        role = configured_role(self._listed, user_id)
+        if role is None:
+            raise Forbidden("You have no role here. Ask whoever runs this gateway for one.", code="no_role")
+        return role
+
     def ways(self) -> list[Way]:
         """Return how people may sign in."""
-        return ["key", "invite", "proxy"] if self._header else ["key", "invite"]
+        ways: list[Way] = ["key", "invite"]
+        if self._header:
+            ways.append("proxy")
+        if self._oidc:
+            ways.append("oidc")
+        return ways
 
     def sent(self, headers: Headers) -> bool:
         """Return whether a request bears what may say who is signed in, whoever sent it."""
@@ -138,10 +151,7 @@ class People:
 
     def _known(self, user_id: str, headers: Headers, client_host: str | None) -> Principal:
         """Return somebody whom another one vouches for. Raise Forbidden where the configuration gives no role."""
-        role = configured_role(self._listed, user_id)
-        if role is None:
-            raise Forbidden("You have no role here. Ask whoever runs this gateway for one.", code="no_role")
-        now = now_ms()
+        role, now = self.role_of(user_id), now_ms()
         if now - self._noted.get(user_id, 0) >= SLIDE_MS:
             self._noted[user_id] = now
             self.sign_ins.see(Seen(PROJECT, user_id, role, "proxy", now, self.address(headers, client_host)))
@@ -149,7 +159,9 @@ class People:
 
     def _principal(self, record: SignIn) -> Principal | None:
         """Return the person of a sign-in; None where what is behind it has ended."""
-        if record.way == "invite":  # the store's record goes when the invitation does
+        # The store's record of an invitation's goes when that does; one by OpenID has the role of the configuration.
+        listed = self._oidc and configured_role(self._listed, record.user_id) == record.role
+        if record.way == "invite" or (record.way == "oidc" and listed):
             return Principal(
                 None,
                 record.role,
@@ -159,6 +171,8 @@ class People:
                 way=record.way,
                 sign_in=record.sign_in_hash,
             )
+        if record.way != "key":
+            return None
         key = self._keys.holder(record.behind or "")
         if key is None:
             return None
@@ -184,13 +198,13 @@ def configured_role(listed: PeopleRoles, user_id: str) -> PersonRole | None:
     return "reviewer" if is_listed(user_id, listed.reviewers) else None
 
 
-def cookie_of(headers: Headers) -> str | None:
+def cookie_of(headers: Headers, wanted: bytes = _COOKIE) -> str | None:
     """Return the value of this gateway's cookie; the first one, where there are several."""
     for name, value in headers:
         if name == b"cookie":
             for pair in value.split(b";"):
                 key, equals, text = pair.partition(b"=")
-                if equals and key.strip() == _COOKIE:
+                if equals and key.strip() == wanted:
                     return text.strip().decode("latin-1")
     return None
 

@@ -48,6 +48,8 @@ def _problems(config: Config, *, files: bool) -> Iterator[tuple[str, str]]:
         yield "$.auth.user_header", "is not the name of a header in which a proxy says who calls"
     elif header and not config.server.trusted_proxies:
         yield "$.auth.user_header", "is believed from [server] trusted_proxies alone, and there are none"
+    if config.auth.oidc.issuer:
+        yield from _oidc_problems(config)
     for group, names in msgspec.structs.asdict(config.auth.people).items():
         for name in names:
             if person_id(name) is None or "*" in name.strip()[1:]:
@@ -83,6 +85,19 @@ def _problems(config: Config, *, files: bool) -> Iterator[tuple[str, str]]:
     for name, dimension in config.feedback.dimensions.items():
         if problem := _dimension_problem(name, dimension):
             yield f"$.feedback.dimensions.{name}", problem
+
+
+def _oidc_problems(config: Config) -> Iterator[tuple[str, str]]:
+    issuer = config.auth.oidc.issuer
+    host = issuer.removeprefix("http://").split("/")[0].rsplit(":", 1)[0]
+    if not (issuer.startswith("https://") or (issuer.startswith("http://") and host in ("localhost", "127.0.0.1"))):
+        yield "$.auth.oidc.issuer", "an https:// address is expected"
+    if not config.auth.oidc.client_id:
+        yield "$.auth.oidc.client_id", "is needed beside the issuer"
+    if "openid" not in config.auth.oidc.scopes:
+        yield "$.auth.oidc.scopes", "openid must be among them"
+    if not config.server.public_url:
+        yield "$.auth.oidc.issuer", "needs [server] public_url, to which the provider sends browsers back"
 
 
 def _dimension_problem(name: str, dimension: Dimension) -> str | None:

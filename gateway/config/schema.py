@@ -158,6 +158,13 @@ class PeopleRoles(_Section, frozen=True):
     reviewers: tuple[str, ...] = ()
 
 
+class Oidc(_Section, frozen=True):
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: SecretText = ""
+    scopes: tuple[str, ...] = ("openid", "email")
+
+
 class Auth(_Section, frozen=True):
     require_keys: Literal["auto", "always", "never"] = "auto"
     signing_keys: tuple[SigningKey, ...] = ()
@@ -165,6 +172,7 @@ class Auth(_Section, frozen=True):
     user_assertion_key: SecretText = ""
     user_header: str = ""
     people: PeopleRoles = PeopleRoles()
+    oidc: Oidc = Oidc()
 
     def warnings(self) -> list[str]:
         """Return a sentence for each thing that is allowed, and not safe."""

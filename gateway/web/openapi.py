@@ -16,7 +16,7 @@ from gateway.access.people import COOKIE
 from gateway.access.principal import Role
 from gateway.web.operation import SSE, Operation
 from gateway.web.operations import OPERATIONS, PARAMETERS, UNDESCRIBED
-from gateway.web.people_operations import PEOPLE_OPERATIONS
+from gateway.web.people_operations import PEOPLE_OPERATIONS, PEOPLE_PARAMETERS
 from gateway.web.route import Route
 from gateway.web.routes import ROUTES
 from gateway.web.schemas import FIELDS, SCHEMAS, TYPES
@@ -24,7 +24,7 @@ from gateway.web.trace_operations import TRACE_OPERATIONS, TRACE_PARAMETERS
 from gateway.wire.errors import AI_SDK, OPENAI
 
 DESCRIBED = OPERATIONS | TRACE_OPERATIONS | PEOPLE_OPERATIONS
-_PARAMETERS = PARAMETERS | TRACE_PARAMETERS
+_PARAMETERS = PARAMETERS | TRACE_PARAMETERS | PEOPLE_PARAMETERS
 _PARAMETER = re.compile(r"{(\w+)}")
 _PATH = {
     "trace_id": "The trace's ID: `tr-` and 32 hex digits.",
@@ -127,6 +127,8 @@ def _responses(route: Route, about: Operation, found: dict[Any, Any]) -> dict[st
     if about.media == SSE:  # OpenAPI 3.1 has no word for the schema of one event's data
         content = {"schema": {}} | ({"x-event-data": reply} if reply else {})
     responses: dict[str, Any] = {"200": {"description": "Success", "content": {about.media: content}}}
+    if about.elsewhere:
+        responses = {"302": {"description": about.elsewhere}}
     if about.empty and about.reply is None and about.media != SSE:  # there is nothing else to say
         responses = {}
     if about.streamed:

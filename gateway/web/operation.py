@@ -14,6 +14,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     `query` and `headers`: names, described in PARAMETERS. `reply`: a type, or the name of a schema in schemas.py;
     None: of free form. `streamed`: it may also come as server-sent events. `empty`: why the reply may be a 204.
+    `elsewhere`: to where the browser is sent on, in place of a reply.
     `provider`: a provider is asked, and may fail.
     """
 
@@ -28,4 +29,5 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     media: str = "application/json"
     streamed: bool = False
     empty: str = ""
+    elsewhere: str = ""
     provider: bool = False

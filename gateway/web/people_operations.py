@@ -5,6 +5,11 @@ from __future__ import annotations
 from gateway.web.operation import Operation
 from gateway.wire import people
 
+PEOPLE_PARAMETERS: dict[str, str] = {
+    "next": "The page of the app to come back to, such as `#/traces`.",
+    "code": "What the provider gives for the tokens.",
+    "state": "What the sign-in was begun with.",
+}
 PEOPLE_OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/me"): Operation(
         group="People",
@@ -35,6 +40,20 @@ PEOPLE_OPERATIONS: dict[tuple[str, str], Operation] = {
         description="Ends the sign-in behind the cookie, and takes it back. Only a page of this gateway's own address "
         "may send it.",
         empty="You are signed out.",
+    ),
+    ("GET", "/auth/oidc"): Operation(
+        group="People",
+        summary="Sign in by OpenID Connect",
+        description="For a link: sends the browser to the provider.",
+        query=("next",),
+        elsewhere="At the provider.",
+    ),
+    ("GET", "/auth/oidc/callback"): Operation(
+        group="People",
+        summary="Come back from the provider",
+        description="Where the provider sends the browser. Sets the cookie `gw_session`, and sends it on.",
+        query=("code", "state"),
+        elsewhere="At the page of the app.",
     ),
     ("GET", "/people"): Operation(
         group="People",

@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.access.authenticator import Authenticator
 from gateway.access.limits import Limits
+from gateway.access.oidc import OpenID
 from gateway.access.stored_keys import StoredKeys
 from gateway.chat import Chat
 from gateway.config.current import Current
@@ -30,6 +31,7 @@ class Services(msgspec.Struct, frozen=True):
     store: Store
     authenticator: Authenticator
     stored_keys: StoredKeys
+    openid: OpenID
     metrics: Metrics
     feed: Feed
     openapi: bytes

@@ -45,6 +45,8 @@ def parts_of(delta: dict[str, Any]) -> list[Part]:
                 thoughts.append((_KINDS[name], value))
         elif name == "tool_calls":
             said.append(("tool_call", value))
+        elif name == "extra_content" and thought:
+            said += [("other", {name: rest})] if says(rest := _without_mark(value)) else []
         elif type(value) not in _NUMBERS and says(value):  # Together counts tokens in each delta
             shapes = name in _REASONING or name in _DETAILS
             shaped = shaped or shapes
@@ -112,7 +114,12 @@ def _content_part(part: dict[str, Any]) -> list[Part]:
 
 
 def _is_thought(delta: dict[str, Any]) -> bool:
-    """Return whether the content is marked as a thought, as Gemini's OpenAI endpoint does, and take the mark away."""
-    extra = delta.get("extra_content")
+    """Return whether the content is marked as a thought, as Gemini's OpenAI endpoint does."""
+    extra = delta["extra_content"]
     google = extra.get("google") if isinstance(extra, dict) else None
-    return isinstance(google, dict) and google.pop("thought", None) is True
+    return isinstance(google, dict) and google.get("thought") is True
+
+
+def _without_mark(extra: dict[str, Any]) -> dict[str, Any]:
+    google = {name: value for name, value in extra["google"].items() if name != "thought"}
+    return {**extra, "google": google}

@@ -93,7 +93,8 @@ def services(chat: Any, *, send_timeout_s: float = 30) -> Services:
     absent: Any = object()
     return Services(
         current=current, limits=Limits(current), chat=chat, feedback=absent, store=absent, authenticator=absent,
-        stored_keys=absent, metrics=Metrics(), feed=absent, openapi=b"", erasure=absent, pages=absent, docs=absent,
+        stored_keys=absent, openid=absent, metrics=Metrics(), feed=absent, openapi=b"", erasure=absent, pages=absent,
+        docs=absent,
     )  # fmt: skip
 
 

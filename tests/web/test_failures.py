@@ -45,6 +45,7 @@ async def ask(handler: Handler, aborted: list[str], *, direct: bool) -> list[Any
         nothing,
         authenticator,
         nothing,
+        nothing,
         Metrics(),
         nothing,
         b"{}",

@@ -98,6 +98,8 @@ TABLE: dict[tuple[str, str], tuple[str, Any, dict[str, int]]] = {
     ("GET", "/me"): ("/me", None, OPEN),
     ("POST", "/auth/key"): ("/auth/key", {"key": "gw-sk-nobody's"}, SIGNS_IN),
     ("POST", "/auth/invite"): ("/auth/invite", {"invite": "gw-in-nobody's"}, SIGNS_IN),
+    ("GET", "/auth/oidc"): ("/auth/oidc", None, dict.fromkeys(CALLERS, 404)),  # not set up here
+    ("GET", "/auth/oidc/callback"): ("/auth/oidc/callback", None, dict.fromkeys(CALLERS, 401)),  # begun nowhere
     ("GET", "/people"): ("/people", None, VIEWS),
     ("POST", "/people/invites"): ("/people/invites", {"user_id": "somebody", "role": "reviewer"}, VIEWS),
     ("GET", "/people/invites"): ("/people/invites", None, VIEWS),

@@ -85,3 +85,11 @@ def test_the_details_of_the_usage(usage: Any, cached: dict[str, int], reasoning:
     """Cached and reasoning tokens, which decide the cost, by whichever name; what can't be a count is none."""
     events, _ = read(decoder(), [sse({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, **usage}})])
     assert events == [UsageReported(Usage(1, 2, 3, cached, reasoning))]
+
+
+def test_a_thought_is_told_from_text_in_each_frame() -> None:
+    """Gemini marks its content so: such a frame makes no template, by which the next one would be text."""
+    stream = decoder()
+    marked: Any = {"extra_content": {"google": {"thought": True}}}
+    events, _ = read(stream, [sse(*(delta(content=text, **marked) for text in "ab"), delta(content="c"))])
+    assert events == [("ReasoningDelta", "ab", 2), ("TextDelta", "c", 1)]
