@@ -32,7 +32,7 @@ def test_config(edge: GatewayProcess) -> None:
     reply = call(edge, "GET", "/config")
     assert reply.json.pop("version")
     assert {key: value for key, value in reply.json.items() if key != "version"} == {
-        "models": ["default", "slow", "echo"],
+        "models": ["default", "slow", "echo", "judge"],
         "default_model": "default",
         "dimensions": {"accuracy": {"min": 1, "max": 5}, "tone": {"options": ["too formal", "right"]}},
         "key_required": False,
@@ -43,7 +43,7 @@ def test_models(edge: GatewayProcess) -> None:
     """The declared ones, in OpenAI's shape."""
     reply = call(edge, "GET", "/v1/models").json
     assert reply["object"] == "list"
-    assert [model["id"] for model in reply["data"]] == ["default", "slow", "echo"]
+    assert [model["id"] for model in reply["data"]] == ["default", "slow", "echo", "judge"]
     assert all(model["object"] == "model" for model in reply["data"])
 
 
@@ -79,7 +79,7 @@ def test_a_family_has_the_names_that_its_provider_lists(edge: GatewayProcess, st
     models = {"inner/*": {"targets": ["inner/*"]}, "inner/echo": {"targets": ["demo/echo"]}}
     gateway = start_gateway({"providers": providers, "models": models})
     listed = [model["id"] for model in call(gateway, "GET", "/v1/models").json["data"]]
-    assert listed == ["inner/echo", "inner/default", "inner/slow"]
+    assert listed == ["inner/echo", "inner/default", "inner/slow", "inner/judge"]
     assert ask(gateway, model="inner/default")["response"] == "lorem ipsum dolor"
 
 
