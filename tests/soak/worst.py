@@ -11,8 +11,8 @@ To add a row, write a coroutine that makes one bad request by the `Caller` it is
 Make bodies once (`functools.cache`), so that the caller isn't what is slow. From then on `scripts/soak --only
 worst-dataset-tags` measures it, and tests/stress/test_worst.py runs it in short.
 
-The caller has keys of a project of its own and runs as `python -m tests.soak.worst NAME PORT REVIEW CHAT SECONDS`. The
-others (tests/stress/hostile.py) have no keys and belong to the first project. Their gaps between tokens, the time to
+The caller has keys of a project of its own, and runs as a process: `python -m tests.soak.worst`. The others
+(tests/stress/hostile.py) have no keys and belong to the first project. Their gaps between tokens, the time to
 their first token and that of a rating are taken in peace and meanwhile: at the 99th percentile none may be more than
 HELD_UP_MS longer. Called by the soak runner.
 """
@@ -35,7 +35,9 @@ HELD_UP_MS = 50
 _WAITS = ("gap", "first token", "rating")
 
 
-async def at_worst(directory: Path, name: str, seconds: float, *, calm_s: float = 5) -> Figures:
+async def at_worst(
+    directory: Path, name: str, seconds: float, *, calm_s: float = 5, at_once: int | None = None
+) -> Figures:
     """Measure one row: what others noticed in peace and meanwhile, what the caller was answered, and the memory."""
     allow_many_files()
     row = ROWS[name]
@@ -45,6 +47,7 @@ async def at_worst(directory: Path, name: str, seconds: float, *, calm_s: float 
     with gateway:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.soak.worst", name, str(gateway.port), *keys, str(seconds)),
+            str(at_once or row.at_once),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             cwd=ROOT,
@@ -91,9 +94,10 @@ async def _attack(row: Row, caller: Caller, seconds: float) -> None:
 
 
 def main() -> None:
-    """NAME PORT REVIEW CHAT SECONDS."""
-    name, port, review, chat, seconds = sys.argv[1:]
-    asyncio.run(_attack(ROWS[name], Caller(int(port), review, chat), float(seconds)))
+    """NAME PORT REVIEW CHAT SECONDS AT_ONCE."""
+    name, port, review, chat, seconds, at_once = sys.argv[1:]
+    row = ROWS[name]._replace(at_once=int(at_once))
+    asyncio.run(_attack(row, Caller(int(port), review, chat), float(seconds)))
 
 
 if __name__ == "__main__":
