@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from gateway.storage.scripts.kept import Declared
 from gateway.storage.scripts.ops import expire, expire_oldest
 
 BATCH = 100
+_FIRST = 10  # of the oldest, which tell how many more are enough: large ones must not take all others along
 # Shares of the cap: deletion starts at HIGH and ends at LOW, so that the file stays below the cap between two sweeps.
 HIGH, LOW = 0.95, 0.85
 DAY_MS = 24 * 3600 * 1000
@@ -49,13 +51,13 @@ async def sweep(store: Store, config: StoreConfig, now: int, declared: Declared 
 
 async def _keep_below(store: Store, cap: int, declared: Declared) -> int:
     """Delete the oldest traces while too much is in use, then shrink the file if it is still above the cap."""
-    deleted = 0
-    if await store.used_bytes() > cap * HIGH:
-        while await store.used_bytes() > cap * LOW:
-            some = await store.write(expire_oldest, BATCH, declared)
+    deleted, batch = 0, _FIRST
+    if (used := await store.used_bytes()) > cap * HIGH:
+        while used > cap * LOW and (some := await store.write(expire_oldest, batch, declared)):
             deleted += some
-            if not some:
-                break
+            before, used = used, await store.used_bytes()
+            each = max(1.0, (before - used) / some)
+            batch = min(BATCH, math.ceil(max(1.0, used - cap * LOW) / each))
     while await store.size_bytes() > cap and await store.trim():
         pass
     return deleted

@@ -142,8 +142,8 @@ async def test_a_sweep_goes_by_size(store: SQLiteStore) -> None:
         newest = await _add(store, n, text="x" * 20_000)
     assert await store.used_bytes() > 2_000_000
     deleted = await sweep(store, StoreConfig(retention_days=0, max_size_mb=1), 0)
-    assert deleted == BATCH
-    assert await store.used_bytes() < 1_000_000
+    assert 0 < deleted < BATCH + 20
+    assert 800_000 < await store.used_bytes() < 1_000_000
     assert store.path.stat().st_size < 1_000_000
     assert await store.read(get_trace, PROJECT, newest) is not None
 

@@ -363,6 +363,7 @@ def test_behind_tls(public: Locked) -> None:
 def test_tries_are_counted(tmp_path: Path) -> None:
     """Per address, whatever the configuration says of other requests."""
     with GatewayProcess(tmp_path / "g", CONFIG) as gateway:
-        found = [call(gateway, "POST", "/auth/key", {"key": "gw-sk-x"}, own(gateway)).status for _ in range(610)]
-        assert set(found) == {401, 429}
+        tries = (call(gateway, "POST", "/auth/key", {"key": "gw-sk-x"}, own(gateway)).status for _ in range(3_000))
+        first_other = next(status for status in tries if status != 401)
+        assert first_other == 429
         assert works(gateway)
