@@ -109,7 +109,6 @@ class _Sink(io.RawIOBase):
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
-        self._at = 0
 
     def writable(self) -> bool:
         return True
@@ -117,11 +116,7 @@ class _Sink(io.RawIOBase):
     def write(self, data: Any) -> int:
         piece = bytes(data)
         self._pieces.append(piece)
-        self._at += len(piece)
         return len(piece)
-
-    def tell(self) -> int:
-        return self._at
 
     def take(self) -> bytes:
         taken, self._pieces = b"".join(self._pieces), []
