@@ -5,7 +5,7 @@ A chat's ID is a session's. Resume is a full replay, as the SDK's clients expect
 
 from __future__ import annotations
 
-from gateway.web.chat import ask, send_resumed
+from gateway.web.chat import ask, decoded, send_resumed
 from gateway.web.pump import stream
 from gateway.web.request import Request
 from gateway.wire import ai_sdk
@@ -14,7 +14,7 @@ from gateway.wire.native_events import StopReply
 
 async def chat(request: Request) -> None:
     """Ask, as the rater of the history's own tokens where the key is a publishable one."""
-    asked, token = ai_sdk.decode_chat_and_token(await request.json_body(), request.path, request.raw_headers)
+    asked, token = await decoded(request, ai_sdk.decode_chat_and_token)
     _go_on_as(request, token)
     chat = ask(request, asked, resumable=True)
     del asked  # this frame lasts as long as the stream

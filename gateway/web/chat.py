@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
 from gateway.domain import ids
 from gateway.domain.answer import answer_text
@@ -22,8 +23,8 @@ from gateway.wire.encoder import Encoder, Headers
 from gateway.wire.native_events import StopReply
 
 Decode = Callable[[bytes, str, Headers], ChatRequest]  # of a body, its route and its headers
-LONG = 500_000  # bytes of a body from which on decoding it would hold up every stream
-aside = asyncio.to_thread
+_T = TypeVar("_T")
+_LONG = 500_000  # bytes of a body from which on decoding it would hold up every stream
 
 
 def stream_route(
@@ -35,14 +36,19 @@ def stream_route(
     """
 
     async def handler(request: Request) -> None:
-        body = await request.json_body()
-        given = body, request.path, request.raw_headers
-        chat = ask(request, decode(*given) if len(body) < LONG else await aside(decode, *given), resumable=resumable)
-        del body, given  # this frame lasts as long as the stream
+        chat = ask(request, await decoded(request, decode), resumable=resumable)
         async with chat as reader:
             await stream(request, reader, encoder())
 
     return handler
+
+
+async def decoded(request: Request, decode: Callable[[bytes, str, Headers], _T]) -> _T:
+    """Return what the body asks for. A large one is decoded in a thread, where it holds up no stream."""
+    body = await request.json_body()
+    if len(body) < _LONG:
+        return decode(body, request.path, request.raw_headers)
+    return await asyncio.to_thread(decode, body, request.path, request.raw_headers)
 
 
 def ask(request: Request, asked: ChatRequest, *, resumable: bool = False) -> AbstractAsyncContextManager[Reader]:
@@ -56,10 +62,7 @@ def ask(request: Request, asked: ChatRequest, *, resumable: bool = False) -> Abs
 
 async def chat_stream(request: Request) -> None:
     """Answer with events. A reader that retries its own POST after a cut, by `Last-Event-ID`, goes on where it was."""
-    body = await request.json_body()
-    given = body, request.path, request.raw_headers
-    asked = native.decode_chat(*given) if len(body) < LONG else await aside(native.decode_chat, *given)
-    del body, given
+    asked = await decoded(request, native.decode_chat)
     if asked.client_request_id is not None and (trace_id := await _asked_before(request, asked)) is not None:
         after = _event_id(request.header(b"last-event-id") or "")
         async with request.services.chat.resume(request.principal, trace_id, after, end_again=True) as reader:
@@ -83,10 +86,7 @@ async def _asked_before(request: Request, asked: ChatRequest) -> str | None:
 
 async def chat(request: Request) -> None:
     """Answer with the whole text at once."""
-    body = await request.json_body()
-    given = body, request.path, request.raw_headers
-    chat = ask(request, native.decode_chat(*given) if len(body) < LONG else await aside(native.decode_chat, *given))
-    del body, given  # this frame lasts as long as the answer
+    chat = ask(request, await decoded(request, native.decode_chat))
     async with chat as reader:
         done, _ = await whole(request, reader)
     started = reader.log.started
@@ -139,17 +139,15 @@ async def stop(request: Request) -> None:
 
 async def completions(request: Request) -> None:
     """Answer as OpenAI's API does, streamed or not."""
-    body = await request.json_body()
-    given = body, request.path, request.raw_headers
-    asked = openai.decode_chat(*given) if len(body) < LONG else await aside(openai.decode_chat, *given)
+    asked = await decoded(request, openai.decode_chat)
     streamed, chat = asked.stream, ask(request, asked)
-    del body, given, asked  # this frame lasts as long as the answer
+    del asked  # this frame lasts as long as the answer
     await _complete(request, streamed, chat)
 
 
 async def judgement(request: Request) -> None:
     """Answer as `completions` does, by a model that judges and by no other: what judges in MLflow's clients call."""
-    asked = openai.decode_chat(await request.json_body(), request.path, request.raw_headers)
+    asked = await decoded(request, openai.decode_chat)
     name, model = request.services.chat.settings.router.model(asked.model)
     if not model.judge:
         raise NotFound(f"The model '{name}' is no judge: [models] judge = true makes it one.", code="model_not_found")

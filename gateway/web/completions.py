@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain import ids
-from gateway.web.chat import ask
+from gateway.web.chat import ask, decoded
 from gateway.web.pump import stream, whole
 from gateway.web.request import Request
 from gateway.wire import openai, text_completion
@@ -11,7 +11,7 @@ from gateway.wire import openai, text_completion
 
 async def completions(request: Request) -> None:
     """Answer a prompt as OpenAI's API does, streamed or not."""
-    asked = text_completion.decode_completion(await request.json_body(), request.path, request.raw_headers)
+    asked = await decoded(request, text_completion.decode_completion)
     streamed = asked.stream
     chat = ask(request, asked)
     del asked  # this frame lasts as long as the stream
